@@ -1,0 +1,1 @@
+//! The pure core of the dp virtual switch datapath: packets, flow keys, caches, actions, pipeline.

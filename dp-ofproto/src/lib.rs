@@ -1,0 +1,1 @@
+//! OpenFlow tables, translation and revalidation over the dp datapath.

@@ -1,0 +1,1 @@
+//! The dp virtual switch daemon.
