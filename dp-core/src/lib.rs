@@ -1,3 +1,19 @@
 //! The pure core of the dp virtual switch datapath: packets, flow keys, caches, actions, pipeline.
+//!
+//! No I/O, no threads, no clock of its own, no allocation or logging per packet: bytes and values
+//! in, bytes and values out. Levels import only levels below them:
+//!
+//! ```text
+//!   pipeline
+//!   execute
+//!   lookup   boundary
+//!   action
+//!   flow
+//!   wire   packet
+//!   base
+//!   sync
+//! ```
 
 pub mod base;
+pub mod flow;
+pub mod sync;

@@ -1,5 +1,16 @@
-//! The vocabulary of the core: small value types that every room above speaks in.
+//! The words that every level shares: numbers with a meaning, instants, hashing, drop reasons.
+//!
+//! Nothing here knows of packets. Newtypes make one word for one thing the only spelling that
+//! compiles: a datapath port is never an OpenFlow port, a zone is never a recirculation id.
 
+mod drop;
+mod hash;
+mod ids;
 mod mac;
+mod time;
 
+pub use drop::{DropCounters, DropReason};
+pub use hash::{hash_bytes, hash_words, mix64};
+pub use ids::{OfPort, PortNo, RecircId, Ufid, Zone};
 pub use mac::{MacAddr, ParseMacError};
+pub use time::{Duration, Instant};

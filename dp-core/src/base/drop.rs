@@ -1,0 +1,134 @@
+//! Why packets are dropped: one enum, one counter per reason and thread.
+//!
+//! A packet never vanishes without one of these. Names follow the field's (`datapath_drop_*`,
+//! `drop_action_*`) where it has one.
+
+use core::fmt;
+
+use crate::sync::Counter;
+
+macro_rules! reasons {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal,)+) => {
+        /// Why a packet was dropped.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(u8)]
+        pub enum DropReason {
+            $($(#[doc = $doc])+ $variant,)+
+        }
+
+        impl DropReason {
+            /// Every reason, in the order of their counters.
+            pub const ALL: &[Self] = &[$(Self::$variant,)+];
+
+            /// The name of its counter.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)+ }
+            }
+
+            /// What it means, for a person.
+            #[must_use]
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($doc,)+).trim_ascii(),)+ }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// The frame is shorter than an Ethernet header.
+    RxTooShort = "datapath_drop_rx_too_short",
+    /// A length, version or offset field of a header contradicts the frame.
+    RxMalformed = "datapath_drop_rx_invalid_packet",
+    /// The frame is larger than the buffers of the port it entered by.
+    RxOversize = "datapath_drop_rx_oversize",
+    /// No megaflow matched and there is no slow path, or it had no room or no answer.
+    UpcallError = "datapath_drop_upcall_error",
+    /// The flow's action list is empty: the flow tables said drop.
+    Explicit = "drop_action_of_pipeline",
+    /// Translation gave up: resubmits nested too deeply.
+    RecursionTooDeep = "drop_action_recursion_too_deep",
+    /// Translation gave up: too many resubmits in all.
+    TooManyResubmits = "drop_action_too_many_resubmit",
+    /// The packet's in_port belongs to no bridge.
+    BridgeNotFound = "drop_action_bridge_not_found",
+    /// The packet would have recirculated more often than the limit.
+    RecircLimit = "datapath_drop_recirc_error",
+    /// A recirculation id that nobody holds any more.
+    NoRecircContext = "drop_action_no_recirculation_context",
+    /// The output port does not exist.
+    InvalidPort = "datapath_drop_invalid_port",
+    /// The output port is down, gone or refused the frame.
+    TxFailure = "datapath_drop_tx_failure",
+    /// The output port's transmit queue is full.
+    TxQueueFull = "datapath_drop_tx_queue_full",
+    /// The frame is larger than the output port's MTU allows.
+    TxOversize = "datapath_drop_tx_oversize",
+    /// No buffer could be had to copy the packet for a further output.
+    NoBuffer = "datapath_drop_no_buffer",
+    /// An action needs a header that the packet does not have, or room that it lacks.
+    ActionError = "datapath_drop_action_error",
+}
+
+impl fmt::Display for DropReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// One counter per [`DropReason`]; written by one thread, read by any.
+#[derive(Debug)]
+pub struct DropCounters([Counter; DropReason::ALL.len()]);
+
+impl Default for DropCounters {
+    fn default() -> Self {
+        Self([const { Counter::new(0) }; DropReason::ALL.len()])
+    }
+}
+
+impl DropCounters {
+    /// Counts `packets` drops; for the owning thread.
+    #[inline]
+    pub fn add(&self, reason: DropReason, packets: u64) {
+        if let Some(counter) = self.0.get(reason as usize) {
+            counter.add(packets);
+        }
+    }
+
+    /// How many packets were dropped for this reason.
+    #[must_use]
+    pub fn get(&self, reason: DropReason) -> u64 {
+        self.0.get(reason as usize).map_or(0, Counter::get)
+    }
+
+    /// All reasons with their counts.
+    pub fn iter(&self) -> impl Iterator<Item = (DropReason, u64)> + '_ {
+        DropReason::ALL.iter().map(|&reason| (reason, self.get(reason)))
+    }
+
+    /// Drops in all.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.iter().map(|(_, count)| count).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DropCounters, DropReason};
+
+    #[test]
+    fn each_reason_has_its_own_name_and_counter() {
+        let counters = DropCounters::default();
+        for (index, &reason) in DropReason::ALL.iter().enumerate() {
+            assert_eq!(reason as usize, index);
+            assert!(!reason.meaning().is_empty());
+            counters.add(reason, index as u64 + 1);
+        }
+        for (index, &reason) in DropReason::ALL.iter().enumerate() {
+            assert_eq!(counters.get(reason), index as u64 + 1);
+            let same = DropReason::ALL.iter().filter(|other| other.name() == reason.name());
+            assert_eq!(same.count(), 1, "{reason}");
+        }
+    }
+}

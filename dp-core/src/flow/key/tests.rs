@@ -1,0 +1,66 @@
+//! Keys and masks: every field of the table written and read, and the algebra of masks.
+
+use proptest::prelude::*;
+
+use super::{FlowKey, FlowMask, ufid};
+use crate::flow::{FIELDS, FieldId};
+
+#[test]
+fn every_field_reads_back_what_was_written_and_touches_nothing_else() {
+    for field in FIELDS {
+        let value = 0x0123_4567_89ab_cdef_0f1e_2d3c_4b5a_6978_u128 | 1;
+        let mut key = FlowKey::EMPTY;
+        key.set(field.id, value);
+        assert_eq!(key.get(field.id), value & field.ones(), "{}", field.name);
+        let set_bits: u32 = key.bytes().iter().map(|byte| byte.count_ones()).sum();
+        assert_eq!(set_bits, (value & field.ones()).count_ones(), "{}", field.name);
+        key.set(field.id, 0);
+        assert_eq!(key, FlowKey::EMPTY, "{}", field.name);
+    }
+}
+
+#[test]
+fn xregs_are_the_registers() {
+    let mut key = FlowKey::EMPTY;
+    key.set(FieldId::Reg2, 0x1111_1111);
+    key.set(FieldId::Reg3, 0x2222_2222);
+    assert_eq!(key.get(FieldId::Xreg1), 0x1111_1111_2222_2222);
+    assert_eq!(key.get(FieldId::Xxreg0), 0x1111_1111_2222_2222);
+}
+
+#[test]
+fn the_id_depends_on_what_counts_alone() {
+    let (mut a, mut mask) = (FlowKey::EMPTY, FlowMask::EMPTY);
+    a.set(FieldId::Ipv4Src, 0x0a00_0001);
+    mask.unwildcard_bits(FieldId::Ipv4Src, 0xffff_ff00);
+    let mut b = a.clone();
+    b.set(FieldId::Ipv4Src, 0x0a00_0002);
+    b.set(FieldId::Ipv6Label, 7);
+    assert!(a.agrees(&b, &mask));
+    assert_eq!(ufid(&a, &mask), ufid(&b, &mask));
+    b.set(FieldId::Ipv4Src, 0x0a00_0102);
+    assert!(!a.agrees(&b, &mask));
+    assert_ne!(ufid(&a, &mask), ufid(&b, &mask));
+    let mut wider = mask.clone();
+    wider.unwildcard(FieldId::Ipv4Dst);
+    assert_ne!(ufid(&a, &mask), ufid(&a, &wider));
+    assert!(wider.covers(&mask) && !mask.covers(&wider));
+}
+
+fn writes() -> impl Strategy<Value = Vec<(usize, u128)>> {
+    prop::collection::vec((0..FIELDS.len(), any::<u128>()), 0..12)
+}
+
+proptest! {
+    #[test]
+    fn masking_agreement_and_id_say_the_same(one in writes(), two in writes(), bits in writes()) {
+        let (mut a, mut b, mut mask) = (FlowKey::EMPTY, FlowKey::EMPTY, FlowMask::EMPTY);
+        for (field, value) in one { a.set(FIELDS[field].id, value); }
+        for (field, value) in two { b.set(FIELDS[field].id, value); }
+        for (field, value) in bits { mask.unwildcard_bits(FIELDS[field].id, value); }
+        let equal = a.masked(&mask) == b.masked(&mask);
+        prop_assert_eq!(a.agrees(&b, &mask), equal);
+        prop_assert_eq!(ufid(&a, &mask) == ufid(&b, &mask), equal);
+        prop_assert_eq!(a.masked(&mask).masked(&mask), a.masked(&mask));
+    }
+}

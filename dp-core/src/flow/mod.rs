@@ -1,0 +1,28 @@
+//! Flows: the fields a packet is matched on, keys that hold their values, masks that say which
+//! bits count.
+//!
+//! ```text
+//!   frame + metadata ──extract──► FlowKey  (lanes of 64 bytes, big-endian fields)
+//!                                   │ & FlowMask
+//!                                   ▼
+//!                               masked key ──► caches, megaflow table, OpenFlow tables
+//! ```
+//!
+//! | room | what |
+//! |---|---|
+//! | [`lane`] | the 64-byte unit that keys are made, hashed and compared in |
+//! | [`layout`] | where in the lanes each value lives |
+//! | [`fields`] | THE table of match fields: width, place, OXM numbers, prerequisites, names |
+//! | [`key`] | [`FlowKey`] and [`FlowMask`] |
+//! | [`burst_keys`] | the keys of a burst, lane by lane |
+
+pub mod burst_keys;
+pub mod fields;
+pub mod key;
+pub mod lane;
+pub mod layout;
+
+pub use burst_keys::BurstKeys;
+pub use fields::{FIELDS, Field, FieldId};
+pub use key::{FlowKey, FlowMask};
+pub use lane::{LANES, Lane, LaneSet, PACKET_LANES};
