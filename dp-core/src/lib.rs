@@ -14,6 +14,9 @@
 //!   sync
 //! ```
 
+pub mod action;
 pub mod base;
+pub mod boundary;
 pub mod flow;
+pub mod packet;
 pub mod sync;

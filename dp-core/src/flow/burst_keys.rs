@@ -6,9 +6,7 @@
 
 use super::key::FlowKey;
 use super::lane::{Lane, LaneSet, PACKET_LANES};
-
-/// Packets a burst holds at most.
-pub const BURST: usize = 32;
+use crate::packet::BURST;
 
 /// The keys of up to [`BURST`] packets. Indexed by lane, then by the packet's slot.
 #[derive(Debug)]

@@ -11,11 +11,17 @@ pub struct FreeList<T>(Mutex<Vec<T>>);
 
 impl<T> Default for FreeList<T> {
     fn default() -> Self {
-        Self(Mutex::new(Vec::new()))
+        Self::new()
     }
 }
 
 impl<T> FreeList<T> {
+    /// An empty reserve.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(Mutex::new(Vec::new()))
+    }
+
     /// Moves up to `want` items onto `to`; returns how many.
     pub fn take(&self, to: &mut Vec<T>, want: usize) -> usize {
         let mut list = self.0.lock().unwrap_or_else(PoisonError::into_inner);

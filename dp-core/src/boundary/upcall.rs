@@ -1,0 +1,59 @@
+//! The question that a packet thread asks when no megaflow matches, and the answer.
+
+use crate::action::ActionList;
+use crate::base::{DropReason, Instant};
+use crate::flow::{FlowKey, FlowMask};
+
+/// A packet that no megaflow matched.
+#[derive(Debug)]
+pub struct Upcall<'a> {
+    /// Its key: datapath ports, no OpenFlow fields.
+    pub key: &'a FlowKey,
+    /// The frame.
+    pub frame: &'a [u8],
+}
+
+/// What is to become of the packet, and of those that are like it.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// What to do with it.
+    pub actions: ActionList,
+    /// Which bits of the key the decision rests on. Everything that agrees with the key in these
+    /// bits gets the same actions.
+    pub mask: FlowMask,
+    /// Whether to install a megaflow; otherwise the actions are for this packet alone.
+    pub install: bool,
+}
+
+/// Why an upcall has no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpcallError {
+    /// The port belongs to no bridge.
+    NoBridge,
+    /// The recirculation id has expired.
+    NoRecircContext,
+    /// The slow path has no room for more flows.
+    NoRoom,
+}
+
+impl UpcallError {
+    /// The reason that the packet's drop is counted under.
+    #[must_use]
+    pub const fn drop_reason(self) -> DropReason {
+        match self {
+            Self::NoBridge => DropReason::BridgeNotFound,
+            Self::NoRecircContext => DropReason::NoRecircContext,
+            Self::NoRoom => DropReason::UpcallError,
+        }
+    }
+}
+
+/// Who answers upcalls. Called on packet threads, by several at once.
+pub trait UpcallSink: Send + Sync {
+    /// Decides about a packet. `now` is the packet thread's clock.
+    ///
+    /// # Errors
+    ///
+    /// When there is no answer; the packet is dropped for [`UpcallError::drop_reason`].
+    fn upcall(&self, upcall: &Upcall<'_>, now: Instant) -> Result<Verdict, UpcallError>;
+}
