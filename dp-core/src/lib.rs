@@ -20,3 +20,4 @@ pub mod boundary;
 pub mod flow;
 pub mod packet;
 pub mod sync;
+pub mod wire;
