@@ -1,0 +1,197 @@
+//! OpenFlow actions and instructions: the rich list that a rule carries.
+//!
+//! One flat list holds actions and instructions alike, in the order in which they act: actions
+//! applied at once first, then `clear_actions`, `write_actions`, `write_metadata`, `goto_table`
+//! ([`check_order`]). Translation lowers it to the datapath's flat actions; nothing here executes.
+//!
+//! Actions that do the same remain apart where text and wire tell them apart (`load:` and
+//! `set_field:`, `mod_nw_tos` and `set_field:…->nw_tos`), so that what a controller wrote is what
+//! it reads back.
+
+mod check;
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use dp_core::base::{MacAddr, OfPort};
+use dp_core::flow::FieldId;
+
+pub use check::{ActionError, check, check_order};
+
+/// What a rule does, shared between the versions of a rule and its readers. Empty: drop.
+pub type Actions = Arc<[Action]>;
+
+/// Bits `start` to `start + bits - 1` of a field, counted from the least significant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Subfield {
+    /// The field.
+    pub field: FieldId,
+    /// First bit.
+    pub start: u8,
+    /// Number of bits, at least 1.
+    pub bits: u8,
+}
+
+impl Subfield {
+    /// All of a field.
+    #[must_use]
+    pub fn whole(field: FieldId) -> Self {
+        Self { field, start: 0, bits: field.field().bits }
+    }
+
+    /// Some bits of a field; `None` if it has not that many.
+    #[must_use]
+    pub fn new(field: FieldId, start: u8, bits: u8) -> Option<Self> {
+        let end = u16::from(start) + u16::from(bits);
+        (bits >= 1 && end <= u16::from(field.field().bits)).then_some(Self { field, start, bits })
+    }
+
+    /// Whether it is all of its field.
+    #[must_use]
+    pub fn is_whole(self) -> bool {
+        self == Self::whole(self.field)
+    }
+
+    /// The mask of these bits inside the field's value.
+    #[must_use]
+    pub fn mask(self) -> u128 {
+        self.ones() << self.start
+    }
+
+    /// All ones in the width of the subfield: the largest number it holds.
+    #[must_use]
+    pub fn ones(self) -> u128 {
+        match self.bits {
+            0 => 0,
+            bits => u128::MAX >> (128 - u32::from(bits.min(128))),
+        }
+    }
+}
+
+/// One action or instruction. Values are numbers in the width of their field.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// To a port, a reserved one included (`NORMAL`, `FLOOD`, `ALL`, `IN_PORT`, `LOCAL`,
+    /// `CONTROLLER`, …).
+    Output {
+        /// Where to.
+        port: OfPort,
+        /// Bytes of the packet that the controller gets; only for `CONTROLLER`.
+        max_len: u16,
+    },
+    /// To the port whose number a subfield holds.
+    OutputReg {
+        /// Where the number is.
+        src: Subfield,
+        /// As in [`Self::Output`].
+        max_len: u16,
+    },
+    /// Looks the packet up again and acts on what is found, then goes on here.
+    Resubmit {
+        /// In-port to pretend while looking up; `None` keeps the present one.
+        in_port: Option<OfPort>,
+        /// Table; `None` is the present one.
+        table: Option<u8>,
+    },
+    /// Goes on in a later table; nothing may follow.
+    GotoTable(u8),
+    /// Writes those bits of a field that are set in `mask`.
+    SetField {
+        /// The field.
+        field: FieldId,
+        /// The bits to write; clear outside the mask.
+        value: u128,
+        /// Which bits to write, within the field's width.
+        mask: u128,
+    },
+    /// Writes a number into a subfield.
+    Load {
+        /// The subfield, at most 64 bits wide.
+        dst: Subfield,
+        /// The number; it fits.
+        value: u64,
+    },
+    /// Copies a subfield to another one of the same width.
+    Move {
+        /// From.
+        src: Subfield,
+        /// To.
+        dst: Subfield,
+    },
+    /// Pushes a subfield onto the stack.
+    Push(Subfield),
+    /// Pops the stack into a subfield.
+    Pop(Subfield),
+    /// Source MAC (`mod_dl_src`).
+    SetEthSrc(MacAddr),
+    /// Destination MAC (`mod_dl_dst`).
+    SetEthDst(MacAddr),
+    /// VID of the outer tag, which is added if there is none (`mod_vlan_vid`).
+    SetVlanVid(u16),
+    /// Priority of the outer tag, which is added if there is none (`mod_vlan_pcp`).
+    SetVlanPcp(u8),
+    /// Removes the outer tag, if any (`strip_vlan`, `pop_vlan`).
+    StripVlan,
+    /// Adds a tag with this Ethertype, 0x8100 or 0x88a8.
+    PushVlan(u16),
+    /// IPv4 source (`mod_nw_src`).
+    SetIpv4Src(Ipv4Addr),
+    /// IPv4 destination (`mod_nw_dst`).
+    SetIpv4Dst(Ipv4Addr),
+    /// DSCP, as the tos byte with the lower two bits clear (`mod_nw_tos`).
+    SetTos(u8),
+    /// ECN, 0 to 3 (`mod_nw_ecn`).
+    SetEcn(u8),
+    /// TTL or hop limit (`mod_nw_ttl`).
+    SetTtl(u8),
+    /// Decrements the TTL or hop limit. Where it is 1 or less already, the packet goes to these
+    /// controllers instead and nothing further happens (`dec_ttl`, by default to controller 0).
+    DecTtl(Box<[u16]>),
+    /// TCP, UDP or SCTP source port (`mod_tp_src`).
+    SetL4Src(u16),
+    /// TCP, UDP or SCTP destination port (`mod_tp_dst`).
+    SetL4Dst(u16),
+    /// Tunnel key (`set_tunnel`, `set_tunnel64`).
+    SetTunnel {
+        /// The key.
+        id: u64,
+        /// Whether it was written as 64 bits.
+        wide: bool,
+    },
+    /// Writes those bits of the metadata that are set in `mask`.
+    WriteMetadata {
+        /// The bits to write; clear outside the mask.
+        value: u64,
+        /// Which bits to write.
+        mask: u64,
+    },
+    /// Empties the action set.
+    ClearActions,
+    /// Merges these actions into the action set.
+    WriteActions(Box<[Self]>),
+    /// Bytes that mean nothing to the switch.
+    Note(Box<[u8]>),
+    /// Ends this list and those that resubmitted to it.
+    Exit,
+}
+
+impl Action {
+    /// Output to a port; the controller gets whole packets.
+    #[must_use]
+    pub const fn output(port: OfPort) -> Self {
+        Self::Output { port, max_len: if port.0 == OfPort::CONTROLLER.0 { u16::MAX } else { 0 } }
+    }
+
+    /// Resubmits to a table with the in-port that the packet has.
+    #[must_use]
+    pub const fn resubmit(table: u8) -> Self {
+        Self::Resubmit { in_port: None, table: Some(table) }
+    }
+
+    /// Sets a whole field.
+    #[must_use]
+    pub fn set_field(field: FieldId, value: u128) -> Self {
+        let mask = field.field().ones();
+        Self::SetField { field, value: value & mask, mask }
+    }
+}

@@ -1,0 +1,226 @@
+//! Changing the tables: a transaction of flow-mods (OpenFlow 1.3, section 6.4).
+//!
+//! An [`Edit`] works on a copy that shares everything with the published snapshot until it is
+//! touched. Each flow-mod in it succeeds or leaves the edit as it was; [`Edit::commit`] shows all
+//! of them at once, dropping the edit shows none. That is all there is to an OpenFlow bundle's
+//! roll-back.
+
+use std::sync::{Arc, MutexGuard};
+
+use dp_core::base::{Instant, OfPort};
+
+use super::flow_mod::{Change, Command, FlowMod, FlowModError, Removal};
+use super::rule::{Rule, RuleId, RuleStats};
+use super::tables::{INTERNAL_TABLE, TableSet, Tables, Writer};
+use super::{Table, Version};
+use crate::action::{self, Action, Actions};
+
+/// A change of the tables in the making.
+#[derive(Debug)]
+pub struct Edit<'a> {
+    tables: &'a Tables,
+    writer: MutexGuard<'a, Writer>,
+    set: TableSet,
+    changes: Vec<Change>,
+}
+
+impl<'a> Edit<'a> {
+    pub(super) fn new(
+        tables: &'a Tables,
+        writer: MutexGuard<'a, Writer>,
+        mut set: TableSet,
+    ) -> Self {
+        set.version = Version(set.version.0 + 1);
+        Self { tables, writer, set, changes: Vec::new() }
+    }
+
+    /// The tables as this edit will leave them.
+    #[must_use]
+    pub fn view(&self) -> &TableSet {
+        &self.set
+    }
+
+    /// What has changed so far.
+    #[must_use]
+    pub fn changes(&self) -> &[Change] {
+        &self.changes
+    }
+
+    /// Carries out a flow-mod.
+    ///
+    /// # Errors
+    ///
+    /// Why it was refused; the edit is as before then.
+    pub fn apply(&mut self, flow_mod: &FlowMod, now: Instant) -> Result<(), FlowModError> {
+        if let Some(table) = flow_mod.table.filter(|&table| table > INTERNAL_TABLE) {
+            return Err(FlowModError::NoSuchTable(table));
+        }
+        flow_mod.matching.validate()?;
+        match flow_mod.command {
+            Command::Add => self.add(flow_mod, now),
+            Command::Modify | Command::ModifyStrict => self.modify(flow_mod, now),
+            Command::Delete | Command::DeleteStrict => {
+                for rule in self.select(flow_mod) {
+                    self.remove(&rule, Removal::Delete);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Removes the rules whose time is over.
+    pub fn expire(&mut self, now: Instant) {
+        let expired: Vec<_> = self
+            .set
+            .tables
+            .iter()
+            .flat_map(|table| table.mortal())
+            .filter_map(|rule| Some((Arc::clone(rule), rule.expired(now)?)))
+            .collect();
+        for (rule, expiry) in expired {
+            self.remove(&rule, expiry.into());
+        }
+    }
+
+    /// Publishes the change. Returns what changed, in order; if nothing did, the published version
+    /// stays.
+    pub fn commit(self) -> Vec<Change> {
+        if !self.changes.is_empty() {
+            self.tables.publish(self.writer, self.set);
+        }
+        self.changes
+    }
+
+    fn add(&mut self, flow_mod: &FlowMod, now: Instant) -> Result<(), FlowModError> {
+        let id = flow_mod.table.unwrap_or(0);
+        action::check(&flow_mod.actions, Some(id))?;
+        let present = self.set.table(id);
+        let old = present.and_then(|table| table.get(&flow_mod.matching, flow_mod.priority));
+        if let Some(table) = present.filter(|_| flow_mod.check_overlap)
+            && let Some(other) = table.rules().find(|rule| {
+                rule.priority() == flow_mod.priority && rule.matching().overlaps(&flow_mod.matching)
+            })
+        {
+            return Err(FlowModError::Overlap { cookie: other.cookie() });
+        }
+        let limit = self.tables.config().max_rules;
+        if old.is_none() && present.map_or(0, |table| table.len()) >= limit {
+            return Err(FlowModError::TableFull { table: id, limit });
+        }
+        // A replacement keeps the counters unless they shall be reset, but it is a new rule.
+        let stats = match old {
+            Some(old) if !flow_mod.reset_counts => Arc::clone(&old.stats),
+            _ => Arc::new(RuleStats::new(now)),
+        };
+        let rule = Rule {
+            id: self.next_id(),
+            matching: flow_mod.matching.clone(),
+            actions: flow_mod.actions.as_slice().into(),
+            stats,
+            cookie: flow_mod.new_cookie.unwrap_or(0),
+            created: now,
+            modified: now,
+            priority: flow_mod.priority,
+            idle_timeout: flow_mod.idle_timeout,
+            hard_timeout: flow_mod.hard_timeout,
+            importance: flow_mod.importance,
+            table: id,
+            flags: flow_mod.flags,
+        };
+        let (new, old) = self.table_mut(id).insert(rule);
+        self.changes.push(match old {
+            Some(old) => Change::Replaced { old, new },
+            None => Change::Added(new),
+        });
+        Ok(())
+    }
+
+    fn modify(&mut self, flow_mod: &FlowMod, now: Instant) -> Result<(), FlowModError> {
+        let found = self.select(flow_mod);
+        if found.is_empty() {
+            return match flow_mod.cookie_mask == 0 && flow_mod.new_cookie.is_some() {
+                true => self.add(flow_mod, now),
+                false => Ok(()),
+            };
+        }
+        for rule in &found {
+            action::check(&flow_mod.actions, Some(rule.table))?;
+        }
+        let actions: Actions = flow_mod.actions.as_slice().into();
+        for old in found {
+            let stats = match flow_mod.reset_counts {
+                true => Arc::new(RuleStats::new(now)),
+                false => Arc::clone(&old.stats),
+            };
+            let rule = Rule {
+                id: old.id,
+                matching: old.matching.clone(),
+                actions: Arc::clone(&actions),
+                stats,
+                cookie: flow_mod.new_cookie.unwrap_or(old.cookie),
+                created: old.created,
+                modified: now,
+                ..*old
+            };
+            let (new, _) = self.table_mut(rule.table).insert(rule);
+            self.changes.push(Change::Modified { old, new });
+        }
+        Ok(())
+    }
+
+    /// The rules that a modify or delete is about.
+    fn select(&self, flow_mod: &FlowMod) -> Vec<Arc<Rule>> {
+        let strict = matches!(flow_mod.command, Command::ModifyStrict | Command::DeleteStrict);
+        let tables = self.set.tables.iter().zip(0u8..).filter(|&(_, id)| match flow_mod.table {
+            Some(table) => table == id,
+            None => id < INTERNAL_TABLE,
+        });
+        let wanted = |rule: &Rule| {
+            (rule.cookie ^ flow_mod.cookie) & flow_mod.cookie_mask == 0
+                && flow_mod.out_port.is_none_or(|port| outputs_to(&rule.actions, port))
+        };
+        let mut found = Vec::new();
+        for (table, _) in tables {
+            if strict {
+                found.extend(table.get(&flow_mod.matching, flow_mod.priority).cloned());
+            } else {
+                let covered = |rule: &&Arc<Rule>| flow_mod.matching.covers(rule.matching());
+                found.extend(table.rules().filter(covered).cloned());
+            }
+        }
+        found.retain(|rule| wanted(rule));
+        found
+    }
+
+    fn remove(&mut self, rule: &Arc<Rule>, reason: Removal) {
+        if let Some(rule) = self.table_mut(rule.table).remove(rule) {
+            self.changes.push(Change::Removed { rule, reason });
+        }
+    }
+
+    fn table_mut(&mut self, id: u8) -> &mut Table {
+        let at = usize::from(id);
+        if self.set.tables.len() <= at {
+            let config = self.tables.config();
+            self.set.tables.resize_with(at + 1, || Arc::new(Table::new(config)));
+        }
+        let version = self.set.version;
+        let table = Arc::make_mut(&mut self.set.tables[at]);
+        table.version = version;
+        table
+    }
+
+    fn next_id(&mut self) -> RuleId {
+        self.writer.next_rule += 1;
+        RuleId(self.writer.next_rule)
+    }
+}
+
+/// Whether a list outputs to a port, in its action set too.
+fn outputs_to(actions: &[Action], port: OfPort) -> bool {
+    actions.iter().any(|action| match action {
+        Action::Output { port: to, .. } => *to == port,
+        Action::WriteActions(set) => outputs_to(set, port),
+        _ => false,
+    })
+}

@@ -1,0 +1,201 @@
+//! Rules: one line of a flow table.
+//!
+//! A rule never changes once it stands in a table: a modification puts a new one in its place that
+//! shares the statistics, so that whoever still holds the old one credits the right counters.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use dp_core::base::{Duration, Instant};
+
+use super::Match;
+use crate::action::Actions;
+
+/// The unique number of a rule, never used again. A modified rule keeps its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RuleId(pub u64);
+
+/// Which version of the tables something is: grows with every change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Version(pub u64);
+
+/// Flags of a flow-mod that stay with the rule (OpenFlow 1.3, section A.3.4.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct RuleFlags {
+    /// Tell the controllers when it goes (`send_flow_rem`).
+    pub send_flow_removed: bool,
+    /// Do not count packets (`no_packet_counts`).
+    pub no_packet_counts: bool,
+    /// Do not count bytes (`no_byte_counts`).
+    pub no_byte_counts: bool,
+}
+
+/// What all versions of a rule count together.
+#[derive(Debug, Default)]
+pub struct RuleStats {
+    packets: AtomicU64,
+    bytes: AtomicU64,
+    used: AtomicU64,
+}
+
+impl RuleStats {
+    /// Statistics of a rule that came to be at `created`.
+    #[must_use]
+    pub fn new(created: Instant) -> Self {
+        Self { used: AtomicU64::new(created.0), ..Self::default() }
+    }
+
+    /// Counts packets last seen at `used`.
+    pub fn credit(&self, packets: u64, bytes: u64, used: Instant) {
+        self.packets.fetch_add(packets, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.used.fetch_max(used.0, Ordering::Relaxed);
+    }
+
+    /// Packets so far.
+    #[must_use]
+    pub fn packets(&self) -> u64 {
+        self.packets.load(Ordering::Relaxed)
+    }
+
+    /// Bytes so far.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// When the last packet came; the rule's creation if none did.
+    #[must_use]
+    pub fn used(&self) -> Instant {
+        Instant(self.used.load(Ordering::Relaxed))
+    }
+}
+
+/// One line of a flow table.
+#[derive(Debug)]
+pub struct Rule {
+    pub(super) id: RuleId,
+    pub(super) matching: Match,
+    pub(super) actions: Actions,
+    pub(super) stats: Arc<RuleStats>,
+    pub(super) cookie: u64,
+    pub(super) created: Instant,
+    pub(super) modified: Instant,
+    pub(super) priority: u16,
+    pub(super) idle_timeout: u16,
+    pub(super) hard_timeout: u16,
+    pub(super) importance: u16,
+    pub(super) table: u8,
+    pub(super) flags: RuleFlags,
+}
+
+impl Rule {
+    /// Its unique number.
+    #[must_use]
+    pub fn id(&self) -> RuleId {
+        self.id
+    }
+
+    /// The table it stands in.
+    #[must_use]
+    pub fn table(&self) -> u8 {
+        self.table
+    }
+
+    /// Its priority: of all rules that match a packet, one with the highest acts.
+    #[must_use]
+    pub fn priority(&self) -> u16 {
+        self.priority
+    }
+
+    /// What it matches on.
+    #[must_use]
+    pub fn matching(&self) -> &Match {
+        &self.matching
+    }
+
+    /// What it does.
+    #[must_use]
+    pub fn actions(&self) -> &Actions {
+        &self.actions
+    }
+
+    /// The controller's number for it.
+    #[must_use]
+    pub fn cookie(&self) -> u64 {
+        self.cookie
+    }
+
+    /// Seconds without a packet after which it goes; 0: never.
+    #[must_use]
+    pub fn idle_timeout(&self) -> u16 {
+        self.idle_timeout
+    }
+
+    /// Seconds after its last modification when it goes; 0: never.
+    #[must_use]
+    pub fn hard_timeout(&self) -> u16 {
+        self.hard_timeout
+    }
+
+    /// How much it resists eviction.
+    #[must_use]
+    pub fn importance(&self) -> u16 {
+        self.importance
+    }
+
+    /// Its flags.
+    #[must_use]
+    pub fn flags(&self) -> RuleFlags {
+        self.flags
+    }
+
+    /// When it was added.
+    #[must_use]
+    pub fn created(&self) -> Instant {
+        self.created
+    }
+
+    /// When its actions were last changed, or it was added.
+    #[must_use]
+    pub fn modified(&self) -> Instant {
+        self.modified
+    }
+
+    /// What it counted.
+    #[must_use]
+    pub fn stats(&self) -> &RuleStats {
+        &self.stats
+    }
+
+    /// Counts packets last seen at `used`, as far as the rule counts at all.
+    pub fn credit(&self, packets: u64, bytes: u64, used: Instant) {
+        let packets = if self.flags.no_packet_counts { 0 } else { packets };
+        let bytes = if self.flags.no_byte_counts { 0 } else { bytes };
+        self.stats.credit(packets, bytes, used);
+    }
+
+    /// Whether one of its timeouts has passed at `now`, and which.
+    #[must_use]
+    pub fn expired(&self, now: Instant) -> Option<Expiry> {
+        let passed = |timeout: u16, since: Instant| {
+            timeout != 0 && now.since(since) >= Duration::from_secs(u64::from(timeout))
+        };
+        if passed(self.hard_timeout, self.modified) {
+            Some(Expiry::Hard)
+        } else if passed(self.idle_timeout, self.stats.used().max(self.modified)) {
+            Some(Expiry::Idle)
+        } else {
+            None
+        }
+    }
+}
+
+/// Which timeout of a rule passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expiry {
+    /// No packet for too long.
+    Idle,
+    /// Too long since it was added or modified.
+    Hard,
+}

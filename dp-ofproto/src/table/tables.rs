@@ -1,0 +1,173 @@
+//! The flow tables of a bridge: one writer at a time, readers without locks.
+//!
+//! Readers take a [`TableSet`], a snapshot that never changes; writers make a new one by an
+//! [`Edit`] and publish it with [`Edit::commit`], whole or not at all. A snapshot shares all that
+//! did not change with the one before.
+//!
+//! # Threads
+//!
+//! [`Tables::snapshot`] is one atomic load and one increment; hold the snapshot for a translation
+//! or a burst of them. Edits take a lock that readers never touch. Snapshots that readers still
+//! hold are kept by the writer until they let go, so that no packet thread ever frees a table.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwap;
+use dp_core::base::Instant;
+use dp_core::flow::{FlowKey, FlowMask};
+
+use super::edit::Edit;
+use super::{Change, FlowMod, FlowModError, Rule, Table, Version};
+
+/// How many tables there are, the internal one included.
+pub const TABLES: usize = 255;
+/// The table that belongs to the switch itself; the ones before are the users'.
+pub const INTERNAL_TABLE: u8 = 254;
+
+/// What may be chosen about tables.
+#[derive(Clone, Copy, Debug)]
+pub struct TablesConfig {
+    /// Rules that a table may hold.
+    pub max_rules: usize,
+    /// Seed of the hashes: random, where strangers may cause rules to be added.
+    pub seed: u64,
+}
+
+impl Default for TablesConfig {
+    fn default() -> Self {
+        Self { max_rules: 4_000_000, seed: 0x6f70_656e_666c_6f77 }
+    }
+}
+
+/// The flow tables of a bridge.
+#[derive(Debug)]
+pub struct Tables {
+    current: ArcSwap<TableSet>,
+    writer: Mutex<Writer>,
+    config: TablesConfig,
+}
+
+/// What only the writer needs.
+#[derive(Debug, Default)]
+pub(super) struct Writer {
+    /// The next rule's number.
+    pub(super) next_rule: u64,
+    /// Snapshots that some reader may still hold.
+    retired: Vec<Arc<TableSet>>,
+}
+
+impl Tables {
+    /// Empty tables.
+    #[must_use]
+    pub fn new(config: TablesConfig) -> Self {
+        let set = TableSet { version: Version(0), tables: Vec::new() };
+        Self { current: ArcSwap::from_pointee(set), writer: Mutex::default(), config }
+    }
+
+    /// The tables as they are now.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<TableSet> {
+        self.current.load_full()
+    }
+
+    /// The version of the tables now: differs if anything changed.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.current.load().version
+    }
+
+    /// Starts a change; nobody sees it before it is committed.
+    #[must_use]
+    pub fn edit(&self) -> Edit<'_> {
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        Edit::new(self, writer, TableSet::clone(&self.current.load()))
+    }
+
+    /// Carries out one flow-mod and publishes it.
+    ///
+    /// # Errors
+    ///
+    /// Why it was refused; nothing has changed then.
+    pub fn apply(&self, flow_mod: &FlowMod, now: Instant) -> Result<Vec<Change>, FlowModError> {
+        let mut edit = self.edit();
+        edit.apply(flow_mod, now)?;
+        Ok(edit.commit())
+    }
+
+    /// Removes the rules whose time is over.
+    pub fn expire(&self, now: Instant) -> Vec<Change> {
+        let mut edit = self.edit();
+        edit.expire(now);
+        edit.commit()
+    }
+
+    /// How the tables were configured.
+    #[must_use]
+    pub fn config(&self) -> &TablesConfig {
+        &self.config
+    }
+
+    pub(super) fn publish(&self, mut writer: MutexGuard<'_, Writer>, set: TableSet) {
+        let old = self.current.swap(Arc::new(set));
+        writer.retired.push(old);
+        writer.retired.retain(|set| Arc::strong_count(set) > 1);
+    }
+}
+
+impl Default for Tables {
+    fn default() -> Self {
+        Self::new(TablesConfig::default())
+    }
+}
+
+/// The flow tables at one version. Never changes.
+#[derive(Clone, Debug)]
+pub struct TableSet {
+    pub(super) version: Version,
+    /// By number; shorter than [`TABLES`] as long as the last ones are empty.
+    pub(super) tables: Vec<Arc<Table>>,
+}
+
+impl TableSet {
+    /// Its version.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// A table; `None` for one that nothing was ever added to.
+    #[must_use]
+    pub fn table(&self, id: u8) -> Option<&Arc<Table>> {
+        self.tables.get(usize::from(id))
+    }
+
+    /// The version that last changed a table.
+    #[must_use]
+    pub fn table_version(&self, id: u8) -> Version {
+        self.table(id).map_or(Version(0), |table| table.version())
+    }
+
+    /// The rule of a table that a packet takes; `None`: a miss. Makes every bit count in `wc` that
+    /// the outcome rests on.
+    #[must_use]
+    pub fn lookup(&self, id: u8, key: &FlowKey, wc: &mut FlowMask) -> Option<Arc<Rule>> {
+        self.table(id)?.lookup(key, wc)
+    }
+
+    /// All rules, table by table; in no order inside a table.
+    pub fn rules(&self) -> impl Iterator<Item = &Arc<Rule>> {
+        self.tables.iter().flat_map(|table| table.rules())
+    }
+
+    /// How many rules there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.tables.iter().map(|table| table.len()).sum()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
