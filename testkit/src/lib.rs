@@ -10,6 +10,9 @@
 //! | [`frames`] | what a frame consists of, field by field, and readable differences between frames |
 //! | [`pcap`] | capture files, read and written |
 //! | [`seed`] | repeatable randomness |
+//! | [`netns`] | network namespaces, veth pairs, raw frames in and out of the kernel |
+//! | [`process`] | child processes that end with the test that started them |
+//! | [`patience`] | waiting with a bound |
 //! | [`packages`] | Debian packages a test needs |
 //!
 //! # Invariants
@@ -19,7 +22,10 @@
 //! * Nothing here depends on a crate of the switch.
 
 pub mod frames;
+pub mod netns;
 pub mod packages;
 pub mod packets;
+pub mod patience;
 pub mod pcap;
+pub mod process;
 pub mod seed;

@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use super::*;
 use crate::{
     packets::{Ipv4, Mac, Packet, Udp, mutate, samples},

@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::{fs, path::PathBuf, process::Command};
 
 use super::{address::MacError, mutate, samples, *};
