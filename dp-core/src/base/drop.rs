@@ -37,9 +37,29 @@ macro_rules! reasons {
 
 reasons! {
     /// The frame is shorter than an Ethernet header.
-    RxTooShort = "datapath_drop_rx_too_short",
-    /// A length, version or offset field of a header contradicts the frame.
-    RxMalformed = "datapath_drop_rx_invalid_packet",
+    RxTooShort = "datapath_drop_rx_invalid_packet",
+    /// The frame ends inside a VLAN tag.
+    RxVlanTag = "datapath_drop_rx_vlan_tag",
+    /// The IPv4 header is cut off, of another version, or lies about its own length.
+    RxIpv4Header = "datapath_drop_rx_ipv4_header",
+    /// The IPv4 total length is larger than the frame.
+    RxIpv4Length = "datapath_drop_rx_ipv4_length",
+    /// The IPv6 header is cut off or of another version.
+    RxIpv6Header = "datapath_drop_rx_ipv6_header",
+    /// The IPv6 payload length is larger than the frame.
+    RxIpv6Length = "datapath_drop_rx_ipv6_length",
+    /// An IPv6 extension header reaches beyond the packet, or there are too many.
+    RxIpv6Extension = "datapath_drop_rx_ipv6_extension",
+    /// The datagram ends inside its transport header.
+    RxL4Header = "datapath_drop_rx_l4_header",
+    /// The TCP data offset is below 5 or points beyond the segment.
+    RxTcpOffset = "datapath_drop_rx_tcp_offset",
+    /// The UDP length is below 8 or larger than the datagram.
+    RxUdpLength = "datapath_drop_rx_udp_length",
+    /// The frame ends inside the ARP packet.
+    RxArp = "datapath_drop_rx_arp",
+    /// A neighbour discovery option is of length 0, too long or repeated.
+    RxNdOption = "datapath_drop_rx_nd_option",
     /// The frame is larger than the buffers of the port it entered by.
     RxOversize = "datapath_drop_rx_oversize",
     /// No megaflow matched and there is no slow path, or it had no room or no answer.

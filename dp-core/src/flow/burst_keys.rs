@@ -44,6 +44,15 @@ impl BurstKeys {
         &mut self.lanes[lane]
     }
 
+    /// The first two lanes of the packet in `slot`, to be written: all that most packets use.
+    #[inline(always)]
+    #[must_use]
+    pub fn first_two_mut(&mut self, slot: usize) -> (&mut Lane, &mut Lane) {
+        let slot = slot & (BURST - 1);
+        let [first, second, ..] = &mut self.lanes;
+        (&mut first[slot], &mut second[slot])
+    }
+
     /// Which lanes each packet uses, by slot.
     #[inline(always)]
     #[must_use]

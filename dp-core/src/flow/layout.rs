@@ -33,6 +33,14 @@ pub struct Place {
     pub len: u8,
 }
 
+impl Place {
+    /// The lane it lies in.
+    #[must_use]
+    pub const fn lane(self) -> usize {
+        self.offset as usize / 64
+    }
+}
+
 const fn at(lane: u16, offset: u16, len: u8) -> Place {
     assert!(offset + len as u16 <= 64 && len >= 1 && len <= 16);
     Place { offset: lane * 64 + offset, len }

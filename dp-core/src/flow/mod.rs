@@ -15,14 +15,17 @@
 //! | [`fields`] | THE table of match fields: width, place, OXM numbers, prerequisites, names |
 //! | [`key`] | [`FlowKey`] and [`FlowMask`] |
 //! | [`burst_keys`] | the keys of a burst, lane by lane |
+//! | [`extract`] | frames in, keys out |
 
 pub mod burst_keys;
+pub mod extract;
 pub mod fields;
 pub mod key;
 pub mod lane;
 pub mod layout;
 
 pub use burst_keys::BurstKeys;
+pub use extract::{Extracted, Extractor, Malformed, Pass, VlanLimit};
 pub use fields::{FIELDS, Field, FieldId};
-pub use key::{FlowKey, FlowMask};
+pub use key::{FlowKey, FlowMask, ufid};
 pub use lane::{LANES, Lane, LaneSet, PACKET_LANES};

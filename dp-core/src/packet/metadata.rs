@@ -20,10 +20,19 @@ bitflags::bitflags! {
     }
 }
 
-/// What travels with a packet between its passes through the datapath.
+/// What travels with a packet between its passes through the datapath. The first 24 bytes share a
+/// cache line with the frame's place, so that the first pass touches no other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Metadata {
+    /// Offset of the network header from the start of the frame; meaningful after extraction.
+    pub l3: u16,
+    /// Offset of the transport header; 0 if there is none.
+    pub l4: u16,
+    /// Offload state.
+    pub offloads: Offloads,
+    /// Hash of the flow by the receiving device, with [`Offloads::RSS_VALID`].
+    pub rss_hash: u32,
     /// Port of entry.
     pub in_port: PortNo,
     /// Which continuation resumes; zero on the first pass.
@@ -34,16 +43,8 @@ pub struct Metadata {
     pub pkt_mark: u32,
     /// Queueing priority.
     pub skb_priority: u32,
-    /// Hash of the flow by the receiving device, with [`Offloads::RSS_VALID`].
-    pub rss_hash: u32,
-    /// Offload state.
-    pub offloads: Offloads,
     /// Payload bytes of a segment, with [`Offloads::TSO`].
     pub segment: u16,
-    /// Offset of the network header from the start of the frame; meaningful after extraction.
-    pub l3: u16,
-    /// Offset of the transport header; 0 if there is none.
-    pub l4: u16,
     /// How often the packet has entered the pipeline again.
     pub passes: u8,
 }

@@ -1,0 +1,286 @@
+//! The AVX-512 kernel: plain IPv4 and IPv6 packets, untagged or with one tag, TCP or UDP.
+//!
+//! A key's lane is a fixed permutation of a plain packet's first 64 bytes, so it takes one masked
+//! load, one byte permute (VBMI), one and, one or and one store. Before that a handful of scalar
+//! compares make sure that the packet is of that shape and that its lengths are true; anything
+//! else is left to the portable parser, which also gives every error its name.
+//!
+//! Loads are masked to the length of the frame: no byte behind it is read.
+
+#![expect(unsafe_code, reason = "vector loads and stores, and calls into target-feature code")]
+
+use core::arch::x86_64::{
+    __m512i, __mmask64, _mm512_and_si512, _mm512_loadu_si512, _mm512_mask_blend_epi8,
+    _mm512_mask_blend_epi16, _mm512_maskz_loadu_epi8, _mm512_maskz_permutexvar_epi8,
+    _mm512_or_si512, _mm512_set1_epi8, _mm512_set1_epi16, _mm512_setzero_si512,
+    _mm512_storeu_si512,
+};
+
+use crate::flow::burst_keys::BurstKeys;
+use crate::flow::lane::{Lane, LaneSet};
+use crate::flow::layout::{self, Place};
+use crate::packet::{Burst, Packet, Slots};
+
+/// How one lane is made of 64 bytes: where each byte comes from, which are zero, which bits stay,
+/// which bits are added.
+#[repr(C, align(64))]
+struct Shape {
+    from: [u8; 64],
+    and: [u8; 64],
+    or: [u8; 64],
+    keep: u64,
+}
+
+impl Shape {
+    const EMPTY: Self = Self { from: [0; 64], and: [0xff; 64], or: [0; 64], keep: 0 };
+
+    /// The bytes of `place` come from `raw` onwards.
+    const fn take(mut self, place: Place, raw: usize, len: usize) -> Self {
+        let base = place.offset as usize % 64;
+        let mut i = 0;
+        while i < len {
+            #[expect(clippy::cast_possible_truncation, reason = "raw offsets are below 64")]
+            {
+                self.from[base + i] = (raw + i) as u8;
+            }
+            self.keep |= 1 << (base + i);
+            i += 1;
+        }
+        self
+    }
+
+    const fn and_byte(mut self, at: usize, bits: u8) -> Self {
+        self.and[at % 64] = bits;
+        self
+    }
+
+    const fn or_byte(mut self, at: usize, bits: u8) -> Self {
+        self.or[at % 64] = bits;
+        self
+    }
+}
+
+/// Ethernet at raw 0, a tag at raw 12 if `tag` is 4, Ethertype behind it.
+const fn link(tag: usize) -> Shape {
+    let shape = Shape::EMPTY.take(layout::ETH_DST, 0, 12).take(layout::ETH_TYPE, 12 + tag, 2);
+    if tag == 0 {
+        return shape;
+    }
+    shape
+        .take(layout::VLAN_TCI, 14, 2)
+        .take(layout::VLAN_TPID, 12, 2)
+        .or_byte(layout::VLAN_TCI.offset as usize, (layout::VLAN_PRESENT >> 8) as u8)
+}
+
+const fn ipv4(tag: usize, tcp: bool) -> Shape {
+    let ip = 14 + tag;
+    let shape = link(tag)
+        .take(layout::NW_PROTO, ip + 9, 1)
+        .take(layout::NW_TOS, ip + 1, 1)
+        .take(layout::NW_TTL, ip + 8, 1)
+        .take(layout::IPV4_SRC, ip + 12, 8)
+        .take(layout::TP_SRC, ip + 20, 4);
+    if tcp {
+        shape.take(layout::TCP_FLAGS, ip + 32, 2).and_byte(layout::TCP_FLAGS.offset as usize, 0x0f)
+    } else {
+        shape
+    }
+}
+
+/// The tos byte and the TCP flags of IPv6 packets are put in apart.
+const fn ipv6(tag: usize) -> Shape {
+    let ip = 14 + tag;
+    link(tag).take(layout::NW_PROTO, ip + 6, 1).take(layout::NW_TTL, ip + 7, 1).take(
+        layout::TP_SRC,
+        ip + 40,
+        4,
+    )
+}
+
+/// From the 64 bytes that begin with the IPv6 header.
+const IPV6_LANE1: Shape = Shape::EMPTY
+    .take(layout::IPV6_SRC, 8, 32)
+    .take(layout::IPV6_LABEL, 0, 4)
+    .and_byte(layout::IPV6_LABEL.offset as usize, 0)
+    .and_byte(layout::IPV6_LABEL.offset as usize + 1, 0x0f);
+
+static IPV4: [[Shape; 2]; 2] = [[ipv4(0, false), ipv4(0, true)], [ipv4(4, false), ipv4(4, true)]];
+static IPV6: [Shape; 2] = [ipv6(0), ipv6(4)];
+static LANE1: Shape = IPV6_LANE1;
+
+const TOS_BYTE: __mmask64 = 1 << layout::NW_TOS.offset;
+const FLAGS_WORD: u32 = 1 << (layout::TCP_FLAGS.offset / 2);
+
+/// Whether this processor has what the kernel needs.
+pub(super) fn available() -> bool {
+    std::arch::is_x86_feature_detected!("avx512f")
+        && std::arch::is_x86_feature_detected!("avx512bw")
+        && std::arch::is_x86_feature_detected!("avx512vl")
+        && std::arch::is_x86_feature_detected!("avx512vbmi")
+}
+
+/// Extracts what it recognises of the packets in `which`; returns the slots that it left alone.
+///
+/// To be called only where [`available`] said yes.
+#[inline]
+pub(super) fn burst(
+    burst: &mut Burst,
+    which: Slots,
+    template: &Lane,
+    keys: &mut BurstKeys,
+) -> Slots {
+    // SAFETY: the extractor calls this only after `available()` has found every feature that the
+    // callee is compiled for.
+    unsafe { burst_avx512(burst, which, template, keys) }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,bmi1,bmi2")]
+fn burst_avx512(burst: &mut Burst, which: Slots, template: &Lane, keys: &mut BurstKeys) -> Slots {
+    let template = load(template.bytes());
+    let mut left = which;
+    for slot in which.iter() {
+        if let Some(ahead) = burst.get(slot + 4) {
+            ahead.prefetch();
+        }
+        let Some(packet) = burst.get_mut(slot) else { continue };
+        if one(packet, slot, template, keys) {
+            left.remove(slot);
+        }
+    }
+    left
+}
+
+/// Extracts one packet; `false` if it is not of a shape that is known here.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,bmi1,bmi2")]
+fn one(packet: &mut Packet, slot: usize, template: __m512i, keys: &mut BurstKeys) -> bool {
+    let frame = packet.data();
+    let Some(head) = frame.first_chunk::<42>() else { return false };
+    let outer = u16::from_be_bytes([head[12], head[13]]);
+    let tagged = usize::from(outer == 0x8100 || outer == 0x88a8);
+    let tag = tagged * 4;
+    let eth_type = u16::from_be_bytes([head[12 + tag], head[13 + tag]]);
+    let (l3, l4) = match eth_type {
+        0x0800 => match ipv4_packet(frame, 14 + tag, tagged, template, slot, keys) {
+            true => (14 + tag, 34 + tag),
+            false => return false,
+        },
+        0x86dd => match ipv6_packet(frame, 14 + tag, tagged, template, slot, keys) {
+            true => (14 + tag, 54 + tag),
+            false => return false,
+        },
+        _ => return false,
+    };
+    let meta = packet.meta_mut();
+    #[expect(clippy::cast_possible_truncation, reason = "at most 58")]
+    {
+        (meta.l3, meta.l4) = (l3 as u16, l4 as u16);
+    }
+    true
+}
+
+/// Whether a transport header whose first bytes are `l4` stands whole and true in `len` bytes of
+/// payload; tells TCP (1) from UDP (0).
+#[inline(always)]
+fn transport(proto: u8, l4: &[u8], len: usize) -> Option<usize> {
+    match (proto, l4) {
+        (17, &[_, _, _, _, high, low, _, _, ..]) => {
+            let said = usize::from(u16::from_be_bytes([high, low]));
+            (said >= 8 && said <= len).then_some(0)
+        }
+        (6, &[_, _, _, _, _, _, _, _, _, _, _, _, offset, _, ..]) if len >= 20 => {
+            let said = usize::from(offset >> 4) * 4;
+            (said >= 20 && said <= len).then_some(1)
+        }
+        _ => None,
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,bmi1,bmi2")]
+fn ipv4_packet(
+    frame: &[u8],
+    l3: usize,
+    tagged: usize,
+    template: __m512i,
+    slot: usize,
+    keys: &mut BurstKeys,
+) -> bool {
+    let Some(ip) = frame.get(l3..).and_then(<[u8]>::first_chunk::<28>) else { return false };
+    let total = usize::from(u16::from_be_bytes([ip[2], ip[3]]));
+    let whole = u16::from_be_bytes([ip[6], ip[7]]) & 0x3fff == 0;
+    if ip[0] != 0x45 || !whole || total < 28 || total > frame.len() - l3 {
+        return false;
+    }
+    let l4 = frame.get(l3 + 20..).unwrap_or_default();
+    let Some(kind) = transport(ip[9], l4, total - 20) else { return false };
+    let shape = &IPV4[tagged & 1][kind & 1];
+    let lane = permute(shape, load_masked(frame), template);
+    store(&mut keys.lane_mut(0)[slot & 31], lane);
+    keys.set_used(slot, LaneSet::of(0));
+    true
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,bmi1,bmi2")]
+fn ipv6_packet(
+    frame: &[u8],
+    l3: usize,
+    tagged: usize,
+    template: __m512i,
+    slot: usize,
+    keys: &mut BurstKeys,
+) -> bool {
+    let Some(rest) = frame.get(l3..) else { return false };
+    let Some(ip) = rest.first_chunk::<48>() else { return false };
+    let payload = usize::from(u16::from_be_bytes([ip[4], ip[5]]));
+    if ip[0] >> 4 != 6 || payload < 8 || payload + 40 > rest.len() {
+        return false;
+    }
+    let l4 = rest.get(40..).unwrap_or_default();
+    let Some(kind) = transport(ip[6], l4, payload) else { return false };
+    let mut lane = permute(&IPV6[tagged & 1], load_masked(frame), template);
+    let tos = ip[0] << 4 | ip[1] >> 4;
+    lane = _mm512_mask_blend_epi8(TOS_BYTE, lane, _mm512_set1_epi8(tos.cast_signed()));
+    if let (1, Some(&[offset, flags])) = (kind, l4.get(12..14)) {
+        let flags = u16::from_le_bytes([offset & 0x0f, flags]);
+        lane = _mm512_mask_blend_epi16(FLAGS_WORD, lane, _mm512_set1_epi16(flags.cast_signed()));
+    }
+    let lane1 = permute(&LANE1, load_masked(rest), _mm512_setzero_si512());
+    store(&mut keys.lane_mut(0)[slot & 31], lane);
+    store(&mut keys.lane_mut(1)[slot & 31], lane1);
+    keys.set_used(slot, LaneSet(0b11));
+    true
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,bmi1,bmi2")]
+fn permute(shape: &Shape, raw: __m512i, add: __m512i) -> __m512i {
+    let taken = _mm512_maskz_permutexvar_epi8(shape.keep, load(&shape.from), raw);
+    let kept = _mm512_and_si512(taken, load(&shape.and));
+    _mm512_or_si512(_mm512_or_si512(kept, load(&shape.or)), add)
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn load(bytes: &[u8; 64]) -> __m512i {
+    // SAFETY: 64 readable bytes; the load needs no alignment.
+    unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
+}
+
+/// The first 64 bytes of a frame, zeros behind its end.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,bmi2")]
+fn load_masked(frame: &[u8]) -> __m512i {
+    let there = u64::MAX >> (64 - frame.len().clamp(1, 64));
+    // SAFETY: bytes beyond the frame are masked off, and masked-off bytes are not accessed; an
+    // empty frame does not come here (callers have found at least 42 bytes).
+    unsafe { _mm512_maskz_loadu_epi8(there, frame.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn store(lane: &mut Lane, value: __m512i) {
+    // SAFETY: a lane is 64 writable bytes; the store needs no alignment.
+    unsafe { _mm512_storeu_si512(lane.bytes_mut().as_mut_ptr().cast(), value) }
+}
