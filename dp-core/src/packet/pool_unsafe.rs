@@ -12,11 +12,10 @@
 use core::alloc::Layout;
 use core::cell::RefCell;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicUsize, Ordering};
 
 use super::buffer_unsafe::{BufferOwner, Header, Packet};
 use super::burst::Burst;
-use crate::sync::FreeList;
+use crate::sync::{Bound, FreeList};
 
 /// Bytes free in front of a fresh frame: room for tunnel headers of the largest kind.
 pub const HEADROOM: u32 = 256;
@@ -31,8 +30,7 @@ pub struct Pool {
     class: usize,
     data_len: u32,
     chunk: usize,
-    limit: usize,
-    grown: AtomicUsize,
+    made: Bound,
     spare: FreeList<Spare>,
 }
 
@@ -44,7 +42,7 @@ struct Spare(NonNull<Header>);
 unsafe impl Send for Spare {}
 
 const fn pool(class: usize, data_len: u32, chunk: usize, limit: usize) -> Pool {
-    Pool { class, data_len, chunk, limit, grown: AtomicUsize::new(0), spare: FreeList::new() }
+    Pool { class, data_len, chunk, made: Bound::new(limit), spare: FreeList::new() }
 }
 
 /// Ordinary frames, jumbo frames, and segments before segmentation.
@@ -87,7 +85,7 @@ impl Pool {
     /// Buffers made so far, in use or not.
     #[must_use]
     pub fn total(&self) -> usize {
-        self.grown.load(Ordering::Relaxed)
+        self.made.taken()
     }
 
     /// An empty packet with [`HEADROOM`]. `None` when the pool has reached its bound.
@@ -139,9 +137,7 @@ impl Pool {
     /// Makes another chunk of buffers, or says that the bound is reached.
     #[cold]
     fn grow(&'static self, stock: &mut Vec<Spare>) -> Option<()> {
-        let before = self.grown.fetch_add(self.chunk, Ordering::Relaxed);
-        if before + self.chunk > self.limit {
-            self.grown.fetch_sub(self.chunk, Ordering::Relaxed);
+        if !self.made.take(self.chunk) {
             return None;
         }
         let room_len = HEADROOM + self.data_len;

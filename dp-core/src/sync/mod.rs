@@ -2,11 +2,14 @@
 //!
 //! | room | what |
 //! |---|---|
+//! | [`Bound`] | how many of something there may be, among threads |
 //! | [`Counter`] | a statistic that one thread writes and any thread reads |
 //! | [`FreeList`] | a shared reserve that threads visit in bulk |
 
+mod bound;
 mod counter;
 mod free_list;
 
+pub use bound::Bound;
 pub use counter::Counter;
 pub use free_list::FreeList;
