@@ -1,0 +1,18 @@
+//! What each fuzz target does with its input.
+//!
+//! The bodies live here and not in the libFuzzer programs (`targets/*.rs`, one line each), so that
+//! the tests replay the corpus on the stable compiler: an input that once crashed lies in
+//! `corpus/TARGET` and is tried by every `cargo test` from then on.
+//!
+//! To add a target: a function here with its row in [`TARGETS`], a file `targets/NAME.rs`, its
+//! `[[bin]]` in `Cargo.toml`, and at least one input in `corpus/NAME`.
+
+mod text;
+
+pub use text::mac_text;
+
+/// What a target does with one input; it panics when something is wrong.
+pub type Body = fn(&[u8]);
+
+/// Name and body of every target.
+pub const TARGETS: &[(&str, Body)] = &[("mac_text", mac_text)];
