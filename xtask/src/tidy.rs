@@ -2,7 +2,7 @@
 //!
 //! Each check is a room of its own under `tidy/`: it reads a [`tree::Tree`] (the repository's files
 //! as text) and adds [`Finding`]s. A tree can be made up from strings, so every check is tested on
-//! one that breaks it; [`tests`] runs all of them on the repository itself, which is why
+//! one that breaks it; `tests` runs all of them on the repository itself, which is why
 //! `cargo test` fails when the house is untidy.
 
 mod drops;
