@@ -62,7 +62,6 @@ impl Report {
 /// Checks the repository at `root` and prints what was found; `Ok(true)` when nothing was.
 pub(crate) fn run(root: &Path) -> Result<bool> {
     let mut report = check(&Tree::of_repository(root)?);
-    report.findings.sort();
     for figure in &report.figures {
         println!("{figure}");
     }
@@ -86,5 +85,7 @@ fn check(tree: &Tree) -> Report {
     outside::check(tree, &mut report);
     links::check(tree, &mut report);
     manifests::check(tree, &mut report);
+    report.findings.sort();
+    report.findings.dedup(); // a `use` tree may break one rule several times in a line
     report
 }

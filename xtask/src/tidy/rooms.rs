@@ -54,6 +54,7 @@ pub(crate) const LIBRARIES: &[Library] = &[
         package: "dp-ofproto",
         levels: &[
             &["openflow"],
+            &["action"],
             &["table", "learn", "protocols"],
             &["bridge"],
             &["translate"],

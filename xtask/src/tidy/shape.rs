@@ -26,7 +26,8 @@ pub(crate) fn check(tree: &Tree, report: &mut Report) {
             let text = format!("{lines} lines: split it, {MOST_LINES} are the most");
             report.find(file, MOST_LINES + 1, text);
         }
-        if !text.starts_with("//!") {
+        // The name of `foo/tests.rs` says it all: the tests of `foo`.
+        if !text.starts_with("//!") && !file.ends_with("/tests.rs") {
             report.find(file, 1, "does not open with `//!`: say what it is and why");
         }
         let parts = file.split('/').map(|part| part.trim_end_matches(".rs"));
@@ -64,6 +65,7 @@ mod tests {
     #[test]
     fn a_file_without_an_opening_is_found() {
         assert_eq!(report("a.rs", "use std::fmt;\n//! Late.\n").findings.len(), 1);
+        assert_eq!(report("a/tests.rs", "use super::*;\n").findings, []);
     }
 
     #[test]
