@@ -154,8 +154,19 @@ pub struct Field {
     pub prereq: Prereq,
     /// How text spells it.
     pub format: Format,
-    /// Its numbers, all accepted.
-    pub oxm: &'static [(OxmClass, u8)],
+    /// Its numbers, all accepted; the first one names it in actions.
+    pub oxm: &'static [Oxm],
+}
+
+/// A number of a field on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Oxm {
+    /// The class.
+    pub class: OxmClass,
+    /// The number in it.
+    pub number: u8,
+    /// What flow text calls it: `NXM_OF_ETH_SRC`.
+    pub name: &'static str,
 }
 
 impl Field {
@@ -179,7 +190,7 @@ const fn within(place: Place, skip: u16, len: u8) -> Place {
 macro_rules! fields {
     ($($id:ident = $name:literal $(/ $alias:literal)?, $place:expr, $shift:literal + $bits:literal,
        $wire:literal, $mask:ident, $rw:literal, $prereq:ident, $format:ident,
-       [$($class:ident $number:literal),*], $doc:literal;)*) => {
+       [$($class:ident $number:literal $oxm:ident),*], $doc:literal;)*) => {
         /// The name of a match field; the index of its row in [`FIELDS`].
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[repr(u8)]
@@ -200,134 +211,146 @@ macro_rules! fields {
             writable: $rw,
             prereq: Prereq::$prereq,
             format: Format::$format,
-            oxm: &[$((OxmClass::$class, $number)),*],
+            oxm: &[$(Oxm {
+                class: OxmClass::$class,
+                number: $number,
+                name: concat!(fields!(@prefix $class), stringify!($oxm)),
+            }),*],
         },)*];
     };
     (@alias) => { None };
+    (@prefix Nxm0) => { "NXM_OF_" };
+    (@prefix Nxm1) => { "NXM_NX_" };
+    (@prefix Oxm) => { "OXM_OF_" };
+    (@prefix PacketRegs) => { "OXM_OF_" };
+    (@prefix Ericsson) => { "ERICOXM_OF_" };
+    (@prefix NiciraExt) => { "NXOXM_ET_" };
+    (@prefix Nsh) => { "NXOXM_NSH_" };
+    (@prefix Onf) => { "ONFOXM_ET_" };
     (@alias $alias:literal) => { Some($alias) };
 }
 
 #[rustfmt::skip]
 fields! {
-    DpHash = "dp_hash", layout::DP_HASH, 0 + 32, 4, Bits, false, None, Hex, [Nxm1 35], "Hash computed by an earlier pass.";
-    RecircId = "recirc_id", layout::RECIRC_ID, 0 + 32, 4, Exact, false, None, Decimal, [Nxm1 36], "Recirculation id.";
-    PacketType = "packet_type", layout::PACKET_TYPE, 0 + 32, 4, Exact, false, None, PacketType, [Oxm 44], "Name space and type of the outermost header.";
-    ConjId = "conj_id", layout::CONJ_ID, 0 + 32, 4, Exact, false, None, Decimal, [Nxm1 37], "Conjunction that matched.";
-    TunId = "tun_id" / "tunnel_id", layout::TUN_ID, 0 + 64, 8, Bits, true, None, Hex, [Nxm1 16, Oxm 38], "Tunnel key.";
-    TunSrc = "tun_src", layout::TUN_SRC, 0 + 32, 4, Bits, true, None, Ipv4, [Nxm1 31], "Outer IPv4 source.";
-    TunDst = "tun_dst", layout::TUN_DST, 0 + 32, 4, Bits, true, None, Ipv4, [Nxm1 32], "Outer IPv4 destination.";
-    TunIpv6Src = "tun_ipv6_src", layout::TUN_IPV6_SRC, 0 + 128, 16, Bits, true, None, Ipv6, [Nxm1 109], "Outer IPv6 source.";
-    TunIpv6Dst = "tun_ipv6_dst", layout::TUN_IPV6_DST, 0 + 128, 16, Bits, true, None, Ipv6, [Nxm1 110], "Outer IPv6 destination.";
-    TunFlags = "tun_flags", layout::TUN_FLAGS, 3 + 1, 2, Bits, true, None, TunFlags, [Nxm1 104], "Tunnel flags: only `oam`.";
+    DpHash = "dp_hash", layout::DP_HASH, 0 + 32, 4, Bits, false, None, Hex, [Nxm1 35 DP_HASH], "Hash computed by an earlier pass.";
+    RecircId = "recirc_id", layout::RECIRC_ID, 0 + 32, 4, Exact, false, None, Decimal, [Nxm1 36 RECIRC_ID], "Recirculation id.";
+    PacketType = "packet_type", layout::PACKET_TYPE, 0 + 32, 4, Exact, false, None, PacketType, [Oxm 44 PACKET_TYPE], "Name space and type of the outermost header.";
+    ConjId = "conj_id", layout::CONJ_ID, 0 + 32, 4, Exact, false, None, Decimal, [Nxm1 37 CONJ_ID], "Conjunction that matched.";
+    TunId = "tun_id" / "tunnel_id", layout::TUN_ID, 0 + 64, 8, Bits, true, None, Hex, [Nxm1 16 TUN_ID, Oxm 38 TUNNEL_ID], "Tunnel key.";
+    TunSrc = "tun_src", layout::TUN_SRC, 0 + 32, 4, Bits, true, None, Ipv4, [Nxm1 31 TUN_IPV4_SRC], "Outer IPv4 source.";
+    TunDst = "tun_dst", layout::TUN_DST, 0 + 32, 4, Bits, true, None, Ipv4, [Nxm1 32 TUN_IPV4_DST], "Outer IPv4 destination.";
+    TunIpv6Src = "tun_ipv6_src", layout::TUN_IPV6_SRC, 0 + 128, 16, Bits, true, None, Ipv6, [Nxm1 109 TUN_IPV6_SRC], "Outer IPv6 source.";
+    TunIpv6Dst = "tun_ipv6_dst", layout::TUN_IPV6_DST, 0 + 128, 16, Bits, true, None, Ipv6, [Nxm1 110 TUN_IPV6_DST], "Outer IPv6 destination.";
+    TunFlags = "tun_flags", layout::TUN_FLAGS, 3 + 1, 2, Bits, true, None, TunFlags, [Nxm1 104 TUN_FLAGS], "Tunnel flags: only `oam`.";
     TunTtl = "tun_ttl", layout::TUN_TTL, 0 + 8, 1, Exact, false, None, Decimal, [], "Outer TTL.";
     TunTos = "tun_tos", layout::TUN_TOS, 0 + 8, 1, Exact, false, None, Decimal, [], "Outer tos.";
-    TunGbpId = "tun_gbp_id", layout::TUN_GBP_ID, 0 + 16, 2, Bits, true, None, Decimal, [Nxm1 38], "VXLAN group policy id.";
-    TunGbpFlags = "tun_gbp_flags", layout::TUN_GBP_FLAGS, 0 + 8, 1, Bits, true, None, Hex, [Nxm1 39], "VXLAN group policy flags.";
-    TunErspanIdx = "tun_erspan_idx", layout::TUN_ERSPAN_IDX, 0 + 20, 4, Bits, true, None, Hex, [NiciraExt 11], "ERSPAN index.";
-    TunErspanVer = "tun_erspan_ver", layout::TUN_ERSPAN_VER, 0 + 4, 1, Bits, true, None, Decimal, [NiciraExt 12], "ERSPAN version.";
-    TunErspanDir = "tun_erspan_dir", layout::TUN_ERSPAN_DIR, 0 + 1, 1, Bits, true, None, Decimal, [NiciraExt 13], "ERSPAN direction.";
-    TunErspanHwid = "tun_erspan_hwid", layout::TUN_ERSPAN_HWID, 0 + 6, 1, Bits, true, None, Hex, [NiciraExt 14], "ERSPAN hardware id.";
-    TunGtpuFlags = "tun_gtpu_flags", layout::TUN_GTPU_FLAGS, 0 + 8, 1, Bits, false, None, Hex, [NiciraExt 15], "GTP-U flags.";
-    TunGtpuMsgtype = "tun_gtpu_msgtype", layout::TUN_GTPU_MSGTYPE, 0 + 8, 1, Bits, false, None, Decimal, [NiciraExt 16], "GTP-U message type.";
-    Metadata = "metadata", layout::METADATA, 0 + 64, 8, Bits, true, None, Hex, [Oxm 2], "OpenFlow metadata.";
-    InPort = "in_port", within(layout::IN_PORT, 2, 2), 0 + 16, 2, Exact, true, None, OfPort, [Nxm0 0], "Port of entry, 16 bits.";
-    InPortOxm = "in_port_oxm", within(layout::IN_PORT, 2, 2), 0 + 16, 4, Exact, true, None, OfPort32, [Oxm 0], "Port of entry, as OpenFlow 1.1 and later number it.";
-    ActsetOutput = "actset_output", within(layout::ACTSET_OUTPUT, 2, 2), 0 + 16, 4, Exact, false, None, OfPort32, [Onf 43, Oxm 43], "Output port of the action set.";
+    TunGbpId = "tun_gbp_id", layout::TUN_GBP_ID, 0 + 16, 2, Bits, true, None, Decimal, [Nxm1 38 TUN_GBP_ID], "VXLAN group policy id.";
+    TunGbpFlags = "tun_gbp_flags", layout::TUN_GBP_FLAGS, 0 + 8, 1, Bits, true, None, Hex, [Nxm1 39 TUN_GBP_FLAGS], "VXLAN group policy flags.";
+    TunErspanIdx = "tun_erspan_idx", layout::TUN_ERSPAN_IDX, 0 + 20, 4, Bits, true, None, Hex, [NiciraExt 11 ERSPAN_IDX], "ERSPAN index.";
+    TunErspanVer = "tun_erspan_ver", layout::TUN_ERSPAN_VER, 0 + 4, 1, Bits, true, None, Decimal, [NiciraExt 12 ERSPAN_VER], "ERSPAN version.";
+    TunErspanDir = "tun_erspan_dir", layout::TUN_ERSPAN_DIR, 0 + 1, 1, Bits, true, None, Decimal, [NiciraExt 13 ERSPAN_DIR], "ERSPAN direction.";
+    TunErspanHwid = "tun_erspan_hwid", layout::TUN_ERSPAN_HWID, 0 + 6, 1, Bits, true, None, Hex, [NiciraExt 14 ERSPAN_HWID], "ERSPAN hardware id.";
+    TunGtpuFlags = "tun_gtpu_flags", layout::TUN_GTPU_FLAGS, 0 + 8, 1, Bits, false, None, Hex, [NiciraExt 15 GTPU_FLAGS], "GTP-U flags.";
+    TunGtpuMsgtype = "tun_gtpu_msgtype", layout::TUN_GTPU_MSGTYPE, 0 + 8, 1, Bits, false, None, Decimal, [NiciraExt 16 GTPU_MSGTYPE], "GTP-U message type.";
+    Metadata = "metadata", layout::METADATA, 0 + 64, 8, Bits, true, None, Hex, [Oxm 2 METADATA], "OpenFlow metadata.";
+    InPort = "in_port", within(layout::IN_PORT, 2, 2), 0 + 16, 2, Exact, true, None, OfPort, [Nxm0 0 IN_PORT], "Port of entry, 16 bits.";
+    InPortOxm = "in_port_oxm", within(layout::IN_PORT, 2, 2), 0 + 16, 4, Exact, true, None, OfPort32, [Oxm 0 IN_PORT], "Port of entry, as OpenFlow 1.1 and later number it.";
+    ActsetOutput = "actset_output", within(layout::ACTSET_OUTPUT, 2, 2), 0 + 16, 4, Exact, false, None, OfPort32, [Onf 43 ACTSET_OUTPUT, Oxm 43 ACTSET_OUTPUT], "Output port of the action set.";
     SkbPriority = "skb_priority", layout::SKB_PRIORITY, 0 + 32, 4, Exact, false, None, Hex, [], "Queueing priority.";
-    PktMark = "pkt_mark", layout::PKT_MARK, 0 + 32, 4, Bits, true, None, Hex, [Nxm1 33], "Packet mark.";
-    CtState = "ct_state", layout::CT_STATE, 0 + 8, 4, Bits, false, None, CtState, [Nxm1 105], "Conntrack state.";
-    CtZone = "ct_zone", layout::CT_ZONE, 0 + 16, 2, Exact, false, None, Hex, [Nxm1 106], "Conntrack zone.";
-    CtMark = "ct_mark", layout::CT_MARK, 0 + 32, 4, Bits, true, None, Hex, [Nxm1 107], "Conntrack mark.";
-    CtLabel = "ct_label", layout::CT_LABEL, 0 + 128, 16, Bits, true, None, Hex, [Nxm1 108], "Conntrack label.";
-    CtNwProto = "ct_nw_proto", layout::CT_NW_PROTO, 0 + 8, 1, Exact, false, Ct, Decimal, [Nxm1 119], "Original direction: protocol.";
-    CtNwSrc = "ct_nw_src", layout::CT_NW_SRC, 0 + 32, 4, Bits, false, Ct, Ipv4, [Nxm1 120], "Original direction: IPv4 source.";
-    CtNwDst = "ct_nw_dst", layout::CT_NW_DST, 0 + 32, 4, Bits, false, Ct, Ipv4, [Nxm1 121], "Original direction: IPv4 destination.";
-    CtIpv6Src = "ct_ipv6_src", layout::CT_IPV6_SRC, 0 + 128, 16, Bits, false, Ct, Ipv6, [Nxm1 122], "Original direction: IPv6 source.";
-    CtIpv6Dst = "ct_ipv6_dst", layout::CT_IPV6_DST, 0 + 128, 16, Bits, false, Ct, Ipv6, [Nxm1 123], "Original direction: IPv6 destination.";
-    CtTpSrc = "ct_tp_src", layout::CT_TP_SRC, 0 + 16, 2, Bits, false, Ct, Decimal, [Nxm1 124], "Original direction: L4 source.";
-    CtTpDst = "ct_tp_dst", layout::CT_TP_DST, 0 + 16, 2, Bits, false, Ct, Decimal, [Nxm1 125], "Original direction: L4 destination.";
-    Reg0 = "reg0", within(layout::REG0, 0, 4), 0 + 32, 4, Bits, true, None, Hex, [Nxm1 0], "Register 0.";
-    Reg1 = "reg1", within(layout::REG0, 4, 4), 0 + 32, 4, Bits, true, None, Hex, [Nxm1 1], "Register 1.";
-    Reg2 = "reg2", within(layout::REG0, 8, 4), 0 + 32, 4, Bits, true, None, Hex, [Nxm1 2], "Register 2.";
-    Reg3 = "reg3", within(layout::REG0, 12, 4), 0 + 32, 4, Bits, true, None, Hex, [Nxm1 3], "Register 3.";
-    Reg4 = "reg4", within(layout::REG0, 16, 4), 0 + 32, 4, Bits, true, None, Hex, [Nxm1 4], "Register 4.";
-    Reg5 = "reg5", within(layout::REG0, 20, 4), 0 + 32, 4, Bits, true, None, Hex, [Nxm1 5], "Register 5.";
-    Reg6 = "reg6", within(layout::REG0, 24, 4), 0 + 32, 4, Bits, true, None, Hex, [Nxm1 6], "Register 6.";
-    Reg7 = "reg7", within(layout::REG0, 28, 4), 0 + 32, 4, Bits, true, None, Hex, [Nxm1 7], "Register 7.";
-    Reg8 = "reg8", within(layout::REG0, 32, 4), 0 + 32, 4, Bits, true, None, Hex, [Nxm1 8], "Register 8.";
-    Reg9 = "reg9", within(layout::REG0, 36, 4), 0 + 32, 4, Bits, true, None, Hex, [Nxm1 9], "Register 9.";
-    Reg10 = "reg10", within(layout::REG0, 40, 4), 0 + 32, 4, Bits, true, None, Hex, [Nxm1 10], "Register 10.";
-    Reg11 = "reg11", within(layout::REG0, 44, 4), 0 + 32, 4, Bits, true, None, Hex, [Nxm1 11], "Register 11.";
-    Reg12 = "reg12", within(layout::REG0, 48, 4), 0 + 32, 4, Bits, true, None, Hex, [Nxm1 12], "Register 12.";
-    Reg13 = "reg13", within(layout::REG0, 52, 4), 0 + 32, 4, Bits, true, None, Hex, [Nxm1 13], "Register 13.";
-    Reg14 = "reg14", within(layout::REG0, 56, 4), 0 + 32, 4, Bits, true, None, Hex, [Nxm1 14], "Register 14.";
-    Reg15 = "reg15", within(layout::REG0, 60, 4), 0 + 32, 4, Bits, true, None, Hex, [Nxm1 15], "Register 15.";
-    Xreg0 = "xreg0", within(layout::REG0, 0, 8), 0 + 64, 8, Bits, true, None, Hex, [PacketRegs 0], "Registers 0 and 1 as one.";
-    Xreg1 = "xreg1", within(layout::REG0, 8, 8), 0 + 64, 8, Bits, true, None, Hex, [PacketRegs 1], "Registers 2 and 3 as one.";
-    Xreg2 = "xreg2", within(layout::REG0, 16, 8), 0 + 64, 8, Bits, true, None, Hex, [PacketRegs 2], "Registers 4 and 5 as one.";
-    Xreg3 = "xreg3", within(layout::REG0, 24, 8), 0 + 64, 8, Bits, true, None, Hex, [PacketRegs 3], "Registers 6 and 7 as one.";
-    Xreg4 = "xreg4", within(layout::REG0, 32, 8), 0 + 64, 8, Bits, true, None, Hex, [PacketRegs 4], "Registers 8 and 9 as one.";
-    Xreg5 = "xreg5", within(layout::REG0, 40, 8), 0 + 64, 8, Bits, true, None, Hex, [PacketRegs 5], "Registers 10 and 11 as one.";
-    Xreg6 = "xreg6", within(layout::REG0, 48, 8), 0 + 64, 8, Bits, true, None, Hex, [PacketRegs 6], "Registers 12 and 13 as one.";
-    Xreg7 = "xreg7", within(layout::REG0, 56, 8), 0 + 64, 8, Bits, true, None, Hex, [PacketRegs 7], "Registers 14 and 15 as one.";
-    Xxreg0 = "xxreg0", within(layout::REG0, 0, 16), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 111], "Registers 0 to 3 as one.";
-    Xxreg1 = "xxreg1", within(layout::REG0, 16, 16), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 112], "Registers 4 to 7 as one.";
-    Xxreg2 = "xxreg2", within(layout::REG0, 32, 16), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 113], "Registers 8 to 11 as one.";
-    Xxreg3 = "xxreg3", within(layout::REG0, 48, 16), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 114], "Registers 12 to 15 as one.";
-    EthSrc = "eth_src" / "dl_src", layout::ETH_SRC, 0 + 48, 6, Bits, true, Ethernet, Ethernet, [Nxm0 2, Oxm 4], "Source MAC.";
-    EthDst = "eth_dst" / "dl_dst", layout::ETH_DST, 0 + 48, 6, Bits, true, Ethernet, Ethernet, [Nxm0 1, Oxm 3], "Destination MAC.";
-    EthType = "eth_type" / "dl_type", layout::ETH_TYPE, 0 + 16, 2, Exact, false, Ethernet, Hex, [Nxm0 3, Oxm 5], "Ethertype behind the tags.";
-    VlanTci = "vlan_tci", layout::VLAN_TCI, 0 + 16, 2, Bits, true, Ethernet, Hex, [Nxm0 4], "Outer tag: priority, present bit, VID.";
+    PktMark = "pkt_mark", layout::PKT_MARK, 0 + 32, 4, Bits, true, None, Hex, [Nxm1 33 PKT_MARK], "Packet mark.";
+    CtState = "ct_state", layout::CT_STATE, 0 + 8, 4, Bits, false, None, CtState, [Nxm1 105 CT_STATE], "Conntrack state.";
+    CtZone = "ct_zone", layout::CT_ZONE, 0 + 16, 2, Exact, false, None, Hex, [Nxm1 106 CT_ZONE], "Conntrack zone.";
+    CtMark = "ct_mark", layout::CT_MARK, 0 + 32, 4, Bits, true, None, Hex, [Nxm1 107 CT_MARK], "Conntrack mark.";
+    CtLabel = "ct_label", layout::CT_LABEL, 0 + 128, 16, Bits, true, None, Hex, [Nxm1 108 CT_LABEL], "Conntrack label.";
+    CtNwProto = "ct_nw_proto", layout::CT_NW_PROTO, 0 + 8, 1, Exact, false, Ct, Decimal, [Nxm1 119 CT_NW_PROTO], "Original direction: protocol.";
+    CtNwSrc = "ct_nw_src", layout::CT_NW_SRC, 0 + 32, 4, Bits, false, Ct, Ipv4, [Nxm1 120 CT_NW_SRC], "Original direction: IPv4 source.";
+    CtNwDst = "ct_nw_dst", layout::CT_NW_DST, 0 + 32, 4, Bits, false, Ct, Ipv4, [Nxm1 121 CT_NW_DST], "Original direction: IPv4 destination.";
+    CtIpv6Src = "ct_ipv6_src", layout::CT_IPV6_SRC, 0 + 128, 16, Bits, false, Ct, Ipv6, [Nxm1 122 CT_IPV6_SRC], "Original direction: IPv6 source.";
+    CtIpv6Dst = "ct_ipv6_dst", layout::CT_IPV6_DST, 0 + 128, 16, Bits, false, Ct, Ipv6, [Nxm1 123 CT_IPV6_DST], "Original direction: IPv6 destination.";
+    CtTpSrc = "ct_tp_src", layout::CT_TP_SRC, 0 + 16, 2, Bits, false, Ct, Decimal, [Nxm1 124 CT_TP_SRC], "Original direction: L4 source.";
+    CtTpDst = "ct_tp_dst", layout::CT_TP_DST, 0 + 16, 2, Bits, false, Ct, Decimal, [Nxm1 125 CT_TP_DST], "Original direction: L4 destination.";
+    Reg0 = "reg0", within(layout::REG0, 0, 4), 0 + 32, 4, Bits, true, None, Hex, [Nxm1 0 REG0], "Register 0.";
+    Reg1 = "reg1", within(layout::REG0, 4, 4), 0 + 32, 4, Bits, true, None, Hex, [Nxm1 1 REG1], "Register 1.";
+    Reg2 = "reg2", within(layout::REG0, 8, 4), 0 + 32, 4, Bits, true, None, Hex, [Nxm1 2 REG2], "Register 2.";
+    Reg3 = "reg3", within(layout::REG0, 12, 4), 0 + 32, 4, Bits, true, None, Hex, [Nxm1 3 REG3], "Register 3.";
+    Reg4 = "reg4", within(layout::REG0, 16, 4), 0 + 32, 4, Bits, true, None, Hex, [Nxm1 4 REG4], "Register 4.";
+    Reg5 = "reg5", within(layout::REG0, 20, 4), 0 + 32, 4, Bits, true, None, Hex, [Nxm1 5 REG5], "Register 5.";
+    Reg6 = "reg6", within(layout::REG0, 24, 4), 0 + 32, 4, Bits, true, None, Hex, [Nxm1 6 REG6], "Register 6.";
+    Reg7 = "reg7", within(layout::REG0, 28, 4), 0 + 32, 4, Bits, true, None, Hex, [Nxm1 7 REG7], "Register 7.";
+    Reg8 = "reg8", within(layout::REG0, 32, 4), 0 + 32, 4, Bits, true, None, Hex, [Nxm1 8 REG8], "Register 8.";
+    Reg9 = "reg9", within(layout::REG0, 36, 4), 0 + 32, 4, Bits, true, None, Hex, [Nxm1 9 REG9], "Register 9.";
+    Reg10 = "reg10", within(layout::REG0, 40, 4), 0 + 32, 4, Bits, true, None, Hex, [Nxm1 10 REG10], "Register 10.";
+    Reg11 = "reg11", within(layout::REG0, 44, 4), 0 + 32, 4, Bits, true, None, Hex, [Nxm1 11 REG11], "Register 11.";
+    Reg12 = "reg12", within(layout::REG0, 48, 4), 0 + 32, 4, Bits, true, None, Hex, [Nxm1 12 REG12], "Register 12.";
+    Reg13 = "reg13", within(layout::REG0, 52, 4), 0 + 32, 4, Bits, true, None, Hex, [Nxm1 13 REG13], "Register 13.";
+    Reg14 = "reg14", within(layout::REG0, 56, 4), 0 + 32, 4, Bits, true, None, Hex, [Nxm1 14 REG14], "Register 14.";
+    Reg15 = "reg15", within(layout::REG0, 60, 4), 0 + 32, 4, Bits, true, None, Hex, [Nxm1 15 REG15], "Register 15.";
+    Xreg0 = "xreg0", within(layout::REG0, 0, 8), 0 + 64, 8, Bits, true, None, Hex, [PacketRegs 0 PKT_REG0], "Registers 0 and 1 as one.";
+    Xreg1 = "xreg1", within(layout::REG0, 8, 8), 0 + 64, 8, Bits, true, None, Hex, [PacketRegs 1 PKT_REG1], "Registers 2 and 3 as one.";
+    Xreg2 = "xreg2", within(layout::REG0, 16, 8), 0 + 64, 8, Bits, true, None, Hex, [PacketRegs 2 PKT_REG2], "Registers 4 and 5 as one.";
+    Xreg3 = "xreg3", within(layout::REG0, 24, 8), 0 + 64, 8, Bits, true, None, Hex, [PacketRegs 3 PKT_REG3], "Registers 6 and 7 as one.";
+    Xreg4 = "xreg4", within(layout::REG0, 32, 8), 0 + 64, 8, Bits, true, None, Hex, [PacketRegs 4 PKT_REG4], "Registers 8 and 9 as one.";
+    Xreg5 = "xreg5", within(layout::REG0, 40, 8), 0 + 64, 8, Bits, true, None, Hex, [PacketRegs 5 PKT_REG5], "Registers 10 and 11 as one.";
+    Xreg6 = "xreg6", within(layout::REG0, 48, 8), 0 + 64, 8, Bits, true, None, Hex, [PacketRegs 6 PKT_REG6], "Registers 12 and 13 as one.";
+    Xreg7 = "xreg7", within(layout::REG0, 56, 8), 0 + 64, 8, Bits, true, None, Hex, [PacketRegs 7 PKT_REG7], "Registers 14 and 15 as one.";
+    Xxreg0 = "xxreg0", within(layout::REG0, 0, 16), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 111 XXREG0], "Registers 0 to 3 as one.";
+    Xxreg1 = "xxreg1", within(layout::REG0, 16, 16), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 112 XXREG1], "Registers 4 to 7 as one.";
+    Xxreg2 = "xxreg2", within(layout::REG0, 32, 16), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 113 XXREG2], "Registers 8 to 11 as one.";
+    Xxreg3 = "xxreg3", within(layout::REG0, 48, 16), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 114 XXREG3], "Registers 12 to 15 as one.";
+    EthSrc = "eth_src" / "dl_src", layout::ETH_SRC, 0 + 48, 6, Bits, true, Ethernet, Ethernet, [Nxm0 2 ETH_SRC, Oxm 4 ETH_SRC], "Source MAC.";
+    EthDst = "eth_dst" / "dl_dst", layout::ETH_DST, 0 + 48, 6, Bits, true, Ethernet, Ethernet, [Nxm0 1 ETH_DST, Oxm 3 ETH_DST], "Destination MAC.";
+    EthType = "eth_type" / "dl_type", layout::ETH_TYPE, 0 + 16, 2, Exact, false, Ethernet, Hex, [Nxm0 3 ETH_TYPE, Oxm 5 ETH_TYPE], "Ethertype behind the tags.";
+    VlanTci = "vlan_tci", layout::VLAN_TCI, 0 + 16, 2, Bits, true, Ethernet, Hex, [Nxm0 4 VLAN_TCI], "Outer tag: priority, present bit, VID.";
     DlVlan = "dl_vlan", layout::VLAN_TCI, 0 + 12, 2, Exact, true, Ethernet, Decimal, [], "Outer tag's VID, as OpenFlow 1.0 matches it (0xffff: no tag).";
-    VlanVid = "vlan_vid", layout::VLAN_TCI, 0 + 12, 2, Bits, true, Ethernet, Decimal, [Oxm 6], "Outer tag's VID; in OXM together with the present bit.";
+    VlanVid = "vlan_vid", layout::VLAN_TCI, 0 + 12, 2, Bits, true, Ethernet, Decimal, [Oxm 6 VLAN_VID], "Outer tag's VID; in OXM together with the present bit.";
     DlVlanPcp = "dl_vlan_pcp", layout::VLAN_TCI, 13 + 3, 1, Exact, true, Ethernet, Decimal, [], "Outer tag's priority, as OpenFlow 1.0 matches it.";
-    VlanPcp = "vlan_pcp", layout::VLAN_TCI, 13 + 3, 1, Exact, true, VlanVid, Decimal, [Oxm 7], "Outer tag's priority.";
-    MplsLabel = "mpls_label", layout::MPLS0, 12 + 20, 4, Exact, true, Mpls, Decimal, [Oxm 34], "Outermost MPLS label.";
-    MplsTc = "mpls_tc", layout::MPLS0, 9 + 3, 1, Exact, true, Mpls, Decimal, [Oxm 35], "MPLS traffic class.";
-    MplsBos = "mpls_bos", layout::MPLS0, 8 + 1, 1, Exact, false, Mpls, Decimal, [Oxm 36], "MPLS bottom of stack.";
-    MplsTtl = "mpls_ttl", layout::MPLS0, 0 + 8, 1, Exact, true, Mpls, Decimal, [Nxm1 30], "MPLS TTL.";
-    Ipv4Src = "ip_src" / "nw_src", layout::IPV4_SRC, 0 + 32, 4, Bits, true, Ipv4, Ipv4, [Nxm0 7, Oxm 11], "IPv4 source.";
-    Ipv4Dst = "ip_dst" / "nw_dst", layout::IPV4_DST, 0 + 32, 4, Bits, true, Ipv4, Ipv4, [Nxm0 8, Oxm 12], "IPv4 destination.";
-    Ipv6Src = "ipv6_src", layout::IPV6_SRC, 0 + 128, 16, Bits, true, Ipv6, Ipv6, [Nxm1 19, Oxm 26], "IPv6 source.";
-    Ipv6Dst = "ipv6_dst", layout::IPV6_DST, 0 + 128, 16, Bits, true, Ipv6, Ipv6, [Nxm1 20, Oxm 27], "IPv6 destination.";
-    Ipv6Label = "ipv6_label", layout::IPV6_LABEL, 0 + 20, 4, Bits, true, Ipv6, Hex, [Nxm1 27, Oxm 28], "IPv6 flow label.";
-    NwProto = "nw_proto" / "ip_proto", layout::NW_PROTO, 0 + 8, 1, Exact, false, IpAny, Decimal, [Nxm0 6, Oxm 10], "IP protocol.";
-    NwTos = "nw_tos", layout::NW_TOS, 2 + 6, 1, Exact, true, IpAny, Tos, [Nxm0 5], "DSCP, written in the upper six bits.";
-    IpDscp = "ip_dscp", layout::NW_TOS, 2 + 6, 1, Exact, true, IpAny, Decimal, [Oxm 8], "DSCP.";
-    NwEcn = "nw_ecn" / "ip_ecn", layout::NW_TOS, 0 + 2, 1, Exact, true, IpAny, Decimal, [Nxm1 28, Oxm 9], "ECN.";
-    NwTtl = "nw_ttl", layout::NW_TTL, 0 + 8, 1, Exact, true, IpAny, Decimal, [Nxm1 29], "TTL or hop limit.";
-    IpFrag = "ip_frag" / "nw_frag", layout::NW_FRAG, 0 + 2, 1, Bits, false, IpAny, Frag, [Nxm1 26], "Fragment bits.";
-    ArpOp = "arp_op", layout::NW_PROTO, 0 + 8, 2, Exact, true, Arp, Decimal, [Nxm0 15, Oxm 21], "ARP operation.";
-    ArpSpa = "arp_spa", layout::IPV4_SRC, 0 + 32, 4, Bits, true, Arp, Ipv4, [Nxm0 16, Oxm 22], "ARP sender's protocol address.";
-    ArpTpa = "arp_tpa", layout::IPV4_DST, 0 + 32, 4, Bits, true, Arp, Ipv4, [Nxm0 17, Oxm 23], "ARP target's protocol address.";
-    ArpSha = "arp_sha", layout::ARP_SHA, 0 + 48, 6, Bits, true, Arp, Ethernet, [Nxm1 17, Oxm 24], "ARP sender's hardware address.";
-    ArpTha = "arp_tha", layout::ARP_THA, 0 + 48, 6, Bits, true, Arp, Ethernet, [Nxm1 18, Oxm 25], "ARP target's hardware address.";
-    TcpSrc = "tcp_src" / "tp_src", layout::TP_SRC, 0 + 16, 2, Bits, true, Tcp, Decimal, [Nxm0 9, Oxm 13], "TCP source port.";
-    TcpDst = "tcp_dst" / "tp_dst", layout::TP_DST, 0 + 16, 2, Bits, true, Tcp, Decimal, [Nxm0 10, Oxm 14], "TCP destination port.";
-    TcpFlags = "tcp_flags", layout::TCP_FLAGS, 0 + 12, 2, Bits, false, Tcp, TcpFlags, [Nxm1 34, Onf 42, Oxm 42], "TCP flags.";
-    UdpSrc = "udp_src", layout::TP_SRC, 0 + 16, 2, Bits, true, Udp, Decimal, [Nxm0 11, Oxm 15], "UDP source port.";
-    UdpDst = "udp_dst", layout::TP_DST, 0 + 16, 2, Bits, true, Udp, Decimal, [Nxm0 12, Oxm 16], "UDP destination port.";
-    SctpSrc = "sctp_src", layout::TP_SRC, 0 + 16, 2, Bits, true, Sctp, Decimal, [Oxm 17], "SCTP source port.";
-    SctpDst = "sctp_dst", layout::TP_DST, 0 + 16, 2, Bits, true, Sctp, Decimal, [Oxm 18], "SCTP destination port.";
-    Icmpv4Type = "icmp_type", within(layout::TP_SRC, 1, 1), 0 + 8, 1, Exact, true, Icmpv4, Decimal, [Nxm0 13, Oxm 19], "ICMP type.";
-    Icmpv4Code = "icmp_code", within(layout::TP_DST, 1, 1), 0 + 8, 1, Exact, true, Icmpv4, Decimal, [Nxm0 14, Oxm 20], "ICMP code.";
-    Icmpv6Type = "icmpv6_type", within(layout::TP_SRC, 1, 1), 0 + 8, 1, Exact, true, Icmpv6, Decimal, [Nxm1 21, Oxm 29], "ICMPv6 type.";
-    Icmpv6Code = "icmpv6_code", within(layout::TP_DST, 1, 1), 0 + 8, 1, Exact, true, Icmpv6, Decimal, [Nxm1 22, Oxm 30], "ICMPv6 code.";
-    NdTarget = "nd_target", layout::ND_TARGET, 0 + 128, 16, Bits, true, Nd, Ipv6, [Nxm1 23, Oxm 31], "ND target.";
-    NdSll = "nd_sll", layout::ARP_SHA, 0 + 48, 6, Bits, true, NdSolicit, Ethernet, [Nxm1 24, Oxm 32], "ND source link-layer address.";
-    NdTll = "nd_tll", layout::ARP_THA, 0 + 48, 6, Bits, true, NdAdvert, Ethernet, [Nxm1 25, Oxm 33], "ND target link-layer address.";
-    NdReserved = "nd_reserved", layout::ND_RESERVED, 0 + 32, 4, Exact, true, Nd, Decimal, [Ericsson 1], "ND reserved word.";
-    NdOptionsType = "nd_options_type", layout::ND_OPTIONS_TYPE, 0 + 8, 1, Exact, true, Nd, Decimal, [Ericsson 2], "ND option type.";
-    NshFlags = "nsh_flags", layout::NSH_FLAGS, 0 + 8, 1, Bits, true, Nsh, Decimal, [Nsh 1], "NSH flags.";
-    NshTtl = "nsh_ttl", layout::NSH_TTL, 0 + 8, 1, Exact, true, Nsh, Decimal, [Nsh 10], "NSH TTL.";
-    NshMdtype = "nsh_mdtype", layout::NSH_MDTYPE, 0 + 8, 1, Exact, false, Nsh, Decimal, [Nsh 2], "NSH metadata type.";
-    NshNp = "nsh_np", layout::NSH_NP, 0 + 8, 1, Exact, false, Nsh, Decimal, [Nsh 3], "NSH next protocol.";
-    NshSpi = "nsh_spi" / "nsp", layout::NSH_PATH, 8 + 24, 4, Exact, true, Nsh, Hex, [Nsh 4], "NSH service path.";
-    NshSi = "nsh_si" / "nsi", layout::NSH_PATH, 0 + 8, 1, Exact, true, Nsh, Decimal, [Nsh 5], "NSH service index.";
-    NshC1 = "nsh_c1" / "nshc1", layout::NSH_C1, 0 + 32, 4, Bits, true, Nsh, Hex, [Nsh 6], "NSH context 1.";
-    NshC2 = "nsh_c2" / "nshc2", layout::NSH_C2, 0 + 32, 4, Bits, true, Nsh, Hex, [Nsh 7], "NSH context 2.";
-    NshC3 = "nsh_c3" / "nshc3", layout::NSH_C3, 0 + 32, 4, Bits, true, Nsh, Hex, [Nsh 8], "NSH context 3.";
-    NshC4 = "nsh_c4" / "nshc4", layout::NSH_C4, 0 + 32, 4, Bits, true, Nsh, Hex, [Nsh 9], "NSH context 4.";
+    VlanPcp = "vlan_pcp", layout::VLAN_TCI, 13 + 3, 1, Exact, true, VlanVid, Decimal, [Oxm 7 VLAN_PCP], "Outer tag's priority.";
+    MplsLabel = "mpls_label", layout::MPLS0, 12 + 20, 4, Exact, true, Mpls, Decimal, [Oxm 34 MPLS_LABEL], "Outermost MPLS label.";
+    MplsTc = "mpls_tc", layout::MPLS0, 9 + 3, 1, Exact, true, Mpls, Decimal, [Oxm 35 MPLS_TC], "MPLS traffic class.";
+    MplsBos = "mpls_bos", layout::MPLS0, 8 + 1, 1, Exact, false, Mpls, Decimal, [Oxm 36 MPLS_BOS], "MPLS bottom of stack.";
+    MplsTtl = "mpls_ttl", layout::MPLS0, 0 + 8, 1, Exact, true, Mpls, Decimal, [Nxm1 30 MPLS_TTL], "MPLS TTL.";
+    Ipv4Src = "ip_src" / "nw_src", layout::IPV4_SRC, 0 + 32, 4, Bits, true, Ipv4, Ipv4, [Nxm0 7 IP_SRC, Oxm 11 IPV4_SRC], "IPv4 source.";
+    Ipv4Dst = "ip_dst" / "nw_dst", layout::IPV4_DST, 0 + 32, 4, Bits, true, Ipv4, Ipv4, [Nxm0 8 IP_DST, Oxm 12 IPV4_DST], "IPv4 destination.";
+    Ipv6Src = "ipv6_src", layout::IPV6_SRC, 0 + 128, 16, Bits, true, Ipv6, Ipv6, [Nxm1 19 IPV6_SRC, Oxm 26 IPV6_SRC], "IPv6 source.";
+    Ipv6Dst = "ipv6_dst", layout::IPV6_DST, 0 + 128, 16, Bits, true, Ipv6, Ipv6, [Nxm1 20 IPV6_DST, Oxm 27 IPV6_DST], "IPv6 destination.";
+    Ipv6Label = "ipv6_label", layout::IPV6_LABEL, 0 + 20, 4, Bits, true, Ipv6, Hex, [Nxm1 27 IPV6_LABEL, Oxm 28 IPV6_FLABEL], "IPv6 flow label.";
+    NwProto = "nw_proto" / "ip_proto", layout::NW_PROTO, 0 + 8, 1, Exact, false, IpAny, Decimal, [Nxm0 6 IP_PROTO, Oxm 10 IP_PROTO], "IP protocol.";
+    NwTos = "nw_tos", layout::NW_TOS, 2 + 6, 1, Exact, true, IpAny, Tos, [Nxm0 5 IP_TOS], "DSCP, written in the upper six bits.";
+    IpDscp = "ip_dscp", layout::NW_TOS, 2 + 6, 1, Exact, true, IpAny, Decimal, [Oxm 8 IP_DSCP], "DSCP.";
+    NwEcn = "nw_ecn" / "ip_ecn", layout::NW_TOS, 0 + 2, 1, Exact, true, IpAny, Decimal, [Nxm1 28 IP_ECN, Oxm 9 IP_ECN], "ECN.";
+    NwTtl = "nw_ttl", layout::NW_TTL, 0 + 8, 1, Exact, true, IpAny, Decimal, [Nxm1 29 IP_TTL], "TTL or hop limit.";
+    IpFrag = "ip_frag" / "nw_frag", layout::NW_FRAG, 0 + 2, 1, Bits, false, IpAny, Frag, [Nxm1 26 IP_FRAG], "Fragment bits.";
+    ArpOp = "arp_op", layout::NW_PROTO, 0 + 8, 2, Exact, true, Arp, Decimal, [Nxm0 15 ARP_OP, Oxm 21 ARP_OP], "ARP operation.";
+    ArpSpa = "arp_spa", layout::IPV4_SRC, 0 + 32, 4, Bits, true, Arp, Ipv4, [Nxm0 16 ARP_SPA, Oxm 22 ARP_SPA], "ARP sender's protocol address.";
+    ArpTpa = "arp_tpa", layout::IPV4_DST, 0 + 32, 4, Bits, true, Arp, Ipv4, [Nxm0 17 ARP_TPA, Oxm 23 ARP_TPA], "ARP target's protocol address.";
+    ArpSha = "arp_sha", layout::ARP_SHA, 0 + 48, 6, Bits, true, Arp, Ethernet, [Nxm1 17 ARP_SHA, Oxm 24 ARP_SHA], "ARP sender's hardware address.";
+    ArpTha = "arp_tha", layout::ARP_THA, 0 + 48, 6, Bits, true, Arp, Ethernet, [Nxm1 18 ARP_THA, Oxm 25 ARP_THA], "ARP target's hardware address.";
+    TcpSrc = "tcp_src" / "tp_src", layout::TP_SRC, 0 + 16, 2, Bits, true, Tcp, Decimal, [Nxm0 9 TCP_SRC, Oxm 13 TCP_SRC], "TCP source port.";
+    TcpDst = "tcp_dst" / "tp_dst", layout::TP_DST, 0 + 16, 2, Bits, true, Tcp, Decimal, [Nxm0 10 TCP_DST, Oxm 14 TCP_DST], "TCP destination port.";
+    TcpFlags = "tcp_flags", layout::TCP_FLAGS, 0 + 12, 2, Bits, false, Tcp, TcpFlags, [Nxm1 34 TCP_FLAGS, Onf 42 TCP_FLAGS, Oxm 42 TCP_FLAGS], "TCP flags.";
+    UdpSrc = "udp_src", layout::TP_SRC, 0 + 16, 2, Bits, true, Udp, Decimal, [Nxm0 11 UDP_SRC, Oxm 15 UDP_SRC], "UDP source port.";
+    UdpDst = "udp_dst", layout::TP_DST, 0 + 16, 2, Bits, true, Udp, Decimal, [Nxm0 12 UDP_DST, Oxm 16 UDP_DST], "UDP destination port.";
+    SctpSrc = "sctp_src", layout::TP_SRC, 0 + 16, 2, Bits, true, Sctp, Decimal, [Oxm 17 SCTP_SRC], "SCTP source port.";
+    SctpDst = "sctp_dst", layout::TP_DST, 0 + 16, 2, Bits, true, Sctp, Decimal, [Oxm 18 SCTP_DST], "SCTP destination port.";
+    Icmpv4Type = "icmp_type", within(layout::TP_SRC, 1, 1), 0 + 8, 1, Exact, true, Icmpv4, Decimal, [Nxm0 13 ICMP_TYPE, Oxm 19 ICMPV4_TYPE], "ICMP type.";
+    Icmpv4Code = "icmp_code", within(layout::TP_DST, 1, 1), 0 + 8, 1, Exact, true, Icmpv4, Decimal, [Nxm0 14 ICMP_CODE, Oxm 20 ICMPV4_CODE], "ICMP code.";
+    Icmpv6Type = "icmpv6_type", within(layout::TP_SRC, 1, 1), 0 + 8, 1, Exact, true, Icmpv6, Decimal, [Nxm1 21 ICMPV6_TYPE, Oxm 29 ICMPV6_TYPE], "ICMPv6 type.";
+    Icmpv6Code = "icmpv6_code", within(layout::TP_DST, 1, 1), 0 + 8, 1, Exact, true, Icmpv6, Decimal, [Nxm1 22 ICMPV6_CODE, Oxm 30 ICMPV6_CODE], "ICMPv6 code.";
+    NdTarget = "nd_target", layout::ND_TARGET, 0 + 128, 16, Bits, true, Nd, Ipv6, [Nxm1 23 ND_TARGET, Oxm 31 IPV6_ND_TARGET], "ND target.";
+    NdSll = "nd_sll", layout::ARP_SHA, 0 + 48, 6, Bits, true, NdSolicit, Ethernet, [Nxm1 24 ND_SLL, Oxm 32 IPV6_ND_SLL], "ND source link-layer address.";
+    NdTll = "nd_tll", layout::ARP_THA, 0 + 48, 6, Bits, true, NdAdvert, Ethernet, [Nxm1 25 ND_TLL, Oxm 33 IPV6_ND_TLL], "ND target link-layer address.";
+    NdReserved = "nd_reserved", layout::ND_RESERVED, 0 + 32, 4, Exact, true, Nd, Decimal, [Ericsson 1 ICMPV6_ND_RESERVED], "ND reserved word.";
+    NdOptionsType = "nd_options_type", layout::ND_OPTIONS_TYPE, 0 + 8, 1, Exact, true, Nd, Decimal, [Ericsson 2 ICMPV6_ND_OPTIONS_TYPE], "ND option type.";
+    NshFlags = "nsh_flags", layout::NSH_FLAGS, 0 + 8, 1, Bits, true, Nsh, Decimal, [Nsh 1 FLAGS], "NSH flags.";
+    NshTtl = "nsh_ttl", layout::NSH_TTL, 0 + 8, 1, Exact, true, Nsh, Decimal, [Nsh 10 TTL], "NSH TTL.";
+    NshMdtype = "nsh_mdtype", layout::NSH_MDTYPE, 0 + 8, 1, Exact, false, Nsh, Decimal, [Nsh 2 MDTYPE], "NSH metadata type.";
+    NshNp = "nsh_np", layout::NSH_NP, 0 + 8, 1, Exact, false, Nsh, Decimal, [Nsh 3 NP], "NSH next protocol.";
+    NshSpi = "nsh_spi" / "nsp", layout::NSH_PATH, 8 + 24, 4, Exact, true, Nsh, Hex, [Nsh 4 SPI], "NSH service path.";
+    NshSi = "nsh_si" / "nsi", layout::NSH_PATH, 0 + 8, 1, Exact, true, Nsh, Decimal, [Nsh 5 SI], "NSH service index.";
+    NshC1 = "nsh_c1" / "nshc1", layout::NSH_C1, 0 + 32, 4, Bits, true, Nsh, Hex, [Nsh 6 C1], "NSH context 1.";
+    NshC2 = "nsh_c2" / "nshc2", layout::NSH_C2, 0 + 32, 4, Bits, true, Nsh, Hex, [Nsh 7 C2], "NSH context 2.";
+    NshC3 = "nsh_c3" / "nshc3", layout::NSH_C3, 0 + 32, 4, Bits, true, Nsh, Hex, [Nsh 8 C3], "NSH context 3.";
+    NshC4 = "nsh_c4" / "nshc4", layout::NSH_C4, 0 + 32, 4, Bits, true, Nsh, Hex, [Nsh 9 C4], "NSH context 4.";
 }
 
 impl FieldId {
@@ -347,13 +370,25 @@ impl FieldId {
             .map(|field| field.id)
     }
 
+    /// The field that has `name` on the wire, as `NXM_OF_ETH_SRC`.
+    #[must_use]
+    pub fn by_oxm_name(name: &str) -> Option<Self> {
+        FIELDS
+            .iter()
+            .find(|field| field.oxm.iter().any(|oxm| oxm.name == name))
+            .map(|field| field.id)
+    }
+
     /// The field with this OXM number.
     #[must_use]
     pub fn by_oxm(class: u16, experimenter: Option<u32>, number: u8) -> Option<Self> {
         FIELDS
             .iter()
             .find(|field| {
-                field.oxm.iter().any(|&(c, n)| n == number && c.wire() == (class, experimenter))
+                field
+                    .oxm
+                    .iter()
+                    .any(|oxm| oxm.number == number && oxm.class.wire() == (class, experimenter))
             })
             .map(|field| field.id)
     }
@@ -384,8 +419,9 @@ mod tests {
             if let Some(alias) = field.alias {
                 assert_eq!(FieldId::by_name(alias), Some(field.id));
             }
-            for &(class, number) in field.oxm {
-                let (class, experimenter) = class.wire();
+            for oxm in field.oxm {
+                let (number, (class, experimenter)) = (oxm.number, oxm.class.wire());
+                assert_eq!(FieldId::by_oxm_name(oxm.name), Some(field.id));
                 // arp_sha and nd_sll share no number, but several fields share places.
                 let found = FieldId::by_oxm(class, experimenter, number);
                 assert_eq!(found, Some(field.id), "{} {class:#x} {number}", field.name);

@@ -130,8 +130,10 @@ pub enum Action {
     SetVlanVid(u16),
     /// Priority of the outer tag, which is added if there is none (`mod_vlan_pcp`).
     SetVlanPcp(u8),
-    /// Removes the outer tag, if any (`strip_vlan`, `pop_vlan`).
+    /// Removes the outer tag, if any (`strip_vlan`: OpenFlow 1.0).
     StripVlan,
+    /// The same (`pop_vlan`: OpenFlow 1.1 and later).
+    PopVlan,
     /// Adds a tag with this Ethertype, 0x8100 or 0x88a8.
     PushVlan(u16),
     /// IPv4 source (`mod_nw_src`).

@@ -105,12 +105,12 @@ const fn needs(prereq: Prereq) -> &'static str {
         Prereq::Nd => "icmp6, icmpv6_type=135 or 136, and icmpv6_code=0",
         Prereq::NdSolicit => "icmp6, icmpv6_type=135, and icmpv6_code=0",
         Prereq::NdAdvert => "icmp6, icmpv6_type=136, and icmpv6_code=0",
-        Prereq::Ct => "ip or ipv6 and one of ct_state=+new, +est, +rel",
+        Prereq::Ct => "ip or ipv6 and one of ct_state=+new, +est, +rel, +rpl, +snat, +dnat",
     }
 }
 
-/// States of which one must be set for the original tuple to exist: new, established, related.
-const CT_VALID: u128 = 0x01 | 0x02 | 0x04;
+/// States of which one must be set for the original tuple to exist: all but `inv` and `trk`.
+const CT_VALID: u128 = 0xff & !0x30;
 
 struct View<'a> {
     key: &'a FlowKey,
