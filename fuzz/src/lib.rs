@@ -7,12 +7,17 @@
 //! To add a target: a function here with its row in [`TARGETS`], a file `targets/NAME.rs`, its
 //! `[[bin]]` in `Cargo.toml`, and at least one input in `corpus/NAME`.
 
+mod frame;
 mod text;
+mod wire;
 
+pub use frame::flow_extract;
 pub use text::mac_text;
+pub use wire::wire_headers;
 
 /// What a target does with one input; it panics when something is wrong.
 pub type Body = fn(&[u8]);
 
 /// Name and body of every target.
-pub const TARGETS: &[(&str, Body)] = &[("mac_text", mac_text)];
+pub const TARGETS: &[(&str, Body)] =
+    &[("flow_extract", flow_extract), ("mac_text", mac_text), ("wire_headers", wire_headers)];

@@ -61,7 +61,7 @@ impl Report {
 
 /// Checks the repository at `root` and prints what was found; `Ok(true)` when nothing was.
 pub(crate) fn run(root: &Path) -> Result<bool> {
-    let mut report = check(&Tree::of_repository(root)?);
+    let report = check(&Tree::of_repository(root)?);
     for figure in &report.figures {
         println!("{figure}");
     }
