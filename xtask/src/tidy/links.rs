@@ -1,12 +1,33 @@
-//! Relative links in Markdown lead to files and headings that exist.
+//! Relative links in Markdown lead to files and headings that exist, and every document of `docs/`
+//! is in its index.
 
 use std::collections::BTreeSet;
 
 use super::Report;
 use super::tree::Tree;
 
-/// Adds a finding for each link to a file or heading that is not there.
+/// The index of the documents.
+const INDEX: &str = "docs/README.md";
+
+/// Adds a finding for each link to a file or heading that is not there, and each document that the
+/// index does not link.
 pub(crate) fn check(tree: &Tree, report: &mut Report) {
+    check_links(tree, report);
+    let linked: BTreeSet<String> = tree
+        .text(INDEX)
+        .unwrap_or_default()
+        .lines()
+        .flat_map(targets)
+        .filter_map(|target| resolve(INDEX, target.split('#').next()?))
+        .collect();
+    for (file, _) in tree.with_extension("md") {
+        if file.starts_with("docs/") && file != INDEX && !linked.contains(file) {
+            report.find(file, 1, format!("is not linked from {INDEX}"));
+        }
+    }
+}
+
+fn check_links(tree: &Tree, report: &mut Report) {
     for (file, text) in tree.with_extension("md") {
         let mut fenced = false;
         for (index, line) in text.lines().enumerate() {
@@ -102,6 +123,7 @@ mod tests {
         let tree = Tree::made_up(&[
             ("docs/a.md", text),
             ("docs/b.md", "# One\n## Two words, and `more`\n"),
+            ("docs/README.md", "[a](a.md) [b](b.md#one)"),
             ("dp-core/src/lib.rs", ""),
         ]);
         let mut report = Report::default();
@@ -115,6 +137,15 @@ mod tests {
 [code](../dp-core/src/lib.rs#L1) `[not](a-link)` [me](#here)\n# Here\n[r]: b.md
 ```\n[fenced](nowhere.md)\n```\n";
         assert_eq!(findings(text), [""; 0]);
+    }
+
+    #[test]
+    fn a_document_outside_the_index_is_found() {
+        let tree = Tree::made_up(&[("docs/README.md", "none"), ("docs/a.md", ""), ("b.md", "")]);
+        let mut report = Report::default();
+        check(&tree, &mut report);
+        assert_eq!(report.findings.len(), 1);
+        assert_eq!(report.findings[0].file, "docs/a.md");
     }
 
     #[test]
