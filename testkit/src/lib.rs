@@ -13,6 +13,8 @@
 //! | [`netns`] | network namespaces, veth pairs, raw frames in and out of the kernel |
 //! | [`process`] | child processes that end with the test that started them |
 //! | [`patience`] | waiting with a bound |
+//! | [`mod@reference`] | the reference switch in a folder of its own |
+//! | [`folder`] | private folders |
 //! | [`packages`] | Debian packages a test needs |
 //!
 //! # Invariants
@@ -21,6 +23,7 @@
 //! * What is started here (process, namespace, folder) is ended by `Drop`, by its own id.
 //! * Nothing here depends on a crate of the switch.
 
+pub mod folder;
 pub mod frames;
 pub mod netns;
 pub mod packages;
@@ -28,4 +31,5 @@ pub mod packets;
 pub mod patience;
 pub mod pcap;
 pub mod process;
+pub mod reference;
 pub mod seed;
