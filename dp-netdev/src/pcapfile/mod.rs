@@ -10,12 +10,15 @@
 //! | [`Records`] | the records of a capture in memory, one after the other |
 //! | [`Mapped`] | a capture file, mapped |
 //! | [`Writer`] | a capture file being written |
+//! | [`Epoch`] | the time of day of a clock's origin |
 
+mod epoch;
 mod error;
 mod format;
 mod mapped_unsafe;
 mod writer;
 
+pub use epoch::Epoch;
 pub use error::{CaptureError, FileError};
 pub use format::{Record, Records, Resolution};
 pub use mapped_unsafe::Mapped;

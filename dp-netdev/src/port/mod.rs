@@ -19,9 +19,15 @@
 //! |---|---|
 //! | [`ring`] | in memory, between two switches or a switch and a program: handles, no copies |
 //! | [`pcap`] | replays a capture file, writes one |
+//! | [`dummy`] | packets put in and taken out by hand |
+//! | [`capture`], [`fault`], [`delay`] | wrap any port: record it, damage its packets, slow it down |
 //! | [`OpenError`], [`PortError`] | why a port does not open, why it stopped |
 
+pub mod capture;
+pub mod delay;
+pub mod dummy;
 mod error;
+pub mod fault;
 pub mod pcap;
 pub mod ring;
 mod shared;
@@ -184,27 +190,30 @@ pub enum RxEnd {
     Failed(PortError),
 }
 
-/// What a thread with nothing to do must wait for before it asks a queue again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wake {
-    /// Nothing tells: ask again soon.
-    Poll,
-    /// The descriptor becomes readable (or fails).
-    Readable(RawFd),
-    /// That moment.
-    At(Instant),
+/// What a thread with nothing to do must wait for before it asks a queue again: whichever comes
+/// first. Neither means that nothing tells; ask again soon.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wake {
+    /// The descriptor becomes readable, or fails.
+    pub readable: Option<RawFd>,
+    /// This moment comes.
+    pub at: Option<Instant>,
 }
 
 impl Wake {
-    /// The earlier of a moment and what `self` waits for; a descriptor cannot be combined with a
-    /// moment and is polled instead.
+    /// Nothing tells: ask again soon.
+    pub const POLL: Self = Self { readable: None, at: None };
+
+    /// When a descriptor becomes readable, or fails.
     #[must_use]
-    pub fn or_at(self, moment: Option<Instant>) -> Self {
-        match (self, moment) {
-            (wake, None) => wake,
-            (Self::At(at), Some(moment)) => Self::At(at.min(moment)),
-            (Self::Poll | Self::Readable(_), Some(_)) => Self::Poll,
-        }
+    pub const fn readable(fd: RawFd) -> Self {
+        Self { readable: Some(fd), at: None }
+    }
+
+    /// At a moment.
+    #[must_use]
+    pub const fn at(moment: Instant) -> Self {
+        Self { readable: None, at: Some(moment) }
     }
 }
 
@@ -220,7 +229,7 @@ pub trait RxQueue: Send {
 
     /// What to wait for when the last call brought nothing.
     fn wake(&self) -> Wake {
-        Wake::Poll
+        Wake::POLL
     }
 }
 
@@ -277,6 +286,14 @@ impl Sent {
         .filter(|&(_, count)| count != 0)
         .map(|(reason, count)| (reason, u64::from(count)))
     }
+}
+
+/// Whether a frame may leave by a port of this MTU: Ethernet header and one VLAN tag come on top.
+#[must_use]
+pub fn fits(frame: &[u8], mtu: u32) -> bool {
+    let tagged = matches!(frame.get(12..14), Some([0x81, 0x00] | [0x88, 0xa8]));
+    let most = mtu as usize + 14 + if tagged { 4 } else { 0 };
+    frame.len() <= most
 }
 
 /// A transmit queue of a port.

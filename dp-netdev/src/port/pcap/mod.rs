@@ -16,7 +16,7 @@ pub use write::Recorder;
 use std::path::Path;
 
 use super::{OpenError, Port, QueueCount, Queues, RxQueue, TxQueue};
-use crate::pcapfile::WriterOptions;
+use crate::pcapfile::{Epoch, WriterOptions};
 
 /// A port of capture files.
 #[derive(Debug)]
@@ -52,6 +52,13 @@ impl Pcap {
     pub fn writing(mut self, path: &Path, options: WriterOptions) -> Result<Self, OpenError> {
         self.tx = Some(Recorder::create(path, options)?);
         Ok(self)
+    }
+
+    /// Says which time of day the origin of the clock is: see [`Recorder::with_epoch`].
+    #[must_use]
+    pub fn with_epoch(mut self, epoch: Epoch) -> Self {
+        self.tx = self.tx.map(|tx| tx.with_epoch(epoch));
+        self
     }
 }
 

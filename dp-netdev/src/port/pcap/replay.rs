@@ -167,9 +167,6 @@ impl RxQueue for Replay {
     }
 
     fn wake(&self) -> Wake {
-        match self.schedule.due {
-            Some(due) => Wake::At(due),
-            None => Wake::Poll,
-        }
+        Wake { readable: None, at: self.schedule.due }
     }
 }

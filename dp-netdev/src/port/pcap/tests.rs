@@ -81,14 +81,14 @@ fn own_times_are_kept_over_rounds() {
     let start = Instant::from_millis(50);
     let at = |millis: u64| Instant::from_millis(50 + millis);
     assert!(matches!(drain(&mut replay, start), (bytes, _, None) if bytes == [0]));
-    assert_eq!(replay.wake(), Wake::At(at(1)));
+    assert_eq!(replay.wake(), Wake::at(at(1)));
     assert!(
         matches!(drain(&mut replay, Instant(at(1).0 - 1)), (bytes, _, None) if bytes.is_empty())
     );
     assert!(matches!(drain(&mut replay, at(1)), (bytes, _, None) if bytes == [1]));
     // The second round begins with the last frame's time.
     assert!(matches!(drain(&mut replay, at(2)), (bytes, _, None) if bytes == [2, 0]));
-    assert_eq!(replay.wake(), Wake::At(at(3)));
+    assert_eq!(replay.wake(), Wake::at(at(3)));
     let (bytes, _, end) = drain(&mut replay, at(100));
     assert_eq!(bytes, [1, 2]);
     assert!(matches!(end, Some(RxEnd::Finished)));

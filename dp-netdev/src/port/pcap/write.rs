@@ -1,13 +1,12 @@
 //! Writing what leaves to a capture.
 
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use dp_core::base::Instant;
 use dp_core::packet::Burst;
 
 use crate::offload::{self, Unfinished};
-use crate::pcapfile::{Writer, WriterOptions};
+use crate::pcapfile::{Epoch, Writer, WriterOptions};
 use crate::port::{OpenError, Sent, TxQueue};
 
 /// The transmit queue that writes a capture. Frames get the time of their batch, as time of day.
@@ -17,8 +16,7 @@ use crate::port::{OpenError, Sent, TxQueue};
 #[derive(Debug)]
 pub struct Recorder {
     writer: Writer,
-    /// Nanoseconds between 1970 and the origin of the caller's clock.
-    epoch: Option<u64>,
+    epoch: Epoch,
 }
 
 impl Recorder {
@@ -28,30 +26,22 @@ impl Recorder {
     ///
     /// When the file cannot be made.
     pub fn create(path: &Path, options: WriterOptions) -> Result<Self, OpenError> {
-        Ok(Self { writer: Writer::create(path, options)?, epoch: None })
+        Ok(Self { writer: Writer::create(path, options)?, epoch: Epoch::default() })
     }
 
-    /// Says which time of day the origin of the clock is, in nanoseconds since 1970, instead of
-    /// asking the system at the first batch: for repeatable files.
+    /// Says which time of day the origin of the clock is, instead of asking the system at the
+    /// first batch: for repeatable files.
     #[must_use]
-    pub fn with_epoch(mut self, nanos: u64) -> Self {
-        self.epoch = Some(nanos);
+    pub const fn with_epoch(mut self, epoch: Epoch) -> Self {
+        self.epoch = epoch;
         self
-    }
-
-    fn time_of_day(&mut self, now: Instant) -> u64 {
-        let epoch = self.epoch.get_or_insert_with(|| {
-            let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            u64::try_from(since.as_nanos()).unwrap_or(0).saturating_sub(now.0)
-        });
-        epoch.saturating_add(now.0)
     }
 }
 
 impl TxQueue for Recorder {
     fn transmit(&mut self, batch: &mut Burst, now: Instant) -> Sent {
         let mut sent = Sent::default();
-        let time = self.time_of_day(now);
+        let time = self.epoch.time_of_day(now);
         for packet in batch.drain() {
             let written = offload::finish(packet, &mut |packet| match self
                 .writer
