@@ -18,6 +18,7 @@ pub mod action;
 pub mod base;
 pub mod boundary;
 pub mod flow;
+pub mod lookup;
 pub mod packet;
 pub mod sync;
 pub mod wire;

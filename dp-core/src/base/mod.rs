@@ -7,10 +7,12 @@ mod drop;
 mod hash;
 mod ids;
 mod mac;
+mod prefetch_unsafe;
 mod time;
 
 pub use drop::{DropCounters, DropReason};
 pub use hash::{hash_bytes, hash_words, mix64};
 pub use ids::{OfPort, PortNo, RecircId, Ufid, Zone};
 pub use mac::{MacAddr, ParseMacError};
+pub use prefetch_unsafe::prefetch;
 pub use time::{Duration, Instant};

@@ -2,7 +2,8 @@
 //!
 //! Look-ups walk the burst once per stage, mostly over lane 0 alone: 32 keys of 64 bytes lie in
 //! 2 KiB that stay in the first-level cache. A lane is only meaningful where the packet's
-//! [`LaneSet`] says so; stale bytes of earlier bursts stand everywhere else.
+//! [`LaneSet`] says so; stale bytes of earlier bursts stand everywhere else. Lane 0 is always
+//! meaningful: every packet has a port of entry.
 
 use super::key::FlowKey;
 use super::lane::{Lane, LaneSet, PACKET_LANES};
@@ -91,7 +92,9 @@ impl BurstKeys {
     /// Writes a whole key into `slot`; lanes that no packet has are left out.
     pub fn set_key(&mut self, slot: usize, key: &FlowKey) {
         let slot = slot & (BURST - 1);
-        let mut used = LaneSet::EMPTY;
+        // Lane 0 is there for every packet.
+        self.lanes[0][slot] = *key.lane(0);
+        let mut used = LaneSet::of(0);
         for lane in key.used().iter().filter(|&lane| lane < PACKET_LANES) {
             self.lanes[lane][slot] = *key.lane(lane);
             used = used.with(LaneSet::of(lane));

@@ -36,6 +36,34 @@ impl Slots {
         self.0.count_ones() as usize
     }
 
+    /// Whether `slot` is selected.
+    #[inline(always)]
+    #[must_use]
+    pub const fn has(self, slot: usize) -> bool {
+        self.0 >> (slot & (BURST - 1)) & 1 != 0
+    }
+
+    /// The slots that are in both.
+    #[inline(always)]
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// The slots that are in either.
+    #[inline(always)]
+    #[must_use]
+    pub const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// The slots of `self` that are not in `other`.
+    #[inline(always)]
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// Selects one more slot.
     #[inline(always)]
     pub const fn insert(&mut self, slot: usize) {

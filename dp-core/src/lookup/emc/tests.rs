@@ -1,0 +1,138 @@
+use proptest::prelude::*;
+
+use super::{Emc, EmcResult, Kernel};
+use crate::flow::{BurstKeys, FieldId, FlowKey, FlowMask};
+use crate::lookup::{FlowRef, Megaflows, megaflow::Limits};
+use crate::packet::{BURST, Slots};
+
+const LIMITS: Limits = Limits { flows: 10_000, masks: 10_000 };
+
+fn key(flow: u128) -> FlowKey {
+    let mut key = FlowKey::EMPTY;
+    key.set(FieldId::InPort, flow % 3);
+    key.set(FieldId::Ipv4Src, 0x0a00_0000 | flow);
+    match flow % 4 {
+        1 => key.set(FieldId::Ipv6Dst, flow << 64),
+        2 => key.set(FieldId::CtLabel, flow),
+        3 => {
+            key.set(FieldId::Ipv6Dst, flow);
+            key.set(FieldId::TunId, flow << 9);
+        }
+        _ => {}
+    }
+    key
+}
+
+/// Exact flows for `keys`; what each carries is the number of its key.
+fn flows(keys: &[FlowKey]) -> (Megaflows<usize>, Vec<FlowRef>) {
+    let mut flows = Megaflows::new(LIMITS, 1, Kernel::Portable);
+    let mut mask = FlowMask::EMPTY;
+    for lane in 0..crate::flow::PACKET_LANES {
+        mask.lane_mut(lane).0 = [u64::MAX; 8];
+    }
+    let refs =
+        keys.iter().enumerate().map(|(at, key)| flows.insert(key, &mask, at).unwrap().0).collect();
+    (flows, refs)
+}
+
+fn burst(keys: &[FlowKey]) -> (BurstKeys, Slots) {
+    let mut burst = BurstKeys::default();
+    for (slot, key) in keys.iter().enumerate() {
+        burst.set_key(slot, key);
+    }
+    (burst, Slots::first(keys.len()))
+}
+
+#[test]
+fn what_was_inserted_is_found_and_nothing_else() {
+    for kernel in Kernel::available() {
+        let keys: Vec<_> = (0..2 * BURST as u128).map(key).collect();
+        let (table, refs) = flows(&keys);
+        let mut emc = Emc::new(8192, 1, 3, kernel);
+        let (first, second) = keys.split_at(BURST);
+        let (burst_keys, want) = burst(first);
+        let mut result = EmcResult::default();
+        emc.lookup(&burst_keys, want, table.flows(), &mut result);
+        assert_eq!(result.hits, Slots::NONE);
+        for (slot, &flow) in refs[..BURST].iter().enumerate() {
+            emc.insert(&burst_keys, slot, result.hashes[slot], flow, table.flows());
+        }
+        assert_eq!(emc.live(table.flows()), BURST);
+        emc.lookup(&burst_keys, want, table.flows(), &mut result);
+        assert_eq!((result.hits, &result.flows[..]), (want, &refs[..BURST]));
+        let (other, want) = burst(second);
+        emc.lookup(&other, want, table.flows(), &mut result);
+        assert_eq!(result.hits, Slots::NONE);
+    }
+}
+
+#[test]
+fn an_entry_dies_with_its_flow_and_its_place_is_used_first() {
+    let keys = [key(4), key(8)];
+    let (mut table, refs) = flows(&keys);
+    // One set, two ways.
+    let mut emc = Emc::new(2, 1, 3, Kernel::best());
+    let (burst_keys, want) = burst(&keys);
+    let mut result = EmcResult::default();
+    emc.lookup(&burst_keys, want, table.flows(), &mut result);
+    for (slot, &flow) in refs.iter().enumerate() {
+        emc.insert(&burst_keys, slot, result.hashes[slot], flow, table.flows());
+    }
+    let gone = table.iter().find(|flow| *flow.value == 0).unwrap().ufid;
+    table.remove(gone).unwrap();
+    emc.lookup(&burst_keys, want, table.flows(), &mut result);
+    assert_eq!(result.hits, Slots(0b10));
+    let mut mask = FlowMask::EMPTY;
+    mask.unwildcard(FieldId::Ipv4Src);
+    let fresh = key(12);
+    let flow = table.insert(&fresh, &mask, 7).unwrap().0;
+    let (burst_keys, want) = burst(&[fresh, keys[1].clone()]);
+    emc.lookup(&burst_keys, want, table.flows(), &mut result);
+    emc.insert(&burst_keys, 0, result.hashes[0], flow, table.flows());
+    emc.lookup(&burst_keys, want, table.flows(), &mut result);
+    assert_eq!((result.hits, result.flows[0]), (want, flow));
+}
+
+#[test]
+fn chance_decides_how_many_misses_become_entries() {
+    let keys = [key(4)];
+    let (table, refs) = flows(&keys);
+    let (burst_keys, want) = burst(&keys);
+    for (inv_prob, expected) in [(0, 0..=0), (1, 10_000..=10_000), (100, 60..=140)] {
+        let mut emc = Emc::new(64, inv_prob, 99, Kernel::best());
+        let mut result = EmcResult::default();
+        let mut inserted = 0;
+        for _ in 0..10_000 {
+            emc.clear();
+            emc.lookup(&burst_keys, want, table.flows(), &mut result);
+            emc.insert(&burst_keys, 0, result.hashes[0], refs[0], table.flows());
+            inserted += emc.live(table.flows());
+        }
+        assert!(expected.contains(&inserted), "1/{inv_prob}: {inserted}");
+    }
+}
+
+proptest! {
+    /// A cache much smaller than the flows: whatever it answers is the right flow.
+    #[test]
+    fn hits_are_right_under_eviction(picks in prop::collection::vec(0u128..300, 1..400)) {
+        let keys: Vec<_> = (0..300).map(key).collect();
+        let (table, refs) = flows(&keys);
+        let kernel = Kernel::available().last().unwrap();
+        let mut emc = Emc::new(64, 1, 5, kernel);
+        let mut result = EmcResult::default();
+        for chunk in picks.chunks(BURST) {
+            let picked: Vec<_> = chunk.iter().map(|&flow| key(flow)).collect();
+            let (burst_keys, want) = burst(&picked);
+            emc.lookup(&burst_keys, want, table.flows(), &mut result);
+            for (slot, &flow) in chunk.iter().enumerate() {
+                let flow = refs[usize::try_from(flow).unwrap()];
+                if result.hits.has(slot) {
+                    prop_assert_eq!(result.flows[slot], flow);
+                } else {
+                    emc.insert(&burst_keys, slot, result.hashes[slot], flow, table.flows());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,423 @@
+//! [`Megaflows`]: insertion, removal and look-up over subtables and rankings.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::kernels;
+#[cfg(target_arch = "x86_64")]
+use super::kernels_unsafe;
+use super::rank::Ranking;
+use super::subtable::Subtable;
+use crate::base::{Instant, PortNo, Ufid};
+use crate::flow::key::ufid;
+use crate::flow::{BurstKeys, FlowKey, FlowMask, layout};
+use crate::lookup::flows::{FlowRef, Flows};
+use crate::lookup::hash::KeyHasher;
+use crate::lookup::kernel::Kernel;
+use crate::packet::{BURST, Slots};
+
+type Map<K, V> = HashMap<K, V, ahash::RandomState>;
+
+/// The megaflows of one packet thread; each carries a `T`.
+#[derive(Debug)]
+pub struct Megaflows<T> {
+    flows: Flows<T>,
+    /// What a look-up does not need, by flow slot.
+    cold: Vec<Cold>,
+    by_ufid: Map<Ufid, u32>,
+    /// By id; `None` where one has been removed.
+    subtables: Vec<Option<Subtable>>,
+    by_mask: Map<(Arc<FlowMask>, Option<PortNo>), u32>,
+    /// Subtables of flows that match one port of entry, by port.
+    ports: Map<PortNo, Ranking>,
+    /// Subtables of flows that match any port of entry.
+    any: Ranking,
+    hasher: KeyHasher,
+    kernel: Kernel,
+    limits: Limits,
+}
+
+/// Bounds of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Flows at most.
+    pub flows: usize,
+    /// Masks at most, each counted once a port of entry: the mask budget.
+    pub masks: usize,
+}
+
+/// Why a flow is not installed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InsertError {
+    /// As many flows as allowed.
+    Flows,
+    /// As many masks as allowed, and this one is new.
+    Masks,
+}
+
+/// What a look-up of a burst found.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// Slots whose flow was found.
+    pub hits: Slots,
+    /// The flow of each hit.
+    pub flows: [FlowRef; BURST],
+    /// Subtables asked, summed over the packets.
+    pub probes: u64,
+}
+
+impl Default for Found {
+    fn default() -> Self {
+        Self { hits: Slots::NONE, flows: [FlowRef::NONE; BURST], probes: 0 }
+    }
+}
+
+/// A flow as a dump sees it.
+#[derive(Debug)]
+pub struct Megaflow<'a, T> {
+    /// Its id.
+    pub ufid: Ufid,
+    /// What caches keep of it.
+    pub flow: FlowRef,
+    /// Its mask.
+    pub mask: &'a Arc<FlowMask>,
+    /// What it carries.
+    pub value: &'a T,
+    subtable: &'a Subtable,
+    flows: &'a Flows<T>,
+}
+
+impl<T> Megaflow<'_, T> {
+    /// The masked key.
+    #[must_use]
+    pub fn key(&self) -> FlowKey {
+        self.flows
+            .slot(self.flow.index)
+            .map_or(FlowKey::EMPTY, |slot| self.subtable.key(&slot.key, slot.row))
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Cold {
+    ufid: Ufid,
+    hash: u64,
+    subtable: u32,
+}
+
+impl<T> Megaflows<T> {
+    /// An empty table. `seed` keys its hashes.
+    #[must_use]
+    pub fn new(limits: Limits, seed: u64, kernel: Kernel) -> Self {
+        let state = |salt: u64| ahash::RandomState::with_seeds(seed, salt, !seed, salt ^ seed);
+        Self {
+            flows: Flows::default(),
+            cold: Vec::new(),
+            by_ufid: Map::with_hasher(state(1)),
+            subtables: Vec::new(),
+            by_mask: Map::with_hasher(state(2)),
+            ports: Map::with_hasher(state(3)),
+            any: Ranking::default(),
+            hasher: KeyHasher::new(seed.rotate_left(17) ^ 0x6d65_6761),
+            kernel,
+            limits,
+        }
+    }
+
+    /// The flows, for caches that keep references to them.
+    #[inline(always)]
+    #[must_use]
+    pub const fn flows(&self) -> &Flows<T> {
+        &self.flows
+    }
+
+    /// What a flow carries, if it is still there.
+    #[inline(always)]
+    #[must_use]
+    pub fn get(&self, flow: FlowRef) -> Option<&T> {
+        self.flows.get(flow)
+    }
+
+    /// What a flow carries, to be changed.
+    #[inline(always)]
+    #[must_use]
+    pub fn get_mut(&mut self, flow: FlowRef) -> Option<&mut T> {
+        self.flows.get_mut(flow)
+    }
+
+    /// How many flows there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.by_ufid.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_ufid.is_empty()
+    }
+
+    /// How many masks are in use, each counted once a port of entry.
+    #[must_use]
+    pub fn masks(&self) -> usize {
+        self.by_mask.len()
+    }
+
+    /// Changes the bounds; what is there stays.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
+    /// Finds the flows of the packets in `want`.
+    pub fn lookup(&mut self, keys: &BurstKeys, want: Slots, out: &mut Found) {
+        out.hits = Slots::NONE;
+        out.probes = 0;
+        let mut left = want;
+        while let Some(slot) = left.iter().next() {
+            // Nearly always one round: a burst comes from one port.
+            let port = port_of(keys, slot);
+            let mut here = Slots::NONE;
+            for other in left.iter().filter(|&other| port_of(keys, other) == port) {
+                here.insert(other);
+            }
+            left = left.without(here);
+            if let Some(ranking) = self.ports.get_mut(&port) {
+                walk(ranking, &self.subtables, self.kernel, &self.flows, keys, here, out);
+            }
+        }
+        let misses = want.without(out.hits);
+        if !misses.is_empty() && !self.any.order.is_empty() {
+            walk(&mut self.any, &self.subtables, self.kernel, &self.flows, keys, misses, out);
+        }
+    }
+
+    /// Finds the flow of one key.
+    #[must_use]
+    pub fn lookup_key(&self, key: &FlowKey) -> Option<FlowRef> {
+        let port = self.ports.get(&key.in_port());
+        port.into_iter().chain(Some(&self.any)).flat_map(|ranking| &ranking.order).find_map(
+            |ranked| {
+                let table = self.subtables.get(ranked.subtable as usize)?.as_ref()?;
+                let index = table.find(key, table.hash(key), &self.flows)?;
+                self.flow_ref(index)
+            },
+        )
+    }
+
+    /// Finds the flow with this id.
+    #[must_use]
+    pub fn lookup_ufid(&self, ufid: Ufid) -> Option<FlowRef> {
+        self.flow_ref(*self.by_ufid.get(&ufid)?)
+    }
+
+    fn flow_ref(&self, index: u32) -> Option<FlowRef> {
+        let generation = self.flows.slot(index)?.generation;
+        Some(FlowRef { index, generation })
+    }
+
+    /// Installs a flow; one with the same mask and masked key is replaced and given back. Lanes
+    /// that no packet has do not count.
+    ///
+    /// # Errors
+    ///
+    /// When a bound is reached; `value` is dropped.
+    pub fn insert(
+        &mut self,
+        key: &FlowKey,
+        mask: &FlowMask,
+        value: T,
+    ) -> Result<(FlowRef, Option<T>), InsertError> {
+        let mask = packet_lanes(mask);
+        let masked = key.masked(&mask);
+        let id = ufid(&masked, &mask);
+        if let Some(flow) = self.lookup_ufid(id)
+            && let Some(place) = self.flows.get_mut(flow)
+        {
+            return Ok((flow, Some(core::mem::replace(place, value))));
+        }
+        if self.len() >= self.limits.flows {
+            return Err(InsertError::Flows);
+        }
+        let whole_port = mask.load(layout::IN_PORT) == u128::from(u32::MAX);
+        let port = whole_port.then(|| key.in_port());
+        let subtable = self.subtable_for(mask, port)?;
+        self.insert_into(subtable, &masked, id, value).ok_or(InsertError::Flows)
+    }
+
+    fn insert_into(
+        &mut self,
+        id: u32,
+        masked: &FlowKey,
+        ufid: Ufid,
+        value: T,
+    ) -> Option<(FlowRef, Option<T>)> {
+        let table = self.subtables.get_mut(id as usize)?.as_mut()?;
+        let hash = table.hash(masked);
+        let row = table.add_row(masked)?;
+        let first = table.live.first().map(|live| *masked.lane(live.lane))?;
+        let flow = self.flows.insert(first, row, value)?;
+        let cold = Cold { ufid, hash, subtable: id };
+        match self.cold.get_mut(flow.index as usize) {
+            Some(place) => *place = cold,
+            None => self.cold.push(cold),
+        }
+        let hashes = &self.cold;
+        table
+            .insert(hash, flow.index, |flow| hashes.get(flow as usize).map_or(0, |cold| cold.hash));
+        self.by_ufid.insert(ufid, flow.index);
+        Some((flow, None))
+    }
+
+    /// The subtable for a mask, made if there is none yet.
+    fn subtable_for(&mut self, mask: FlowMask, port: Option<PortNo>) -> Result<u32, InsertError> {
+        let mask = Arc::new(mask);
+        if let Some(&id) = self.by_mask.get(&(Arc::clone(&mask), port)) {
+            return Ok(id);
+        }
+        if self.masks() >= self.limits.masks {
+            return Err(InsertError::Masks);
+        }
+        let table = Subtable::new(Arc::clone(&mask), port, &self.hasher);
+        let at = match self.subtables.iter().position(Option::is_none) {
+            Some(at) => at,
+            None => {
+                self.subtables.push(None);
+                self.subtables.len() - 1
+            }
+        };
+        let id = u32::try_from(at).map_err(|_| InsertError::Masks)?;
+        if let Some(place) = self.subtables.get_mut(at) {
+            *place = Some(table);
+        }
+        self.by_mask.insert((mask, port), id);
+        match port {
+            Some(port) => self.ports.entry(port).or_default().add(id),
+            None => self.any.add(id),
+        }
+        Ok(id)
+    }
+
+    /// Removes a flow; whatever refers to it will find nothing.
+    pub fn remove(&mut self, ufid: Ufid) -> Option<T> {
+        let index = self.by_ufid.remove(&ufid)?;
+        let cold = *self.cold.get(index as usize)?;
+        let row = self.flows.slot(index)?.row;
+        let table = self.subtables.get_mut(cold.subtable as usize)?.as_mut()?;
+        table.remove(cold.hash, index, row);
+        if table.len == 0 {
+            self.drop_subtable(cold.subtable);
+        }
+        self.flows.remove(index)
+    }
+
+    fn drop_subtable(&mut self, id: u32) {
+        let Some(table) = self.subtables.get_mut(id as usize).and_then(Option::take) else {
+            return;
+        };
+        self.by_mask.remove(&(table.mask, table.port));
+        match table.port {
+            None => self.any.remove(id),
+            Some(port) => {
+                if let Some(ranking) = self.ports.get_mut(&port) {
+                    ranking.remove(id);
+                    if ranking.order.is_empty() {
+                        self.ports.remove(&port);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Removes all flows; returns how many there were.
+    pub fn clear(&mut self) -> usize {
+        let ufids: Vec<Ufid> = self.by_ufid.keys().copied().collect();
+        ufids.into_iter().filter(|&ufid| self.remove(ufid).is_some()).count()
+    }
+
+    /// All flows, in no particular order.
+    pub fn iter(&self) -> impl Iterator<Item = Megaflow<'_, T>> {
+        self.flows.iter().filter_map(|(flow, value)| {
+            let cold = self.cold.get(flow.index as usize)?;
+            let subtable = self.subtables.get(cold.subtable as usize)?.as_ref()?;
+            let mask = &subtable.mask;
+            Some(Megaflow { ufid: cold.ufid, flow, mask, value, subtable, flows: &self.flows })
+        })
+    }
+
+    /// Reconsiders the order of subtables where that is due.
+    pub fn sort(&mut self, now: Instant) {
+        self.any.sort(now);
+        for ranking in self.ports.values_mut() {
+            ranking.sort(now);
+        }
+    }
+}
+
+/// Asks the subtables of a ranking, one after another, for what is still missing.
+fn walk<T>(
+    ranking: &mut Ranking,
+    subtables: &[Option<Subtable>],
+    kernel: Kernel,
+    flows: &Flows<T>,
+    keys: &BurstKeys,
+    want: Slots,
+    out: &mut Found,
+) {
+    let mut left = want;
+    for ranked in &mut ranking.order {
+        if left.is_empty() {
+            return;
+        }
+        let Some(Some(table)) = subtables.get(ranked.subtable as usize) else { continue };
+        out.probes += left.len() as u64;
+        let hits = probe(kernel, table, keys, left, flows, &mut out.flows);
+        ranked.hits += hits.len() as u64;
+        out.hits = out.hits.or(hits);
+        left = left.without(hits);
+    }
+}
+
+#[inline(always)]
+fn probe<T>(
+    kernel: Kernel,
+    table: &Subtable,
+    keys: &BurstKeys,
+    want: Slots,
+    flows: &Flows<T>,
+    found: &mut [FlowRef; BURST],
+) -> Slots {
+    match kernel {
+        Kernel::Portable => kernels::probe(table, keys, want, flows, found),
+        #[cfg(target_arch = "x86_64")]
+        Kernel::Avx512(proof) => kernels_unsafe::probe(proof, table, keys, want, flows, found),
+        #[cfg(target_arch = "x86_64")]
+        Kernel::Autovalidate(proof) => {
+            let mut judge = *found;
+            let expected = kernels::probe(table, keys, want, flows, &mut judge);
+            let hits = kernels_unsafe::probe(proof, table, keys, want, flows, found);
+            assert_eq!((hits, &*found), (expected, &judge), "subtable kernels disagree");
+            hits
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        Kernel::Avx512(_) | Kernel::Autovalidate(_) => {
+            kernels::probe(table, keys, want, flows, found)
+        }
+    }
+}
+
+/// The port of entry in the key of `slot`.
+#[inline(always)]
+fn port_of(keys: &BurstKeys, slot: usize) -> PortNo {
+    let bytes = keys.get(slot, 0).bytes();
+    PortNo(u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+}
+
+const _: () = assert!(layout::IN_PORT.offset == 0 && layout::IN_PORT.len == 4);
+
+/// The mask without lanes that no packet has.
+fn packet_lanes(mask: &FlowMask) -> FlowMask {
+    let mut out = FlowMask::EMPTY;
+    for lane in mask.live().iter().filter(|&lane| lane < crate::flow::PACKET_LANES) {
+        *out.lane_mut(lane) = *mask.lane(lane);
+    }
+    out
+}

@@ -1,0 +1,37 @@
+//! Caches and tables that find the flow of a packet, a burst at a time.
+//!
+//! ```text
+//!   BurstKeys ──► emc        exact match, 2 cache lines a hit          ── hit ──► FlowRef
+//!                  │ miss
+//!                  ▼
+//!                megaflow    tuple space: one hash table a mask         ── hit ──► FlowRef
+//!                  │ miss
+//!                  ▼
+//!                (upcall: not here)
+//! ```
+//!
+//! Everything here belongs to one packet thread: no atomics, no locks, `&mut` to change. What a
+//! flow carries (`T`) is the caller's; the tables only find it.
+//!
+//! | room | what |
+//! |---|---|
+//! | [`hash`] | the hash of key lanes: multiply-add over secret words, the same in every kernel |
+//! | [`flows`] | the slab of flows with generations, so that a reference never dangles |
+//! | [`emc`] | the exact-match cache |
+//! | [`megaflow`] | the megaflow table |
+//! | [`kernel`] | which machine code does the look-ups |
+//! | [`oracle`] | a linear scan, the judge |
+
+pub mod emc;
+pub mod flows;
+pub mod hash;
+pub mod kernel;
+pub mod megaflow;
+pub mod oracle;
+
+pub use emc::Emc;
+pub use flows::{FlowRef, Flows};
+pub use hash::KeyHasher;
+pub use kernel::Kernel;
+pub use megaflow::{InsertError, Megaflows};
+pub use oracle::Oracle;
