@@ -17,6 +17,7 @@
 pub mod action;
 pub mod base;
 pub mod boundary;
+pub mod execute;
 pub mod flow;
 pub mod lookup;
 pub mod packet;

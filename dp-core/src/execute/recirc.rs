@@ -1,0 +1,112 @@
+//! Recirculation: packets that go through the pipeline again wait on a list.
+//!
+//! A list instead of a recursion: the depth is a number in the packet, the order is that of a
+//! queue, and packets of different flows share bursts again. What one list may hold is bounded, so
+//! that steps which copy cannot multiply packets without end.
+
+use std::collections::VecDeque;
+
+use super::{Exits, drop_all};
+use crate::base::{DropReason, PortNo, RecircId};
+use crate::packet::{BURST, Burst, Packet, Slots};
+
+/// Packets that wait for another pass.
+#[derive(Debug)]
+pub struct WorkList {
+    waiting: VecDeque<Packet>,
+    /// Passes beyond the first that a packet may make.
+    depth: u8,
+}
+
+/// Packets that a list holds at most.
+const BOUND: usize = 64 * BURST;
+
+impl WorkList {
+    /// An empty list. A packet may pass again `depth` times.
+    #[must_use]
+    pub fn new(depth: u8) -> Self {
+        Self { waiting: VecDeque::with_capacity(BOUND), depth }
+    }
+
+    /// Whether nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Changes how often a packet may pass again.
+    pub fn set_depth(&mut self, depth: u8) {
+        self.depth = depth;
+    }
+
+    /// Moves the packets that have waited longest into an empty burst; returns how many.
+    pub fn next(&mut self, burst: &mut Burst) -> usize {
+        burst.clear();
+        while !burst.is_full() {
+            let Some(packet) = self.waiting.pop_front() else { break };
+            // There is room: it was asked a moment ago.
+            drop(burst.push(packet));
+        }
+        burst.len()
+    }
+
+    /// Queues a packet; gives it back when it has passed too often or too many wait.
+    fn push(
+        &mut self,
+        mut packet: Packet,
+        id: RecircId,
+        in_port: Option<PortNo>,
+    ) -> Result<(), Packet> {
+        let meta = packet.meta_mut();
+        if let Some(port) = in_port {
+            // The first pass knows the port of entry; whatever the buffer carried before is stale.
+            (meta.in_port, meta.passes, meta.dp_hash) = (port, 0, 0);
+        }
+        if meta.passes >= self.depth || self.waiting.len() >= BOUND {
+            return Err(packet);
+        }
+        meta.passes += 1;
+        meta.recirc_id = id;
+        self.waiting.push_back(packet);
+        Ok(())
+    }
+}
+
+/// Queues copies of the packets in `slots`; they stay.
+pub(super) fn copy(
+    id: RecircId,
+    burst: &Burst,
+    slots: Slots,
+    in_port: Option<PortNo>,
+    exits: &mut Exits<'_>,
+) -> Slots {
+    for packet in slots.iter().filter_map(|slot| burst.get(slot)) {
+        let Some(copy) = packet.copy() else {
+            exits.drops.add(DropReason::NoBuffer, 1);
+            continue;
+        };
+        if exits.again.push(copy, id, in_port).is_err() {
+            exits.drops.add(DropReason::RecircLimit, 1);
+        }
+    }
+    slots
+}
+
+/// Queues the packets in `slots` themselves.
+pub(super) fn move_all(
+    id: RecircId,
+    burst: &mut Burst,
+    slots: Slots,
+    in_port: Option<PortNo>,
+    exits: &mut Exits<'_>,
+) {
+    let mut refused = Slots::NONE;
+    for slot in slots.iter() {
+        let Some(packet) = burst.take(slot) else { continue };
+        if let Err(packet) = exits.again.push(packet, id, in_port) {
+            burst.put_back(slot, packet);
+            refused.insert(slot);
+        }
+    }
+    drop_all(burst, refused, DropReason::RecircLimit, exits.drops);
+}
