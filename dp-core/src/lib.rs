@@ -21,5 +21,6 @@ pub mod execute;
 pub mod flow;
 pub mod lookup;
 pub mod packet;
+pub mod pipeline;
 pub mod sync;
 pub mod wire;

@@ -1,0 +1,286 @@
+//! The pipeline of one packet thread: bursts in, batches by port out.
+//!
+//! ```text
+//!   burst ─► parse ─► cache ─► megaflow ─► upcall       each stage handles what the one before left
+//!              │        │         │          │
+//!            drop      hit       hit      verdict ──► installed, or for this packet alone
+//!                       └────┬────┴──────────┘
+//!                          group by flow ─► execute ─► TxBatches
+//!                                              │
+//!                            again ◄── recirculate (work list, until it is empty)
+//! ```
+//!
+//! # The hit ladder
+//!
+//! | rung | cost | memory | whose |
+//! |---|---|---|---|
+//! | [`cache`](crate::lookup::emc) | a hash and a comparison of 64 bytes | 640 KiB | this thread's |
+//! | [`megaflow`](crate::lookup::megaflow) | as much again for each subtable asked | 136 to 150 bytes a flow and its actions | this thread's |
+//! | `upcall` | a translation: microseconds | – | the slow path's, called inline |
+//!
+//! Nothing on the first two rungs is shared, locked or written by another thread. What the control
+//! side reads while packets flow are the counters ([`PipelineCounters`], [`FlowStats`]): it holds
+//! an `Arc` of each and they have one writer. What it changes it asks the owning thread to change,
+//! between bursts: [`Pipeline::remove`], [`Pipeline::replace_actions`], [`Pipeline::flush`].
+//!
+//! # Invariants
+//!
+//! * Packets of one flow leave by one port in the order they came.
+//! * Every packet leaves by a port, waits for another pass within the same call, or is counted
+//!   under one drop reason.
+//! * The packet that caused a flow's installation is not in the flow's statistics: the slow path
+//!   has credited it when it translated.
+//!
+//! [`FlowStats`]: crate::boundary::FlowStats
+
+mod cache;
+mod counters;
+mod flow;
+mod group;
+mod megaflow;
+mod parse;
+mod settings;
+mod upcall;
+
+pub use counters::PipelineCounters;
+pub use flow::Flow;
+pub use settings::{Malformed, Settings};
+
+use std::sync::Arc;
+
+use crate::action::ActionList;
+use crate::base::{Instant, PortNo, Ufid};
+use crate::boundary::{FlowDump, UpcallSink};
+use crate::execute::{Exits, TxBatches, WorkList, execute};
+use crate::flow::extract::{Extractor, Pass};
+use crate::flow::{BurstKeys, FlowKey};
+use crate::lookup::emc::EmcResult;
+use crate::lookup::megaflow::Found;
+use crate::lookup::{Emc, Megaflows};
+use crate::packet::{Burst, Packet, Slots};
+
+/// The pipeline of one packet thread.
+#[derive(Debug)]
+pub struct Pipeline {
+    settings: Settings,
+    extractor: Extractor,
+    emc: Emc,
+    megaflows: Megaflows<Flow>,
+    counters: Arc<PipelineCounters>,
+    again: WorkList,
+    scratch: Box<Scratch>,
+}
+
+/// What a pass works on; kept so that nothing is cleared or allocated for each burst.
+#[derive(Debug, Default)]
+struct Scratch {
+    keys: BurstKeys,
+    /// What the cache said; `flows` is completed by the stages behind it.
+    emc: EmcResult,
+    found: Found,
+    groups: group::Groups,
+    /// Packets of a further pass.
+    burst: Burst,
+}
+
+/// What a stage needs to know of the call it works for.
+#[derive(Clone, Copy)]
+struct Turn<'a> {
+    now: Instant,
+    pass: Pass,
+    sink: &'a dyn UpcallSink,
+}
+
+impl Turn<'_> {
+    /// The port of entry, where the packets' metadata does not have it.
+    const fn in_port(&self) -> Option<PortNo> {
+        match self.pass {
+            Pass::First(port) => Some(port),
+            Pass::Again => None,
+        }
+    }
+}
+
+impl Pipeline {
+    /// A pipeline without flows.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            extractor: settings.extractor(),
+            emc: Emc::new(
+                settings.emc_entries,
+                settings.emc_insert_inv_prob,
+                settings.seed,
+                settings.kernel,
+            ),
+            megaflows: Megaflows::new(settings.limits(), settings.seed, settings.kernel),
+            counters: Arc::default(),
+            again: WorkList::new(settings.recirc_limit),
+            scratch: Box::default(),
+            settings,
+        }
+    }
+
+    /// What it counts; to be read by any thread.
+    #[must_use]
+    pub const fn counters(&self) -> &Arc<PipelineCounters> {
+        &self.counters
+    }
+
+    /// The settings in force.
+    #[must_use]
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Changes the settings that can be changed in flight: all but the cache's size, the seed and
+    /// the kernel, which stay as they were.
+    pub fn configure(&mut self, settings: &Settings) {
+        self.settings = Settings {
+            emc_entries: self.settings.emc_entries,
+            seed: self.settings.seed,
+            kernel: self.settings.kernel,
+            ..settings.clone()
+        };
+        self.extractor = self.settings.extractor();
+        self.emc.set_insert_inv_prob(self.settings.emc_insert_inv_prob);
+        self.megaflows.set_limits(self.settings.limits());
+        self.again.set_depth(self.settings.recirc_limit);
+    }
+
+    /// Takes a burst that has just come in by `in_port` through to its end: afterwards the burst
+    /// is empty, and what is to be sent waits in `out`.
+    pub fn process(
+        &mut self,
+        in_port: PortNo,
+        burst: &mut Burst,
+        now: Instant,
+        sink: &dyn UpcallSink,
+        out: &mut TxBatches,
+    ) {
+        self.counters.received.add(burst.len() as u64);
+        let turn = Turn { now, pass: Pass::First(in_port), sink };
+        self.pass(burst, &turn, out);
+        burst.clear();
+        self.run_again(now, sink, out);
+    }
+
+    /// Executes actions on one packet as though it had come in by `in_port`, recirculations
+    /// included: for packets that the control side sends.
+    pub fn execute(
+        &mut self,
+        mut packet: Packet,
+        in_port: PortNo,
+        actions: &ActionList,
+        now: Instant,
+        sink: &dyn UpcallSink,
+        out: &mut TxBatches,
+    ) {
+        let mut burst = core::mem::take(&mut self.scratch.burst);
+        burst.clear();
+        packet.meta_mut().in_port = in_port;
+        // There is room in an empty burst.
+        drop(burst.push(packet));
+        // Header offsets come from extraction; of the key nothing is used.
+        let keys = &mut self.scratch.keys;
+        self.extractor.burst(&mut burst, Slots::first(1), Pass::First(in_port), keys);
+        let mut exits = Exits { out, again: &mut self.again, drops: &self.counters.drops };
+        execute(actions, &mut burst, Slots::first(1), Some(in_port), &mut exits);
+        self.scratch.burst = burst;
+        self.run_again(now, sink, out);
+    }
+
+    /// Runs further passes until no packet waits for one.
+    fn run_again(&mut self, now: Instant, sink: &dyn UpcallSink, out: &mut TxBatches) {
+        if self.again.is_empty() {
+            return;
+        }
+        let mut burst = core::mem::take(&mut self.scratch.burst);
+        while self.again.next(&mut burst) > 0 {
+            self.counters.recirculated.add(burst.len() as u64);
+            let turn = Turn { now, pass: Pass::Again, sink };
+            self.pass(&mut burst, &turn, out);
+        }
+        burst.clear();
+        self.scratch.burst = burst;
+    }
+
+    /// One pass of a burst: the stages in order.
+    fn pass(&mut self, burst: &mut Burst, turn: &Turn<'_>, out: &mut TxBatches) {
+        let parsed = self.parse(burst, turn);
+        let cached = self.cache(parsed);
+        let mut known = cached.hit;
+        if !cached.missed.is_empty() {
+            let found = self.megaflow(cached.missed);
+            known = known.or(found.hit);
+            if !found.unknown.is_empty() {
+                known = known.or(self.upcall(burst, found.unknown, turn, out));
+            }
+        }
+        self.group(burst, known, turn, out);
+    }
+
+    /// Housekeeping: to be called now and then between bursts. Reconsiders the order of subtables
+    /// once a second.
+    pub fn tick(&mut self, now: Instant) {
+        self.megaflows.sort(now);
+        self.counters.flows.set(self.megaflows.len() as u64);
+        self.counters.masks.set(self.megaflows.masks() as u64);
+    }
+
+    /// Removes a flow. `false`: there is none with this id.
+    pub fn remove(&mut self, ufid: Ufid) -> bool {
+        let removed = self.megaflows.remove(ufid).is_some();
+        self.count_flows();
+        removed
+    }
+
+    /// Replaces what a flow does; its statistics go on. `false`: there is none with this id.
+    pub fn replace_actions(&mut self, ufid: Ufid, actions: ActionList) -> bool {
+        let flow = self.megaflows.lookup_ufid(ufid);
+        flow.and_then(|flow| self.megaflows.get_mut(flow)).is_some_and(|flow| {
+            flow.set_actions(actions);
+            true
+        })
+    }
+
+    /// Removes all flows; returns how many there were.
+    pub fn flush(&mut self) -> usize {
+        let removed = self.megaflows.clear();
+        self.count_flows();
+        removed
+    }
+
+    /// How many flows there are.
+    #[must_use]
+    pub fn flow_count(&self) -> usize {
+        self.megaflows.len()
+    }
+
+    /// The flow that a packet with this key would take.
+    #[must_use]
+    pub fn lookup(&self, key: &FlowKey) -> Option<&Flow> {
+        self.megaflows.get(self.megaflows.lookup_key(key)?)
+    }
+
+    /// All flows, as dumps show them; `thread` is what to call this thread.
+    pub fn flows(&self, thread: u32) -> impl Iterator<Item = FlowDump> {
+        self.megaflows.iter().map(move |megaflow| FlowDump {
+            ufid: megaflow.ufid,
+            thread,
+            key: Arc::new(megaflow.key()),
+            mask: Arc::clone(megaflow.mask),
+            actions: Arc::clone(megaflow.value.actions()),
+            stats: Arc::clone(megaflow.value.stats()),
+            created: megaflow.value.created(),
+        })
+    }
+
+    fn count_flows(&self) {
+        self.counters.flows.set(self.megaflows.len() as u64);
+        self.counters.masks.set(self.megaflows.masks() as u64);
+    }
+}
+
+#[cfg(test)]
+mod tests;
