@@ -39,8 +39,11 @@
 //! | [`checksum`] | Internet checksum, pseudo headers, CRC32c | RFC 1071, 1624, 9260 |
 //! | [`mod@ipv4`] | IPv4 and its options | RFC 791 |
 //! | [`mod@ipv6`] | IPv6 | RFC 8200 |
-//! | [`ipv6_ext`] | IPv6 extension headers and the walk over them | RFC 8200, 4302 |
-//! | [`srh`] | the segment routing header | RFC 8754 |
+//! | [`ipv6_ext`] | the walk over IPv6 extension headers | RFC 8200 |
+//! | [`ipv6_options`] | hop-by-hop and destination options | RFC 8200 |
+//! | [`ipv6_routing`] | routing headers, segment routing | RFC 8200, 8754 |
+//! | [`ipv6_fragment`] | the fragment header | RFC 8200 |
+//! | [`ah`] | the authentication header | RFC 4302 |
 //! | [`tcp`] | TCP and its options | RFC 9293 |
 //! | [`udp`] | UDP | RFC 768 |
 //! | [`sctp`] | SCTP and its chunks | RFC 9260 |
@@ -57,14 +60,23 @@
 //! The tunnel headers know nothing of the UDP, GRE or IP header below them: what carries a header
 //! is the business of the room that stacks them.
 
+pub mod ah;
 pub mod arp;
 pub mod checksum;
 pub mod ethernet;
+pub mod icmpv4;
+pub mod icmpv6;
 pub mod ip;
 pub mod ipv4;
 pub mod ipv6;
+pub mod ipv6_ext;
+pub mod ipv6_fragment;
+pub mod ipv6_options;
+pub mod ipv6_routing;
 mod layout;
 pub mod mpls;
+pub mod ndp;
+pub mod sctp;
 #[cfg(test)]
 #[allow(dead_code, reason = "the files they are for follow")]
 mod specimens;

@@ -59,7 +59,6 @@ fields! {
 
 impl<T: AsRef<[u8]>> Packet<T> {
     /// An entry has no lengths in it.
-    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "the shape of every view")]
     fn check_len(&self) -> Result<(), Error> {
         Ok(())
     }

@@ -40,14 +40,18 @@ pub(crate) const LIBRARIES: &[Library] = &[
     },
     Library {
         package: "dp-netdev",
-        levels: &[&["netlink"], &["port"], &["table", "upcall", "qos"], &["pmd"], &["datapath"]],
+        levels: &[&["netlink", "offload", "pcapfile", "system"], &["port"], &["table", "upcall", "qos"], &["pmd"], &["datapath"]],
         // Drivers never import each other; decorators wrap any port through its trait.
         inner: &[Inner {
             room: "port",
-            levels: &[&[
-                "afpacket", "afxdp", "capture", "delay", "dpdk", "dummy", "fault", "internal",
-                "pcap", "ring", "tap",
-            ]],
+            levels: &[
+                &["error"],
+                &[
+                    "afpacket", "afxdp", "capture", "delay", "dpdk", "dummy", "fault", "pcap",
+                    "ring", "shared", "tap",
+                ],
+                &["spec"],
+            ],
         }],
     },
     Library {
