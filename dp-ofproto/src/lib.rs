@@ -3,7 +3,17 @@
 //! | room | what |
 //! |---|---|
 //! | [`action`] | the rich OpenFlow actions |
+//! | [`bridge`] | ports, VLAN modes, settings, limits |
+//! | [`learn`] | MAC learning |
+//! | [`revalidate`] | megaflows kept true to the tables |
 //! | [`table`] | matches, rules, flow-mods, the tables and their classifier |
+//! | [`translate`](mod@translate) | what the tables make of a packet: datapath actions and a mask |
+//! | [`upcall`] | answers to packet threads, and what is remembered of them |
 
 pub mod action;
+pub mod bridge;
+pub mod learn;
+pub mod revalidate;
 pub mod table;
+pub mod translate;
+pub mod upcall;

@@ -1,0 +1,51 @@
+//! Bounds of translation: how deep, and how much in all.
+//!
+//! Resubmission can loop or fan out without end; a packet that would is dropped, counted and
+//! explained, and costs no more than this. Fan-out to many ports is not recursion and is not
+//! counted.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Bounds of the translation of one packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// How deep resubmits may nest.
+    pub depth: u32,
+    /// How many table look-ups by resubmit and goto there may be in all.
+    pub resubmits: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { depth: 64, resubmits: 4096 }
+    }
+}
+
+/// How often each bound was hit.
+#[derive(Debug, Default)]
+pub struct LimitCounters {
+    depth: AtomicU64,
+    resubmits: AtomicU64,
+}
+
+impl LimitCounters {
+    pub(crate) fn hit_depth(&self) {
+        self.depth.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn hit_resubmits(&self) {
+        self.resubmits.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Translations that nested too deeply.
+    #[must_use]
+    pub fn depth(&self) -> u64 {
+        self.depth.load(Ordering::Relaxed)
+    }
+
+    /// Translations with too many resubmits in all.
+    #[must_use]
+    pub fn resubmits(&self) -> u64 {
+        self.resubmits.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,158 @@
+//! The ports of a bridge: an immutable snapshot that translation reads.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ahash::RandomState;
+use dp_core::base::{OfPort, PortNo};
+
+use super::vlan::VlanMode;
+
+/// A port of a bridge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BridgePort {
+    /// Its OpenFlow number.
+    pub ofport: OfPort,
+    /// The datapath's number of it.
+    pub port: PortNo,
+    /// Its name.
+    pub name: String,
+    /// What it makes of VLANs under NORMAL.
+    pub vlan: VlanMode,
+    /// Left out of FLOOD and of NORMAL's flooding (`no-flood`).
+    pub no_flood: bool,
+    /// Nothing is sent out of it (`no-forward`).
+    pub no_forward: bool,
+    /// What comes in by it is dropped (`no-receive`).
+    pub no_receive: bool,
+}
+
+impl BridgePort {
+    /// A port that carries all VLANs and has no restriction.
+    #[must_use]
+    pub fn new(ofport: OfPort, port: PortNo, name: impl Into<String>) -> Self {
+        Self {
+            ofport,
+            port,
+            name: name.into(),
+            vlan: VlanMode::default(),
+            no_flood: false,
+            no_forward: false,
+            no_receive: false,
+        }
+    }
+
+    /// The same with another VLAN mode.
+    #[must_use]
+    pub fn with_vlan(mut self, vlan: VlanMode) -> Self {
+        self.vlan = vlan;
+        self
+    }
+}
+
+/// Why a set of ports makes no sense.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PortMapError {
+    /// Two ports have the same OpenFlow number.
+    #[error("ports {0} and {1} have the same OpenFlow number {2}")]
+    SameOfPort(String, String, OfPort),
+    /// Two ports are the same datapath port.
+    #[error("ports {0} and {1} are the same datapath port {2}")]
+    SamePort(String, String, PortNo),
+    /// A number that no port may have.
+    #[error("port {0}: {1} is not a port's OpenFlow number")]
+    Reserved(String, OfPort),
+}
+
+/// All ports of a bridge at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct PortMap {
+    version: u64,
+    /// Ascending by OpenFlow number.
+    ports: Vec<Arc<BridgePort>>,
+    by_ofport: HashMap<OfPort, usize, RandomState>,
+    by_port: HashMap<PortNo, usize, RandomState>,
+}
+
+impl PortMap {
+    /// A map of these ports.
+    ///
+    /// # Errors
+    ///
+    /// When two ports share a number, or one has a number that is reserved.
+    pub fn new(ports: impl IntoIterator<Item = BridgePort>) -> Result<Self, PortMapError> {
+        let mut map = Self { ports: ports.into_iter().map(Arc::new).collect(), ..Self::default() };
+        map.ports.sort_by_key(|port| port.ofport);
+        for (index, port) in map.ports.iter().enumerate() {
+            if port.ofport >= OfPort::MAX && port.ofport != OfPort::LOCAL || port.ofport.0 == 0 {
+                return Err(PortMapError::Reserved(port.name.clone(), port.ofport));
+            }
+            let other = |index: Option<usize>| Some(map.ports.get(index?)?.name.clone());
+            if let Some(name) = other(map.by_ofport.insert(port.ofport, index)) {
+                return Err(PortMapError::SameOfPort(name, port.name.clone(), port.ofport));
+            }
+            if let Some(name) = other(map.by_port.insert(port.port, index)) {
+                return Err(PortMapError::SamePort(name, port.name.clone(), port.port));
+            }
+        }
+        Ok(map)
+    }
+
+    pub(super) fn with_version(mut self, version: u64) -> Self {
+        self.version = version;
+        self
+    }
+
+    /// Differs whenever the ports or the settings of the bridge have changed.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The port with this OpenFlow number.
+    #[must_use]
+    pub fn get(&self, ofport: OfPort) -> Option<&Arc<BridgePort>> {
+        self.ports.get(*self.by_ofport.get(&ofport)?)
+    }
+
+    /// The port that is this one of the datapath.
+    #[must_use]
+    pub fn by_port(&self, port: PortNo) -> Option<&Arc<BridgePort>> {
+        self.ports.get(*self.by_port.get(&port)?)
+    }
+
+    /// All ports, ascending by OpenFlow number.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<BridgePort>> {
+        self.ports.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BridgePort, PortMap, PortMapError};
+    use dp_core::base::{OfPort, PortNo};
+
+    fn port(ofport: u16, port: u32) -> BridgePort {
+        BridgePort::new(OfPort(ofport), PortNo(port), format!("p{ofport}"))
+    }
+
+    #[test]
+    fn ports_are_found_both_ways_and_in_order() {
+        let map = PortMap::new([port(7, 1), port(2, 9), port(0xfffe, 0)]).unwrap();
+        assert_eq!(map.get(OfPort(7)).unwrap().port, PortNo(1));
+        assert_eq!(map.by_port(PortNo(9)).unwrap().ofport, OfPort(2));
+        assert_eq!(map.iter().map(|port| port.ofport.0).collect::<Vec<_>>(), [2, 7, 0xfffe]);
+    }
+
+    #[test]
+    fn numbers_that_clash_or_are_reserved_are_refused() {
+        assert!(matches!(
+            PortMap::new([port(1, 1), port(1, 2)]),
+            Err(PortMapError::SameOfPort(..))
+        ));
+        assert!(matches!(PortMap::new([port(1, 1), port(2, 1)]), Err(PortMapError::SamePort(..))));
+        for reserved in [0, 0xff00, 0xfffd] {
+            assert!(matches!(PortMap::new([port(reserved, 1)]), Err(PortMapError::Reserved(..))));
+        }
+    }
+}

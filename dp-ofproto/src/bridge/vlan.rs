@@ -1,0 +1,127 @@
+//! What a port makes of VLANs (for NORMAL).
+//!
+//! | mode | takes in | sends out |
+//! |---|---|---|
+//! | access *v* | untagged and priority-tagged, as *v* | *v*, untagged |
+//! | trunk | tagged with one of its VLANs; untagged as VLAN 0 if that is one of them | tagged |
+//! | native-tagged *v* | like a trunk; untagged as *v* | tagged, *v* too |
+//! | native-untagged *v* | like a trunk; untagged as *v* | tagged, *v* untagged |
+
+/// A set of VLAN ids, 0 to 4095.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VlanSet(Box<[u64; 64]>);
+
+impl VlanSet {
+    /// All VLANs.
+    #[must_use]
+    pub fn all() -> Self {
+        Self(Box::new([u64::MAX; 64]))
+    }
+
+    /// Whether a VLAN is in it.
+    #[must_use]
+    pub fn has(&self, vlan: u16) -> bool {
+        self.0.get(usize::from(vlan / 64)).is_some_and(|word| word >> (vlan % 64) & 1 != 0)
+    }
+}
+
+impl FromIterator<u16> for VlanSet {
+    /// The VLANs of an iterator; numbers above 4095 are left out.
+    fn from_iter<I: IntoIterator<Item = u16>>(vlans: I) -> Self {
+        let mut set = Self(Box::new([0; 64]));
+        for vlan in vlans {
+            if let Some(word) = set.0.get_mut(usize::from(vlan / 64)) {
+                *word |= 1 << (vlan % 64);
+            }
+        }
+        set
+    }
+}
+
+/// What a port makes of VLANs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VlanMode {
+    /// Belongs to one VLAN, untagged.
+    Access(u16),
+    /// Carries these, tagged.
+    Trunk(VlanSet),
+    /// A trunk whose untagged packets belong to `tag`, which goes out tagged.
+    NativeTagged {
+        /// The native VLAN.
+        tag: u16,
+        /// VLANs it carries beside.
+        trunks: VlanSet,
+    },
+    /// A trunk whose untagged packets belong to `tag`, which goes out untagged.
+    NativeUntagged {
+        /// The native VLAN.
+        tag: u16,
+        /// VLANs it carries beside.
+        trunks: VlanSet,
+    },
+}
+
+impl Default for VlanMode {
+    /// A trunk of all VLANs: what a port is of which nothing is said.
+    fn default() -> Self {
+        Self::Trunk(VlanSet::all())
+    }
+}
+
+impl VlanMode {
+    /// Whether the port carries this VLAN.
+    #[must_use]
+    pub fn carries(&self, vlan: u16) -> bool {
+        match self {
+            Self::Access(own) => *own == vlan,
+            Self::Trunk(trunks) => trunks.has(vlan),
+            Self::NativeTagged { tag, trunks } | Self::NativeUntagged { tag, trunks } => {
+                *tag == vlan || trunks.has(vlan)
+            }
+        }
+    }
+
+    /// The VLAN that a packet with this VID belongs to (0: untagged or priority-tagged); `None` if
+    /// the port does not take it.
+    #[must_use]
+    pub fn input(&self, vid: u16) -> Option<u16> {
+        match self {
+            Self::Access(own) => (vid == 0).then_some(*own),
+            Self::Trunk(trunks) => trunks.has(vid).then_some(vid),
+            Self::NativeTagged { tag, .. } | Self::NativeUntagged { tag, .. } => {
+                let vlan = if vid == 0 { *tag } else { vid };
+                self.carries(vlan).then_some(vlan)
+            }
+        }
+    }
+
+    /// The VID with which a packet of this VLAN leaves; 0: untagged.
+    #[must_use]
+    pub fn output(&self, vlan: u16) -> u16 {
+        match self {
+            Self::Access(_) => 0,
+            Self::NativeUntagged { tag, .. } if *tag == vlan => 0,
+            _ => vlan,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{VlanMode, VlanSet};
+
+    #[test]
+    fn modes_do_as_their_table_says() {
+        let some: VlanSet = [10, 20].into_iter().collect();
+        let access = VlanMode::Access(10);
+        assert_eq!((access.input(0), access.input(10), access.output(10)), (Some(10), None, 0));
+        let trunk = VlanMode::Trunk(some.clone());
+        assert_eq!((trunk.input(0), trunk.input(10), trunk.input(30)), (None, Some(10), None));
+        assert_eq!((VlanMode::default().input(0), trunk.output(20)), (Some(0), 20));
+        let tagged = VlanMode::NativeTagged { tag: 5, trunks: some.clone() };
+        assert_eq!((tagged.input(0), tagged.input(5), tagged.output(5)), (Some(5), Some(5), 5));
+        let untagged = VlanMode::NativeUntagged { tag: 5, trunks: some };
+        assert_eq!((untagged.input(0), untagged.output(5), untagged.output(20)), (Some(5), 0, 20));
+        assert!(!untagged.carries(6) && !access.carries(5000));
+    }
+}

@@ -1,0 +1,313 @@
+//! Where Ethernet addresses are: learned from source addresses, forgotten with age.
+//!
+//! Bounded: when the table is full the entry that was refreshed longest ago makes room. A change
+//! that could make a translation wrong (an address that is new, has moved or is gone) moves the
+//! table's version on, so that the megaflows which rest on it are looked at again; a refresh does
+//! not.
+//!
+//! # Hairpin
+//!
+//! Where a hairpin puts the same source address on two ports in turn, following each packet would
+//! move the entry back and forth and change megaflows every time. So an entry younger than
+//! `STICKY` (10 s) stays where it is: packets from other ports are counted and change nothing, packets
+//! from its own port refresh it at most once a second. From then on it moves as usual. Age counts
+//! from the last refresh. [`MacTableConfig::always_move`] switches this off.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use ahash::RandomState;
+use dp_core::base::{Duration, Instant, MacAddr, OfPort};
+
+/// How long an entry resists being moved by a packet from another port.
+pub(super) const STICKY: Duration = Duration::from_secs(10);
+const REFRESH: Duration = Duration::from_secs(1);
+
+/// What may be chosen about a MAC table.
+#[derive(Clone, Copy, Debug)]
+pub struct MacTableConfig {
+    /// Entries it holds at most.
+    pub size: usize,
+    /// How long an entry lives without being refreshed.
+    pub ageing: Duration,
+    /// Entries move with every packet, however young (`mac-learning-fallback`).
+    pub always_move: bool,
+}
+
+impl Default for MacTableConfig {
+    fn default() -> Self {
+        Self { size: 8192, ageing: Duration::from_secs(300), always_move: false }
+    }
+}
+
+/// One address, as [`MacTable::dump`] shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MacEntry {
+    /// The port it was seen on.
+    pub port: OfPort,
+    /// Its VLAN.
+    pub vlan: u16,
+    /// The address.
+    pub mac: MacAddr,
+    /// How long ago it was refreshed.
+    pub age: Duration,
+}
+
+type Place = (u16, MacAddr);
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    port: OfPort,
+    refreshed: Instant,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    entries: HashMap<Place, Entry, RandomState>,
+    /// The same by age, oldest first.
+    by_age: BTreeSet<(Instant, Place)>,
+    config: MacTableConfig,
+}
+
+/// The addresses that a bridge has learned.
+#[derive(Debug)]
+pub struct MacTable {
+    inner: Mutex<Inner>,
+    version: AtomicU64,
+    suppressed: AtomicU64,
+    evicted: AtomicU64,
+}
+
+impl MacTable {
+    /// An empty table.
+    #[must_use]
+    pub fn new(config: MacTableConfig) -> Self {
+        Self {
+            inner: Mutex::new(Inner { config, ..Inner::default() }),
+            version: AtomicU64::new(0),
+            suppressed: AtomicU64::new(0),
+            evicted: AtomicU64::new(0),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn changed(&self) {
+        self.version.fetch_add(1, Ordering::Release);
+    }
+
+    /// Differs whenever an address was added, moved or removed.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// Moves that did not happen because the entry was young.
+    #[must_use]
+    pub fn suppressed_moves(&self) -> u64 {
+        self.suppressed.load(Ordering::Relaxed)
+    }
+
+    /// Entries that made room for others.
+    #[must_use]
+    pub fn evicted(&self) -> u64 {
+        self.evicted.load(Ordering::Relaxed)
+    }
+
+    /// Changes size, ageing and moving; entries beyond the size go at once.
+    pub fn set_config(&self, config: MacTableConfig) {
+        let mut inner = self.lock();
+        inner.config = config;
+        let mut gone = false;
+        while inner.entries.len() > config.size {
+            gone |= inner.pop_oldest();
+        }
+        if gone {
+            self.changed();
+        }
+    }
+
+    /// Learns that a packet from `mac` in `vlan` came in by `port`. Group addresses are not learned.
+    pub fn learn(&self, vlan: u16, mac: MacAddr, port: OfPort, now: Instant) {
+        if mac.is_multicast() {
+            return;
+        }
+        let mut inner = self.lock();
+        let place = (vlan, mac);
+        let Some(&entry) = inner.entries.get(&place) else {
+            if inner.config.size == 0 {
+                return;
+            }
+            while inner.entries.len() >= inner.config.size {
+                inner.pop_oldest();
+                self.evicted.fetch_add(1, Ordering::Relaxed);
+            }
+            inner.put(place, Entry { port, refreshed: now }, None);
+            self.changed();
+            return;
+        };
+        let age = now.since(entry.refreshed);
+        let same = entry.port == port;
+        if !same && !inner.config.always_move && age < STICKY {
+            self.suppressed.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        if !same || age >= REFRESH {
+            inner.put(place, Entry { port, refreshed: now }, Some(entry.refreshed));
+        }
+        if !same {
+            self.changed();
+        }
+    }
+
+    /// The port behind which an address is.
+    #[must_use]
+    pub fn lookup(&self, vlan: u16, mac: MacAddr) -> Option<OfPort> {
+        self.lock().entries.get(&(vlan, mac)).map(|entry| entry.port)
+    }
+
+    /// Forgets what has not been refreshed for too long.
+    pub fn expire(&self, now: Instant) {
+        let mut inner = self.lock();
+        let ageing = inner.config.ageing;
+        let mut gone = false;
+        while inner.by_age.first().is_some_and(|(at, _)| now.since(*at) >= ageing) {
+            gone |= inner.pop_oldest();
+        }
+        if gone {
+            self.changed();
+        }
+    }
+
+    /// Forgets everything.
+    pub fn flush(&self) {
+        self.retain(|_| false);
+    }
+
+    /// Forgets what was learned on ports that `keep` does not want.
+    pub fn retain(&self, keep: impl Fn(OfPort) -> bool) {
+        let mut inner = self.lock();
+        let before = inner.entries.len();
+        inner.entries.retain(|_, entry| keep(entry.port));
+        if inner.entries.len() != before {
+            let Inner { entries, by_age, .. } = &mut *inner;
+            by_age.retain(|(_, place)| entries.contains_key(place));
+            self.changed();
+        }
+    }
+
+    /// How many addresses are known.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.lock().entries.len()
+    }
+
+    /// Whether none is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All addresses, oldest first.
+    #[must_use]
+    pub fn dump(&self, now: Instant) -> Vec<MacEntry> {
+        let inner = self.lock();
+        let row = |&(at, (vlan, mac)): &(Instant, Place)| {
+            let port = inner.entries.get(&(vlan, mac))?.port;
+            Some(MacEntry { port, vlan, mac, age: now.since(at) })
+        };
+        inner.by_age.iter().filter_map(row).collect()
+    }
+}
+
+impl Inner {
+    fn put(&mut self, place: Place, entry: Entry, before: Option<Instant>) {
+        if let Some(before) = before {
+            self.by_age.remove(&(before, place));
+        }
+        self.by_age.insert((entry.refreshed, place));
+        self.entries.insert(place, entry);
+    }
+
+    fn pop_oldest(&mut self) -> bool {
+        let Some((_, place)) = self.by_age.pop_first() else { return false };
+        self.entries.remove(&place);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MacTable, MacTableConfig};
+    use dp_core::base::{Duration, Instant, MacAddr, OfPort};
+
+    const A: MacAddr = MacAddr([2, 0, 0, 0, 0, 0xa]);
+    const B: MacAddr = MacAddr([2, 0, 0, 0, 0, 0xb]);
+    const C: MacAddr = MacAddr([2, 0, 0, 0, 0, 0xc]);
+
+    fn at(seconds: u64) -> Instant {
+        Instant::from_millis(seconds * 1000)
+    }
+
+    #[test]
+    fn young_entries_stay_and_old_ones_move() {
+        let table = MacTable::new(MacTableConfig::default());
+        table.learn(1, A, OfPort(1), at(100));
+        table.learn(1, A, OfPort(2), at(109));
+        assert_eq!((table.lookup(1, A), table.suppressed_moves()), (Some(OfPort(1)), 1));
+        // A refresh by its own port starts the ten seconds anew.
+        table.learn(1, A, OfPort(1), at(109));
+        table.learn(1, A, OfPort(2), at(118));
+        assert_eq!((table.lookup(1, A), table.suppressed_moves()), (Some(OfPort(1)), 2));
+        let version = table.version();
+        table.learn(1, A, OfPort(2), at(119));
+        assert_eq!(table.lookup(1, A), Some(OfPort(2)));
+        assert_ne!(table.version(), version);
+    }
+
+    #[test]
+    fn with_always_move_every_packet_moves() {
+        let table = MacTable::new(MacTableConfig { always_move: true, ..Default::default() });
+        table.learn(1, A, OfPort(1), at(100));
+        table.learn(1, A, OfPort(2), at(100));
+        assert_eq!((table.lookup(1, A), table.suppressed_moves()), (Some(OfPort(2)), 0));
+    }
+
+    #[test]
+    fn refreshes_are_counted_once_a_second_and_do_not_change_the_version() {
+        let table = MacTable::new(MacTableConfig::default());
+        table.learn(1, A, OfPort(1), Instant::from_millis(0));
+        let version = table.version();
+        table.learn(1, A, OfPort(1), Instant::from_millis(999));
+        assert_eq!(table.dump(at(1))[0].age, Duration::from_secs(1));
+        table.learn(1, A, OfPort(1), Instant::from_millis(1000));
+        assert_eq!(table.dump(at(1))[0].age, Duration::ZERO);
+        assert_eq!(table.version(), version);
+    }
+
+    #[test]
+    fn entries_age_and_make_room() {
+        let config = MacTableConfig { size: 2, ..Default::default() };
+        let table = MacTable::new(config);
+        table.learn(1, A, OfPort(1), at(0));
+        table.learn(1, B, OfPort(1), at(1));
+        table.learn(1, A, OfPort(1), at(2));
+        table.learn(2, C, OfPort(1), at(3));
+        assert_eq!(table.lookup(1, B), None, "the oldest makes room");
+        assert_eq!((table.lookup(1, A), table.evicted()), (Some(OfPort(1)), 1));
+        table.expire(at(302));
+        assert_eq!((table.lookup(1, A), table.lookup(2, C)), (None, Some(OfPort(1))));
+        table.retain(|port| port != OfPort(1));
+        assert!(table.is_empty() && table.dump(at(303)).is_empty());
+    }
+
+    #[test]
+    fn group_addresses_are_not_learned() {
+        let table = MacTable::new(MacTableConfig::default());
+        table.learn(1, MacAddr([1, 0, 0x5e, 0, 0, 1]), OfPort(1), at(0));
+        assert!(table.is_empty());
+    }
+}

@@ -1,0 +1,192 @@
+//! Revalidation: keeping megaflows true to the tables, and letting idle ones go.
+//!
+//! A round dumps every megaflow, applies the effects of what it has carried since the last round
+//! (rules are credited, addresses refreshed), and asks whether what it rests on has changed. If so
+//! it is translated again: it stays, gets other actions, or goes if its mask no longer covers what
+//! the decision needs.
+//!
+//! Nothing is lost and nothing is counted twice: statistics of a megaflow that is going are read
+//! once more in the next round, after the packet thread has let go of it.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use dp_core::base::{Duration, Instant, Ufid};
+use dp_core::boundary::{Datapath, FlowDump};
+
+use crate::translate::{Silent, View, translate};
+use crate::upcall::{Basis, Ofproto};
+
+/// What may be chosen about revalidation.
+#[derive(Clone, Copy, Debug)]
+pub struct RevalidatorConfig {
+    /// How long a megaflow may go without a packet (`max-idle`).
+    pub max_idle: Duration,
+    /// How often there is a round at least (`max-revalidator`).
+    pub interval: Duration,
+}
+
+impl Default for RevalidatorConfig {
+    fn default() -> Self {
+        Self { max_idle: Duration::from_secs(10), interval: Duration::from_millis(500) }
+    }
+}
+
+/// What a round has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Round {
+    /// Megaflows looked at.
+    pub flows: usize,
+    /// Translated again.
+    pub translated: usize,
+    /// Given other actions.
+    pub changed: usize,
+    /// Removed because the tables, ports or addresses changed.
+    pub removed: usize,
+    /// Removed because no packet came.
+    pub idle: usize,
+}
+
+/// Runs the rounds. One for a datapath.
+#[derive(Debug)]
+pub struct Revalidator {
+    ofproto: Arc<Ofproto>,
+    config: RevalidatorConfig,
+    last: Option<Instant>,
+    bases: Vec<Basis>,
+    /// Megaflows that the datapath was told to let go of, and may still be crediting.
+    leaving: Vec<FlowDump>,
+}
+
+impl Revalidator {
+    /// A revalidator for the megaflows of this layer.
+    #[must_use]
+    pub fn new(ofproto: Arc<Ofproto>, config: RevalidatorConfig) -> Self {
+        Self { ofproto, config, last: None, bases: Vec::new(), leaving: Vec::new() }
+    }
+
+    /// Whether it is time for a round: something changed, or the interval is over.
+    #[must_use]
+    pub fn due(&self, now: Instant) -> bool {
+        self.last.is_none_or(|last| now.since(last) >= self.config.interval)
+            || self.bases != self.bases_now()
+    }
+
+    fn bases_now(&self) -> Vec<Basis> {
+        self.ofproto.bridges().iter().map(|bridge| Basis::of(bridge)).collect()
+    }
+
+    /// One round: expires rules and addresses, then goes through all megaflows.
+    pub fn run(&mut self, datapath: &dyn Datapath, now: Instant) -> Round {
+        self.last = Some(now);
+        self.ofproto.expire(now);
+        self.bases = self.bases_now();
+        let mut round = Round::default();
+        let mut fates = Vec::new();
+        let leaving = std::mem::take(&mut self.leaving);
+        datapath.flow_dump(&mut |flow| {
+            round.flows += 1;
+            let fate = self.judge(&flow, now, &mut round);
+            if fate != Fate::Keep {
+                fates.push((flow, fate));
+            }
+        });
+        // What was told to leave has left, or else its fate is among the ones below once more.
+        let staying: HashSet<_> = fates.iter().map(|(flow, _)| Arc::as_ptr(&flow.stats)).collect();
+        for flow in leaving {
+            self.ofproto.ukeys().with(flow.ufid, |ukey| {
+                ukey.account(&flow.stats);
+                if !staying.contains(&Arc::as_ptr(&flow.stats)) {
+                    ukey.forget(&flow.stats);
+                }
+            });
+        }
+        for (flow, fate) in fates {
+            self.carry_out(datapath, flow, fate, &mut round);
+        }
+        // A ukey that no dump has named for a while has no megaflow: its installation failed, or
+        // it has left.
+        let leaving: HashSet<Ufid> = self.leaving.iter().map(|flow| flow.ufid).collect();
+        let grace = self.config.interval * 4;
+        self.ofproto
+            .ukeys()
+            .retain(|id, ukey| now.since(ukey.heard) < grace || leaving.contains(&id));
+        round
+    }
+
+    fn judge(&self, flow: &FlowDump, now: Instant, round: &mut Round) -> Fate {
+        let stats = flow.stats.snapshot();
+        let idle = now.since(stats.used.unwrap_or(flow.created)) >= self.config.max_idle;
+        let verdict = self.ofproto.ukeys().with(flow.ufid, |ukey| {
+            ukey.heard = now;
+            ukey.account(&flow.stats);
+            if idle {
+                return Fate::Idle;
+            }
+            let Some((bridge, port)) = self.ofproto.locate(flow.key.in_port()) else {
+                return Fate::Remove;
+            };
+            if !Arc::ptr_eq(&bridge, &ukey.bridge) {
+                return Fate::Remove;
+            }
+            let basis = Basis::of(&bridge);
+            if basis != ukey.basis {
+                round.translated += 1;
+                let new = translate(&View::of(&bridge), &port, &flow.key, &mut Silent);
+                ukey.basis = basis;
+                ukey.stale = !flow.mask.covers(&new.mask);
+                ukey.effects = new.effects;
+                if new.actions != ukey.actions {
+                    ukey.actions = new.actions;
+                }
+            }
+            if ukey.stale {
+                Fate::Remove
+            } else if Arc::ptr_eq(&flow.actions, &ukey.actions) || flow.actions == ukey.actions {
+                Fate::Keep
+            } else {
+                Fate::Change(Arc::clone(&ukey.actions))
+            }
+        });
+        verdict.unwrap_or(Fate::Remove)
+    }
+
+    fn carry_out(
+        &mut self,
+        datapath: &dyn Datapath,
+        flow: FlowDump,
+        fate: Fate,
+        round: &mut Round,
+    ) {
+        // A packet thread that does not answer is asked again in the next round.
+        match fate {
+            Fate::Keep => {}
+            Fate::Change(actions) => {
+                if datapath.flow_put(flow.thread, flow.ufid, actions).is_ok() {
+                    round.changed += 1;
+                }
+            }
+            Fate::Remove | Fate::Idle => {
+                if datapath.flow_del(flow.thread, flow.ufid).is_ok() {
+                    if fate == Fate::Idle {
+                        round.idle += 1;
+                    } else {
+                        round.removed += 1;
+                    }
+                    self.leaving.push(flow);
+                }
+            }
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Fate {
+    Keep,
+    Change(dp_core::action::ActionList),
+    Remove,
+    Idle,
+}
+
+#[cfg(test)]
+mod tests;

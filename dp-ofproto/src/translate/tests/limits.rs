@@ -1,0 +1,79 @@
+//! Bounds of translation: hit, counted, explained, and never by fan-out.
+
+use dp_core::action::Action as Dp;
+use dp_core::base::{DropReason, OfPort, PortNo};
+
+use super::super::{Recorder, TranslateError, View, translate};
+use super::{add, bridge, output, run, udp};
+use crate::action::Action;
+use crate::bridge::{BridgeConfig, BridgePort, Limits, PortMap};
+use crate::table::{Match, Rule};
+
+#[derive(Default)]
+struct Notes(Vec<String>);
+
+impl Recorder for Notes {
+    fn table(&mut self, _: u32, _: u8, _: Option<&Rule>) {}
+    fn action(&mut self, _: u32, _: &Action) {}
+    fn note(&mut self, _: u32, text: &str) {
+        self.0.push(text.to_owned());
+    }
+}
+
+fn limits(depth: u32, resubmits: u32) -> BridgeConfig {
+    BridgeConfig { limits: Limits { depth, resubmits }, ..BridgeConfig::default() }
+}
+
+#[test]
+fn a_loop_ends_at_the_depth_limit_and_drops_everything() {
+    let bridge = bridge();
+    add(&bridge, 0, 1, Match::any(), vec![output(2), Action::resubmit(0)]);
+    let made = run(&bridge, &udp());
+    assert_eq!(made.error, Some(TranslateError::TooDeep));
+    assert_eq!(made.actions.to_vec(), [Dp::Drop(DropReason::RecursionTooDeep)]);
+    assert_eq!(made.effects.len(), 65);
+    assert_eq!((bridge.limit_counters().depth(), bridge.limit_counters().resubmits()), (1, 0));
+    bridge.set_config(limits(3, 4096));
+    let view = View::of(&bridge);
+    let mut notes = Notes::default();
+    let port = view.ports.by_port(PortNo(11)).unwrap().clone();
+    assert_eq!(translate(&view, &port, &udp(), &mut notes).effects.len(), 4);
+    assert_eq!(notes.0, ["over max translation depth 3"]);
+}
+
+#[test]
+fn a_chain_as_deep_as_the_limit_passes() {
+    let bridge = bridge();
+    for table in 0..64 {
+        add(&bridge, table, 1, Match::any(), vec![Action::resubmit(table + 1)]);
+    }
+    add(&bridge, 64, 1, Match::any(), vec![output(2)]);
+    assert_eq!(run(&bridge, &udp()).error, None);
+    assert_eq!(run(&bridge, &udp()).actions.len(), 1);
+}
+
+#[test]
+fn resubmits_are_bounded_in_all() {
+    let bridge = bridge();
+    for table in 0..7 {
+        add(&bridge, table, 1, Match::any(), vec![Action::resubmit(table + 1); 4]);
+    }
+    let made = run(&bridge, &udp());
+    assert_eq!(made.error, Some(TranslateError::TooManyResubmits));
+    assert_eq!(made.actions.to_vec(), [Dp::Drop(DropReason::TooManyResubmits)]);
+    assert_eq!(bridge.limit_counters().resubmits(), 1);
+    bridge.set_config(limits(64, 30_000));
+    assert_eq!(run(&bridge, &udp()).error, None);
+}
+
+#[test]
+fn flooding_ten_thousand_ports_is_not_recursion() {
+    let bridge = bridge();
+    let port = |n: u16| BridgePort::new(OfPort(n), PortNo(u32::from(n) + 10), format!("p{n}"));
+    bridge.set_ports(PortMap::new((1..=10_000).map(port)).unwrap());
+    for flood in [OfPort::FLOOD, OfPort::ALL, OfPort::NORMAL] {
+        add(&bridge, 0, 1, Match::any(), vec![Action::output(flood)]);
+        let made = run(&bridge, &udp());
+        assert_eq!((made.error, made.actions.len()), (None, 9_999));
+    }
+}
