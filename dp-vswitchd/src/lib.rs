@@ -1,1 +1,3 @@
 //! The dp virtual switch daemon.
+
+pub mod ovsdb;
