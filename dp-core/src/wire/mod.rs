@@ -63,7 +63,11 @@
 pub mod ah;
 pub mod arp;
 pub mod checksum;
+pub mod erspan;
 pub mod ethernet;
+pub mod geneve;
+pub mod gre;
+pub mod gtpu;
 pub mod icmpv4;
 pub mod icmpv6;
 pub mod ip;
@@ -76,13 +80,14 @@ pub mod ipv6_routing;
 mod layout;
 pub mod mpls;
 pub mod ndp;
+pub mod nsh;
 pub mod sctp;
 #[cfg(test)]
-#[allow(dead_code, reason = "the files they are for follow")]
 mod specimens;
 pub mod tcp;
 pub mod udp;
 pub mod vlan;
+pub mod vxlan;
 
 pub use ethernet::EtherType;
 pub use ip::Protocol;
