@@ -5,15 +5,19 @@
 //! | [`action`] | the rich OpenFlow actions |
 //! | [`bridge`] | ports, VLAN modes, settings, limits |
 //! | [`learn`] | MAC learning |
+//! | [`matching`] | matches, compact, and their prerequisites |
 //! | [`revalidate`] | megaflows kept true to the tables |
-//! | [`table`] | matches, rules, flow-mods, the tables and their classifier |
+//! | [`table`] | rules, flow-mods, the tables and their classifier |
+//! | [`text`] | flow text as `ovs-ofctl` reads and writes it |
 //! | [`translate`](mod@translate) | what the tables make of a packet: datapath actions and a mask |
 //! | [`upcall`] | answers to packet threads, and what is remembered of them |
 
 pub mod action;
 pub mod bridge;
 pub mod learn;
+pub mod matching;
 pub mod revalidate;
 pub mod table;
+pub mod text;
 pub mod translate;
 pub mod upcall;

@@ -87,7 +87,7 @@ pub enum Format {
     CtState,
     /// `(ns,type)`.
     PacketType,
-    /// DSCP in the upper six bits of the number.
+    /// DSCP in the upper six bits of the number; the lower two are another field and do not count.
     Tos,
 }
 
@@ -315,7 +315,7 @@ fields! {
     Ipv6Dst = "ipv6_dst", layout::IPV6_DST, 0 + 128, 16, Bits, true, Ipv6, Ipv6, [Nxm1 20 IPV6_DST, Oxm 27 IPV6_DST], "IPv6 destination.";
     Ipv6Label = "ipv6_label", layout::IPV6_LABEL, 0 + 20, 4, Bits, true, Ipv6, Hex, [Nxm1 27 IPV6_LABEL, Oxm 28 IPV6_FLABEL], "IPv6 flow label.";
     NwProto = "nw_proto" / "ip_proto", layout::NW_PROTO, 0 + 8, 1, Exact, false, IpAny, Decimal, [Nxm0 6 IP_PROTO, Oxm 10 IP_PROTO], "IP protocol.";
-    NwTos = "nw_tos", layout::NW_TOS, 2 + 6, 1, Exact, true, IpAny, Tos, [Nxm0 5 IP_TOS], "DSCP, written in the upper six bits.";
+    NwTos = "nw_tos", layout::NW_TOS, 0 + 8, 1, Exact, true, IpAny, Tos, [Nxm0 5 IP_TOS], "DSCP in the upper six bits of a byte; the lower two are not touched.";
     IpDscp = "ip_dscp", layout::NW_TOS, 2 + 6, 1, Exact, true, IpAny, Decimal, [Oxm 8 IP_DSCP], "DSCP.";
     NwEcn = "nw_ecn" / "ip_ecn", layout::NW_TOS, 0 + 2, 1, Exact, true, IpAny, Decimal, [Nxm1 28 IP_ECN, Oxm 9 IP_ECN], "ECN.";
     NwTtl = "nw_ttl", layout::NW_TTL, 0 + 8, 1, Exact, true, IpAny, Decimal, [Nxm1 29 IP_TTL], "TTL or hop limit.";

@@ -1,12 +1,12 @@
-//! Whether a list of actions makes sense before it enters a table: widths, writability, order.
-//!
-//! Prerequisites of the fields that actions touch depend on the match and are checked by
-//! [`crate::table::prereq`]'s callers.
+//! Whether a list of actions makes sense before it enters a table: widths, writability,
+//! prerequisites of the fields that are touched, order.
 
 use dp_core::flow::FieldId;
+use dp_core::flow::fields::Prereq;
 use thiserror::Error;
 
 use super::{Action, Subfield};
+use crate::matching::{Match, MatchBuilder, prereq};
 
 /// Why an action list is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -15,8 +15,22 @@ pub enum ActionError {
     #[error("{} is read-only", .0.field().name)]
     ReadOnly(FieldId),
     /// The subfield lies outside its field.
-    #[error("{} is only {} bits wide", .0.field().name, .0.field().bits)]
+    #[error("{} is only {} bits wide", .0.field().name, super::width(*.0))]
     OutOfField(FieldId),
+    /// The match does not say what makes the field meaningful.
+    #[error("{} can only be used where the match says {needs}", .field.field().name)]
+    Prerequisite {
+        /// The field.
+        field: FieldId,
+        /// What the match must say, as flow text.
+        needs: &'static str,
+    },
+    /// Not the Ethertype of a VLAN tag.
+    #[error("{0:#06x} is not the Ethertype of a VLAN tag (0x8100 or 0x88a8)")]
+    VlanType(u16),
+    /// A tos has ECN bits.
+    #[error("{0} is not a valid tos: the two lower bits are not part of it")]
+    Tos(u8),
     /// The value has more bits than the subfield.
     #[error("value {value:#x} does not fit into {bits} bits")]
     TooWide {
@@ -57,64 +71,151 @@ pub enum ActionError {
     },
 }
 
-/// Checks every action of a list by itself, and their order.
+/// Checks a list of actions for a rule with this match in this table, or for no rule in particular.
 ///
 /// # Errors
 ///
 /// The first fault, from the front.
-pub fn check(actions: &[Action], table: Option<u8>) -> Result<(), ActionError> {
-    for action in actions {
-        check_one(action, table)?;
-    }
-    check_order(actions)
+pub fn check(
+    actions: &[Action],
+    table: Option<u8>,
+    matching: Option<&Match>,
+) -> Result<(), ActionError> {
+    let mut checker = Checker::new(table, matching);
+    actions.iter().try_for_each(|action| checker.next(action))
 }
 
-fn check_one(action: &Action, table: Option<u8>) -> Result<(), ActionError> {
-    match action {
-        Action::OutputReg { src, .. } | Action::Push(src) => readable(*src),
-        Action::Pop(dst) => writable(*dst),
-        Action::Load { dst, value } => {
-            writable(*dst)?;
-            fits(u128::from(*value), *dst)
+/// Checks actions one after the other, so that a caller knows which of them is at fault.
+#[derive(Debug)]
+pub struct Checker<'a> {
+    table: Option<u8>,
+    matching: Option<&'a Match>,
+    /// Key and mask of the match, once somebody asked.
+    known: Option<Box<MatchBuilder>>,
+    /// What the actions so far say about the outer tag; `None`: what the match says.
+    tagged: Option<bool>,
+    /// The last instruction.
+    last: Option<(u8, &'static str)>,
+}
+
+impl<'a> Checker<'a> {
+    /// For the actions of a rule with this match in this table. Prerequisites are not checked
+    /// without a match.
+    #[must_use]
+    pub fn new(table: Option<u8>, matching: Option<&'a Match>) -> Self {
+        Self { table, matching, known: None, tagged: None, last: None }
+    }
+
+    /// Checks the next action of the list.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, where it stands.
+    pub fn next(&mut self, action: &Action) -> Result<(), ActionError> {
+        self.one(action)?;
+        self.order(action)
+    }
+
+    fn one(&mut self, action: &Action) -> Result<(), ActionError> {
+        match action {
+            Action::OutputReg { src, .. } | Action::Push(src) => self.readable(*src),
+            Action::Pop(dst) => self.writable(*dst),
+            Action::Load { dst, value } => {
+                self.writable(*dst)?;
+                fits(u128::from(*value), *dst)
+            }
+            Action::SetField { field, value, mask } => {
+                self.writable(Subfield::whole(*field))?;
+                fits(value | mask, Subfield::whole(*field))
+            }
+            Action::Move { src, dst } => {
+                self.readable(*src)?;
+                self.writable(*dst)?;
+                match src.bits == dst.bits {
+                    true => Ok(()),
+                    false => Err(ActionError::MoveWidths { src: src.bits, dst: dst.bits }),
+                }
+            }
+            Action::PushVlan(tpid) => {
+                self.tagged = Some(true);
+                match tpid {
+                    0x8100 | 0x88a8 => Ok(()),
+                    _ => Err(ActionError::VlanType(*tpid)),
+                }
+            }
+            Action::SetVlanVid(vid) => {
+                self.tagged = Some(true);
+                fits(u128::from(*vid), Subfield::whole(FieldId::DlVlan))
+            }
+            Action::SetVlanPcp(pcp) => {
+                self.tagged = Some(true);
+                fits(u128::from(*pcp), Subfield::whole(FieldId::DlVlanPcp))
+            }
+            Action::StripVlan | Action::PopVlan => {
+                // A second tag may be beneath.
+                self.tagged = Some(false);
+                Ok(())
+            }
+            Action::SetTos(tos) if tos & 0x03 != 0 => Err(ActionError::Tos(*tos)),
+            Action::SetEcn(ecn) => fits(u128::from(*ecn), Subfield::whole(FieldId::NwEcn)),
+            Action::GotoTable(to) => match self.table {
+                Some(from) if *to <= from => Err(ActionError::BackwardGoto { from, to: *to }),
+                _ => Ok(()),
+            },
+            Action::WriteActions(set) => set.iter().try_for_each(|action| match rank(action) {
+                Some((_, name)) => Err(ActionError::NotInSet(name)),
+                None => self.one(action),
+            }),
+            _ => Ok(()),
         }
-        Action::SetField { field, value, mask } => {
-            writable(Subfield::whole(*field))?;
-            fits(value | mask, Subfield::whole(*field))
-        }
-        Action::Move { src, dst } => {
-            readable(*src)?;
-            writable(*dst)?;
-            match src.bits == dst.bits {
-                true => Ok(()),
-                false => Err(ActionError::MoveWidths { src: src.bits, dst: dst.bits }),
+    }
+
+    /// Actions come before instructions, and these in the order of OpenFlow 1.1 (section 4.6),
+    /// each at most once.
+    fn order(&mut self, action: &Action) -> Result<(), ActionError> {
+        let now = rank(action).unwrap_or((0, "apply_actions"));
+        if let Some((rank, first)) = self.last.replace(now) {
+            if now.0 == rank && rank > 0 {
+                return Err(ActionError::Duplicate(first));
+            }
+            if now.0 < rank {
+                return Err(ActionError::Order { first, second: now.1 });
             }
         }
-        Action::SetVlanVid(vid) => fits(u128::from(*vid), Subfield::whole(FieldId::DlVlan)),
-        Action::SetVlanPcp(pcp) => fits(u128::from(*pcp), Subfield::whole(FieldId::DlVlanPcp)),
-        Action::SetEcn(ecn) => fits(u128::from(*ecn), Subfield::whole(FieldId::NwEcn)),
-        Action::GotoTable(to) => match table {
-            Some(from) if *to <= from => Err(ActionError::BackwardGoto { from, to: *to }),
-            _ => Ok(()),
-        },
-        Action::WriteActions(set) => set.iter().try_for_each(|action| match rank(action) {
-            Some((_, name)) => Err(ActionError::NotInSet(name)),
-            None => check_one(action, table),
-        }),
-        _ => Ok(()),
+        Ok(())
     }
-}
 
-fn readable(sub: Subfield) -> Result<(), ActionError> {
-    match Subfield::new(sub.field, sub.start, sub.bits) {
-        Some(_) => Ok(()),
-        None => Err(ActionError::OutOfField(sub.field)),
+    fn writable(&mut self, sub: Subfield) -> Result<(), ActionError> {
+        match sub.field.field().writable {
+            true => self.readable(sub),
+            false => Err(ActionError::ReadOnly(sub.field)),
+        }
     }
-}
 
-fn writable(sub: Subfield) -> Result<(), ActionError> {
-    match sub.field.field().writable {
-        true => readable(sub),
-        false => Err(ActionError::ReadOnly(sub.field)),
+    fn readable(&mut self, sub: Subfield) -> Result<(), ActionError> {
+        if Subfield::new(sub.field, sub.start, sub.bits).is_none() {
+            return Err(ActionError::OutOfField(sub.field));
+        }
+        let prereq = match sub.field {
+            // Matching says by a bit of the value whether there is a tag, writing cannot.
+            FieldId::VlanVid => Prereq::VlanVid,
+            field => field.field().prereq,
+        };
+        let Some(matching) = self.matching.filter(|_| prereq != Prereq::None) else {
+            return Ok(());
+        };
+        let known = self.known.get_or_insert_with(|| Box::new(matching.to_builder()));
+        let met = match (prereq, self.tagged) {
+            (Prereq::VlanVid, Some(tagged)) => tagged,
+            _ => prereq::met(prereq, &known.key, &known.mask),
+        };
+        match met {
+            true => Ok(()),
+            false => {
+                let needs = prereq::needs(prereq);
+                Err(ActionError::Prerequisite { field: sub.field, needs })
+            }
+        }
     }
 }
 
@@ -137,29 +238,6 @@ fn rank(action: &Action) -> Option<(u8, &'static str)> {
     }
 }
 
-/// Checks that actions come before instructions, and these in the order of OpenFlow 1.1
-/// (section 5.9: each at most once).
-///
-/// # Errors
-///
-/// The first pair that stands the wrong way round.
-pub fn check_order(actions: &[Action]) -> Result<(), ActionError> {
-    let mut last: Option<(u8, &'static str)> = None;
-    for action in actions {
-        let now = rank(action).unwrap_or((0, "apply_actions"));
-        if let Some((rank, first)) = last {
-            if now.0 == rank && rank > 0 {
-                return Err(ActionError::Duplicate(first));
-            }
-            if now.0 < rank {
-                return Err(ActionError::Order { first, second: now.1 });
-            }
-        }
-        last = Some(now);
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use dp_core::base::OfPort;
@@ -167,6 +245,7 @@ mod tests {
 
     use super::{ActionError, check};
     use crate::action::{Action, Subfield};
+    use crate::matching::Match;
 
     fn sub(field: FieldId, start: u8, bits: u8) -> Subfield {
         Subfield { field, start, bits }
@@ -195,21 +274,40 @@ mod tests {
             ),
         ];
         for (action, error) in cases {
-            assert_eq!(check(&[action], Some(3)), Err(error));
+            assert_eq!(check(&[action], Some(3), None), Err(error));
         }
     }
 
     #[test]
     fn instructions_follow_actions_in_their_order() {
         let out = Action::output(OfPort(1));
-        assert_eq!(check(&[out.clone(), Action::ClearActions, Action::GotoTable(1)], None), Ok(()));
         assert_eq!(
-            check(&[Action::GotoTable(1), out], None),
+            check(&[out.clone(), Action::ClearActions, Action::GotoTable(1)], None, None),
+            Ok(())
+        );
+        assert_eq!(
+            check(&[Action::GotoTable(1), out], None, None),
             Err(ActionError::Order { first: "goto_table", second: "apply_actions" })
         );
         assert_eq!(
-            check(&[Action::GotoTable(1), Action::GotoTable(2)], None),
+            check(&[Action::GotoTable(1), Action::GotoTable(2)], None, None),
             Err(ActionError::Duplicate("goto_table"))
         );
+    }
+
+    #[test]
+    fn fields_need_what_makes_them_meaningful() {
+        let ip = Match::build().exact(FieldId::EthType, 0x800).finish();
+        let any = Match::any();
+        let set = Action::set_field(FieldId::Ipv4Src, 1);
+        assert_eq!(check(std::slice::from_ref(&set), None, Some(&ip)), Ok(()));
+        assert_eq!(check(std::slice::from_ref(&set), None, None), Ok(()));
+        let error = check(&[set], None, Some(&any));
+        assert!(matches!(error, Err(ActionError::Prerequisite { .. })));
+        let vid = Action::set_field(FieldId::VlanVid, 5);
+        assert!(check(std::slice::from_ref(&vid), None, Some(&any)).is_err());
+        assert_eq!(check(&[Action::PushVlan(0x8100), vid.clone()], None, Some(&any)), Ok(()));
+        let popped = [Action::PushVlan(0x8100), Action::PopVlan, vid];
+        assert!(check(&popped, None, Some(&any)).is_err());
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! One flat list holds actions and instructions alike, in the order in which they act: actions
 //! applied at once first, then `clear_actions`, `write_actions`, `write_metadata`, `goto_table`
-//! ([`check_order`]). Translation lowers it to the datapath's flat actions; nothing here executes.
+//! ([`check`]). Translation lowers it to the datapath's flat actions; nothing here executes.
 //!
 //! Actions that do the same remain apart where text and wire tell them apart (`load:` and
 //! `set_field:`, `mod_nw_tos` and `set_field:…->nw_tos`), so that what a controller wrote is what
@@ -15,8 +15,9 @@ use std::sync::Arc;
 
 use dp_core::base::{MacAddr, OfPort};
 use dp_core::flow::FieldId;
+use dp_core::flow::fields::Format;
 
-pub use check::{ActionError, check, check_order};
+pub use check::{ActionError, Checker, check};
 
 /// What a rule does, shared between the versions of a rule and its readers. Empty: drop.
 pub type Actions = Arc<[Action]>;
@@ -36,14 +37,14 @@ impl Subfield {
     /// All of a field.
     #[must_use]
     pub fn whole(field: FieldId) -> Self {
-        Self { field, start: 0, bits: field.field().bits }
+        Self { field, start: 0, bits: width(field) }
     }
 
     /// Some bits of a field; `None` if it has not that many.
     #[must_use]
     pub fn new(field: FieldId, start: u8, bits: u8) -> Option<Self> {
         let end = u16::from(start) + u16::from(bits);
-        (bits >= 1 && end <= u16::from(field.field().bits)).then_some(Self { field, start, bits })
+        (bits >= 1 && end <= u16::from(width(field))).then_some(Self { field, start, bits })
     }
 
     /// Whether it is all of its field.
@@ -52,10 +53,13 @@ impl Subfield {
         self == Self::whole(self.field)
     }
 
-    /// The mask of these bits inside the field's value.
+    /// The mask of these bits inside the field's value: those that reading and writing are about.
     #[must_use]
     pub fn mask(self) -> u128 {
-        self.ones() << self.start
+        let field = self.field.field();
+        // The ECN shares its byte with the DSCP and is a field of its own.
+        let own = if field.format == Format::Tos { 0xfc } else { field.ones() };
+        (self.ones() << self.start) & own
     }
 
     /// All ones in the width of the subfield: the largest number it holds.
@@ -65,6 +69,17 @@ impl Subfield {
             0 => 0,
             bits => u128::MAX >> (128 - u32::from(bits.min(128))),
         }
+    }
+}
+
+/// How many bits of a field actions see. A few are wider there than what a key keeps of them: the
+/// rest reads as zero and is not written.
+#[must_use]
+pub fn width(field: FieldId) -> u8 {
+    match field {
+        FieldId::ArpOp => 16,
+        FieldId::CtState | FieldId::InPortOxm | FieldId::ActsetOutput => 32,
+        _ => field.field().bits,
     }
 }
 

@@ -93,7 +93,7 @@ impl<'a> Edit<'a> {
 
     fn add(&mut self, flow_mod: &FlowMod, now: Instant) -> Result<(), FlowModError> {
         let id = flow_mod.table.unwrap_or(0);
-        action::check(&flow_mod.actions, Some(id))?;
+        action::check(&flow_mod.actions, Some(id), Some(&flow_mod.matching))?;
         let present = self.set.table(id);
         let old = present.and_then(|table| table.get(&flow_mod.matching, flow_mod.priority));
         if let Some(table) = present.filter(|_| flow_mod.check_overlap)
@@ -109,7 +109,7 @@ impl<'a> Edit<'a> {
         }
         // A replacement keeps the counters unless they shall be reset, but it is a new rule.
         let stats = match old {
-            Some(old) if !flow_mod.reset_counts => Arc::clone(&old.stats),
+            Some(old) if !flow_mod.flags.reset_counts => Arc::clone(&old.stats),
             _ => Arc::new(RuleStats::new(now)),
         };
         let rule = Rule {
@@ -144,11 +144,11 @@ impl<'a> Edit<'a> {
             };
         }
         for rule in &found {
-            action::check(&flow_mod.actions, Some(rule.table))?;
+            action::check(&flow_mod.actions, Some(rule.table), Some(&rule.matching))?;
         }
         let actions: Actions = flow_mod.actions.as_slice().into();
         for old in found {
-            let stats = match flow_mod.reset_counts {
+            let stats = match flow_mod.flags.reset_counts {
                 true => Arc::new(RuleStats::new(now)),
                 false => Arc::clone(&old.stats),
             };

@@ -57,8 +57,6 @@ pub struct FlowMod {
     pub flags: RuleFlags,
     /// Refuse to add a rule that overlaps another of the same priority (`check_overlap`).
     pub check_overlap: bool,
-    /// A modification sets the counters to zero (`reset_counts`).
-    pub reset_counts: bool,
     /// Actions of added and modified rules.
     pub actions: Vec<Action>,
 }
@@ -96,7 +94,6 @@ impl Default for FlowMod {
             out_port: None,
             flags: RuleFlags::default(),
             check_overlap: false,
-            reset_counts: false,
             actions: Vec::new(),
         }
     }

@@ -1,9 +1,7 @@
-//! Flow tables: matches, rules, and how a packet finds its rule.
+//! Flow tables: rules, and how a packet finds its rule.
 //!
 //! | room | what |
 //! |---|---|
-//! | [`minimatch`] | a match: only the words of the key it looks at |
-//! | [`prereq`] | which fields a match may name, given what else it says |
 //! | [`rule`] | one line of a table |
 //! | [`flow_mod`] | requests to change tables, and what came of them |
 //! | [`tables`] | the tables of a bridge: snapshots for readers, one writer |
@@ -19,9 +17,7 @@
 
 pub mod edit;
 pub mod flow_mod;
-pub mod minimatch;
 pub mod oracle;
-pub mod prereq;
 pub mod rule;
 pub mod tables;
 
@@ -29,10 +25,9 @@ use std::sync::Arc;
 
 use dp_core::flow::{FlowKey, FlowMask};
 
+pub use crate::matching::{Match, MatchBuilder, MiniMask, PrereqError};
 pub use edit::Edit;
 pub use flow_mod::{Change, Command, FlowMod, FlowModError, Removal};
-pub use minimatch::{Match, MatchBuilder, MiniMask};
-pub use prereq::PrereqError;
 pub use rule::{Expiry, Rule, RuleFlags, RuleId, RuleStats, Version};
 pub use tables::{INTERNAL_TABLE, TABLES, TableSet, Tables, TablesConfig};
 

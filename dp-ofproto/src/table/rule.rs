@@ -24,6 +24,8 @@ pub struct Version(pub u64);
 pub struct RuleFlags {
     /// Tell the controllers when it goes (`send_flow_rem`).
     pub send_flow_removed: bool,
+    /// The flow-mod that replaces or modifies a rule sets its counters to zero (`reset_counts`).
+    pub reset_counts: bool,
     /// Do not count packets (`no_packet_counts`).
     pub no_packet_counts: bool,
     /// Do not count bytes (`no_byte_counts`).

@@ -1,7 +1,9 @@
 use dp_core::base::{Instant, OfPort};
 use dp_core::flow::{FieldId, FlowKey, FlowMask};
 
-use super::{Change, Command, FlowMod, FlowModError, Match, Removal, Tables, TablesConfig};
+use super::{
+    Change, Command, FlowMod, FlowModError, Match, Removal, RuleFlags, Tables, TablesConfig,
+};
 use crate::action::Action;
 
 const T0: Instant = Instant(0);
@@ -114,7 +116,12 @@ fn a_modification_keeps_number_age_and_counters() {
     assert_eq!((new.id(), new.created()), (old.id(), T0));
     assert_eq!(new.modified(), Instant::from_millis(9));
     assert_eq!((new.stats().packets(), new.stats().bytes()), (4, 400));
-    tables.apply(&FlowMod { reset_counts: true, ..modify }, T0).unwrap();
+    tables
+        .apply(
+            &FlowMod { flags: RuleFlags { reset_counts: true, ..RuleFlags::default() }, ..modify },
+            T0,
+        )
+        .unwrap();
     assert_eq!(find().stats().packets(), 0);
 }
 

@@ -86,7 +86,8 @@ pub fn met(prereq: Prereq, key: &FlowKey, mask: &FlowMask) -> bool {
 }
 
 /// What flow text must say for a prerequisite to be met.
-const fn needs(prereq: Prereq) -> &'static str {
+#[must_use]
+pub const fn needs(prereq: Prereq) -> &'static str {
     match prereq {
         Prereq::None => "nothing",
         Prereq::Ethernet => "packet_type=(0,0), or no packet_type at all",
@@ -165,7 +166,7 @@ impl View<'_> {
 mod tests {
     use dp_core::flow::FieldId;
 
-    use crate::table::{Match, MatchBuilder};
+    use crate::matching::{Match, MatchBuilder};
 
     fn tcp() -> MatchBuilder {
         Match::build().exact(FieldId::EthType, 0x800).exact(FieldId::NwProto, 6)

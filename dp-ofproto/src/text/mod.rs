@@ -1,0 +1,41 @@
+//! Flow text as `ovs-ofctl` reads and writes it (`ovs-ofctl(8)`, `ovs-fields(7)`,
+//! `ovs-actions(7)`).
+//!
+//! ```text
+//!   priority=5,tcp,nw_dst=10.0.0.0/8,tp_dst=80 actions=mod_dl_dst:00:11:22:33:44:55,output:2
+//!   └── keywords ──┘└────── match ───────────┘         └──────────── actions ──────────────┘
+//! ```
+//!
+//! | room | what |
+//! |---|---|
+//! | [`flow`] | whole lines and files, and the lines of a dump |
+//! | [`matching`], [`match_print`] | the match |
+//! | [`action_parse`], [`action_print`] | the actions |
+//! | [`value`], [`value_print`] | values with masks, by the format of their field |
+//! | [`names`] | port names |
+//! | [`piece`], [`error`] | pieces of a line that know where they stand; what is wrong with one |
+//!
+//! Reading is stricter than the reference in one respect: what it would silently ignore (a port
+//! without its protocol, bits beyond the width of a field, contradictions) is an error here.
+
+pub mod action_parse;
+pub mod action_print;
+pub mod error;
+pub mod flow;
+pub mod match_print;
+pub mod matching;
+pub mod names;
+pub mod piece;
+pub mod value;
+pub mod value_print;
+
+pub use action_parse::parse_actions;
+pub use action_print::ActionsText;
+pub use error::{Problem, TextError};
+pub use flow::{FlowModText, RuleText, parse_file, parse_flow};
+pub use match_print::MatchText;
+pub use matching::parse_match;
+pub use names::{NumbersOnly, PortMap, PortNames};
+
+#[cfg(test)]
+mod tests;

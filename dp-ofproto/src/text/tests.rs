@@ -1,0 +1,257 @@
+use dp_core::base::{Instant, OfPort};
+use dp_core::flow::FieldId;
+
+use super::{
+    ActionsText, FlowModText, MatchText, NumbersOnly, PortMap, RuleText, parse_actions, parse_file,
+    parse_flow, parse_match,
+};
+use crate::action::Action;
+use crate::matching::Match;
+use crate::table::{Command, FlowMod, Tables};
+
+fn flow(text: &str) -> Result<FlowMod, String> {
+    parse_flow(text, Command::Add, &NumbersOnly).map_err(|error| error.to_string())
+}
+
+fn canonical(text: &str) -> String {
+    let flow =
+        parse_flow(text, Command::Add, &NumbersOnly).unwrap_or_else(|error| panic!("{error}"));
+    FlowModText { flow_mod: &flow, names: &NumbersOnly }.to_string()
+}
+
+#[test]
+fn a_line_is_understood() {
+    let parsed = flow(
+        "cookie=0x12,priority=5,table=3,idle_timeout=10,hard_timeout=20,importance=5,\
+         send_flow_rem,check_overlap,reset_counts,no_packet_counts,no_byte_counts,in_port=1,tcp,\
+         nw_src=10.0.0.0/8,tp_dst=80 actions=mod_dl_src:00:11:22:33:44:55,output:2",
+    )
+    .unwrap();
+    let matching = Match::build()
+        .exact(FieldId::InPort, 1)
+        .exact(FieldId::EthType, 0x800)
+        .exact(FieldId::NwProto, 6)
+        .masked(FieldId::Ipv4Src, 0x0a00_0000, 0xff00_0000)
+        .exact(FieldId::TcpDst, 80)
+        .finish();
+    assert_eq!(parsed.matching, matching);
+    assert_eq!((parsed.table, parsed.priority, parsed.new_cookie), (Some(3), 5, Some(0x12)));
+    assert_eq!((parsed.idle_timeout, parsed.hard_timeout, parsed.importance), (10, 20, 5));
+    assert!(parsed.check_overlap && parsed.flags.send_flow_removed && parsed.flags.reset_counts);
+    assert!(parsed.flags.no_packet_counts && parsed.flags.no_byte_counts);
+    assert_eq!(parsed.actions.len(), 2);
+    assert_eq!(
+        FlowModText { flow_mod: &parsed, names: &NumbersOnly }.to_string(),
+        "cookie=0x12, table=3, idle_timeout=10, hard_timeout=20, send_flow_rem reset_counts \
+         no_packet_counts no_byte_counts importance=5, check_overlap \
+         priority=5,tcp,in_port=1,nw_src=10.0.0.0/8,tp_dst=80 \
+         actions=mod_dl_src:00:11:22:33:44:55,output:2"
+    );
+}
+
+#[test]
+fn the_same_in_other_words() {
+    for (text, expect) in [
+        ("dl_type=0x0800,nw_proto=6,actions=", "tcp actions=drop"),
+        ("  ip,, nw_proto=17  udp_dst=53 actions=1,2", "udp,tp_dst=53 actions=output:1,output:2"),
+        (
+            "arp,nw_src=10.0.0.1,nw_proto=1,actions=drop",
+            "arp,arp_spa=10.0.0.1,arp_op=1 actions=drop",
+        ),
+        (
+            "icmp6,icmp_type=135,icmp_code=0,nd_target=::1,actions=drop",
+            "icmp6,icmp_type=135,icmp_code=0,nd_target=::1 actions=drop",
+        ),
+        ("dl_vlan=0xffff,actions=drop", "vlan_tci=0x0000 actions=drop"),
+        ("vlan_vid=0x1005,vlan_pcp=3,actions=drop", "dl_vlan=5,dl_vlan_pcp=3 actions=drop"),
+        ("vlan_tci=0x1000/0x1000,actions=drop", "vlan_tci=0x1000/0x1000 actions=drop"),
+        ("xreg1=5,actions=drop", "reg2=0,reg3=0x5 actions=drop"),
+        ("ip,reg0=0/0,nw_src=1.2.3.4/0,actions=drop", "ip actions=drop"),
+        ("tcp6,tp_src=80/0xfff0,actions=drop", "tcp6,tp_src=0x50/0xfff0 actions=drop"),
+        (
+            "eth_src=1:2:3:4:5:6,eth_dst=01:00:00:00:00:00/01:00:00:00:00:00,actions=drop",
+            "dl_src=01:02:03:04:05:06,dl_dst=01:00:00:00:00:00/01:00:00:00:00:00 actions=drop",
+        ),
+        ("priority=32768,table=255,actions=NORMAL", "actions=NORMAL"),
+        (
+            "duration=5s, n_packets=3, n_bytes=3, idle_age=5, hard_age=6, ip actions=in_port",
+            "ip actions=IN_PORT",
+        ),
+    ] {
+        assert_eq!(canonical(text), expect, "{text}");
+        assert_eq!(canonical(expect), expect, "{text}");
+    }
+}
+
+#[test]
+fn faults_say_where_they_are_and_what_was_expected() {
+    for (text, expect) in [
+        (
+            "foo=5,actions=drop",
+            "column 1: `foo`: no such field or keyword; expected a match field, `ip`, `tcp`, `priority=` …",
+        ),
+        (
+            "ip,tp_dst=80,actions=drop",
+            "column 4: `tp_dst`: tcp_dst can only be matched together with tcp or tcp6, and not ip_frag=later",
+        ),
+        (
+            "tcp,udp_dst=80,actions=drop",
+            "column 5: `udp_dst`: udp_dst can only be matched together with udp or udp6, and not ip_frag=later",
+        ),
+        (
+            "tcp,nw_proto=17,actions=drop",
+            "column 5: `nw_proto`: contradicts what the match says already",
+        ),
+        ("priority=70000,actions=drop", "column 10: `70000`: too large; a priority has 16 bits"),
+        ("table=256,actions=drop", "column 7: `256`: too large; a table has 8 bits"),
+        (
+            "ip",
+            "column 1: `ip`: value missing; expected `actions=` with a list of actions, or drop",
+        ),
+        (
+            "ip actions",
+            "column 4: `actions`: value missing; expected `actions=` with a list of actions",
+        ),
+        (
+            "ip,nw_src,actions=drop",
+            "column 4: `nw_src`: value missing; expected `field=value` or `field=value/mask`",
+        ),
+        ("ip=5,actions=drop", "column 4: `5`: takes no value"),
+        (
+            "in_port=eth9,actions=drop",
+            "column 9: `eth9`: no such port; expected a number below 65280, a port name or one of IN_PORT, LOCAL …",
+        ),
+        ("actions=output:1,group:3", "column 18: `group`: unsupported action"),
+        ("actions=fly:1", "column 9: `fly`: unknown action"),
+        (
+            "actions=drop,output:1",
+            "column 9: `drop`: drop must not be accompanied by any other action or instruction",
+        ),
+        ("actions=load:16->reg0[0..3]", "column 14: `16`: too large; reg0 has 4 bits"),
+        (
+            "actions=load:1->reg0[7..3]",
+            "column 22: `7..3`: expected the lower bit first: FIELD[START..END]",
+        ),
+        (
+            "actions=set_field:5->reg0[0..3]",
+            "column 22: `reg0[0..3]`: expected a field: reg0, NXM_NX_REG0, eth_dst …",
+        ),
+        (
+            "actions=set_field:1.2.3.4->ip_src",
+            "column 9: `set_field`: ip_src can only be used where the match says ip (dl_type=0x0800)",
+        ),
+        (
+            "table=2,actions=goto_table:1",
+            "column 17: `goto_table`: goto_table:1 from table 2: the table must be a later one",
+        ),
+        (
+            "actions=goto_table:1,output:2",
+            "column 22: `output`: invalid instruction ordering: apply_actions must appear before goto_table",
+        ),
+        (
+            "actions=write_actions(output:1",
+            "column 9: `write_actions(output:1`: parenthesis is not closed",
+        ),
+        ("cookie=1/1,actions=drop", "column 8: `1/1`: flow additions cannot use a cookie mask"),
+        (
+            "vlan_vid=5,actions=drop",
+            "column 10: `5`: expected a VID with the present bit (vlan_vid=0x1005; dl_vlan=5 is the same), or 0 for no tag",
+        ),
+    ] {
+        assert_eq!(flow(text).unwrap_err(), expect, "{text}");
+    }
+}
+
+#[test]
+fn files_have_comments_commands_and_line_numbers() {
+    let text = "# a gateway\n\n  ip actions=1 # to the left\r\nadd arp actions=2\n\
+                delete table=3,cookie=5/-1\nmodify_strict priority=7,ip actions=drop\n";
+    let flows = parse_file("flows.txt", text, &NumbersOnly).unwrap();
+    let commands: Vec<_> = flows.iter().map(|flow| flow.command).collect();
+    use Command as C;
+    assert_eq!(commands, [C::Add, C::Add, C::Delete, C::ModifyStrict]);
+    assert_eq!((flows[2].cookie, flows[2].cookie_mask, flows[2].table), (5, u64::MAX, Some(3)));
+
+    let error = parse_file("flows.txt", "# x\n\n ip,foo=3 actions=1\n", &NumbersOnly).unwrap_err();
+    assert_eq!((error.line, error.column), (Some(3), 5));
+    assert!(error.to_string().starts_with("flows.txt: line 3, column 5: `foo`: no such field"));
+}
+
+#[test]
+fn names_of_ports_both_ways() {
+    let names: PortMap = [(OfPort(1), "p1"), (OfPort(2), "br-int")].into_iter().collect();
+    let text = "in_port=p1 actions=output:br-int,resubmit(p1,3),p1";
+    let flow = parse_flow(text, Command::Add, &names).unwrap();
+    assert_eq!(
+        FlowModText { flow_mod: &flow, names: &names }.to_string(),
+        "in_port=p1 actions=output:br-int,resubmit(p1,3),output:p1"
+    );
+    assert_eq!(
+        FlowModText { flow_mod: &flow, names: &NumbersOnly }.to_string(),
+        "in_port=1 actions=output:2,resubmit(1,3),output:1"
+    );
+}
+
+#[test]
+fn wide_loads_are_split() {
+    let actions = parse_actions("load:0x123456789abcdef01->xxreg0[]", &NumbersOnly).unwrap();
+    assert_eq!(
+        ActionsText { actions: &actions, names: &NumbersOnly }.to_string(),
+        "load:0x23456789abcdef01->NXM_NX_XXREG0[0..63],load:0x1->NXM_NX_XXREG0[64..127]"
+    );
+}
+
+#[test]
+fn a_match_without_its_prerequisite_still_shows() {
+    let odd = Match::build().exact(FieldId::TcpDst, 80).exact(FieldId::Reg1, 1).finish();
+    let text = MatchText { matching: &odd, names: &NumbersOnly }.to_string();
+    assert_eq!(text, "reg1=0x1,tcp_dst=80");
+    assert!(parse_match(&text, &NumbersOnly).is_err());
+}
+
+#[test]
+fn a_dump_line_shows_ages_and_counters_and_can_be_read_again() {
+    let tables = Tables::default();
+    let add = flow("cookie=5,priority=5,table=3,idle_timeout=10,ip,in_port=1,actions=output:2");
+    tables.apply(&add.unwrap(), Instant::from_millis(1000)).unwrap();
+    let set = tables.snapshot();
+    let rule = set.rules().next().unwrap();
+    rule.credit(2, 128, Instant::from_millis(2500));
+    let line = RuleText { rule, now: Some(Instant::from_millis(4031)), names: &NumbersOnly };
+    assert_eq!(
+        line.to_string(),
+        "cookie=0x5, duration=3.031s, table=3, n_packets=2, n_bytes=128, idle_timeout=10, \
+         idle_age=1, priority=5,ip,in_port=1 actions=output:2"
+    );
+    let again = flow(&line.to_string()).unwrap();
+    assert_eq!((&again.matching, again.priority), (rule.matching(), rule.priority()));
+    let bare = RuleText { now: None, ..line };
+    assert_eq!(
+        bare.to_string(),
+        "cookie=0x5, table=3, idle_timeout=10, priority=5,ip,in_port=1 actions=output:2"
+    );
+    assert_eq!(&*again.actions, [Action::output(OfPort(2))]);
+}
+
+#[test]
+fn no_text_makes_the_parser_panic() {
+    let seeds = [
+        "cookie=0x12,priority=5,tcp,nw_src=10.0.0.0/8,tp_dst=80/0xff,tcp_flags=+syn-ack actions=load:5->reg0[0..3]",
+        "packet_type=(1,0x800),ct_state=+trk-new,ipv6_src=fe80::1/64 actions=resubmit(,3),note:01.02",
+        "actions=write_actions(output:1),goto_table:3,controller(max_len=3),dec_ttl(1,2)",
+    ];
+    let junk =
+        ["", "é", "(", ")", "/", "->", "[", "..", "]", "=", ":", ",", "-", "0x", "\"", "128"];
+    for seed in seeds {
+        for at in 0..=seed.len() {
+            for piece in junk {
+                let cut = format!("{}{piece}", &seed[..at]);
+                let inserted = format!("{}{piece}{}", &seed[..at], &seed[at..]);
+                for text in [cut, inserted] {
+                    let _ = flow(&text);
+                    let _ = parse_file("f", &text, &NumbersOnly);
+                }
+            }
+        }
+    }
+}

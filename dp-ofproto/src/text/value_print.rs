@@ -1,0 +1,140 @@
+//! Writing values, with masks, in the format of their field.
+
+use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use dp_core::base::{MacAddr, OfPort};
+use dp_core::flow::fields::{Field, Format};
+
+use super::names::{PortNames, port_text};
+use super::value::{CT_STATES, FRAGS, TCP_FLAGS, TUN_FLAGS, full_mask};
+
+/// Writes a value with the mask it was given, as `set_field` does.
+pub(super) fn write_value(
+    f: &mut fmt::Formatter<'_>,
+    field: &Field,
+    value: u128,
+    mask: u128,
+    names: &dyn PortNames,
+) -> fmt::Result {
+    let exact = mask & full_mask(field) == full_mask(field);
+    match field.format {
+        Format::OfPort | Format::OfPort32 => match u16::try_from(value) {
+            Ok(port) => f.write_str(&port_text(OfPort(port), names)),
+            Err(_) => write!(f, "{value}"),
+        },
+        Format::PacketType => write!(f, "({},{})", value >> 16, Hex(value & 0xffff)),
+        Format::Frag => match FRAGS.iter().find(|(_, v, m)| (*v, *m) == (value, mask)) {
+            Some((name, _, _)) => f.write_str(name),
+            None => write!(f, "{}/{}", Hex(value), Hex(mask)),
+        },
+        Format::TcpFlags => write_flags(f, value, mask, exact, TCP_FLAGS),
+        Format::CtState => write_flags(f, value, mask, exact, CT_STATES),
+        Format::TunFlags => write_flags(f, value, mask, exact, TUN_FLAGS),
+        Format::Decimal | Format::Tos if exact => write!(f, "{value}"),
+        Format::Decimal | Format::Tos => write!(f, "{value}/{}", Hex(mask)),
+        Format::Hex => write_hex(f, value, mask, exact),
+        Format::Ethernet => write_mac(f, value, mask, exact),
+        Format::Ipv4 => write_ipv4(f, value, mask),
+        Format::Ipv6 => write_ipv6(f, value, mask),
+    }
+}
+
+/// A number as `%#x` prints it: zero without `0x`.
+pub(super) struct Hex(pub(super) u128);
+
+impl fmt::Display for Hex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => f.write_str("0"),
+            value => write!(f, "{value:#x}"),
+        }
+    }
+}
+
+fn write_hex(f: &mut fmt::Formatter<'_>, value: u128, mask: u128, exact: bool) -> fmt::Result {
+    write!(f, "{}", Hex(value))?;
+    if exact { Ok(()) } else { write!(f, "/{}", Hex(mask)) }
+}
+
+/// Flags: all known ones by name, or those that count with their sign.
+fn write_flags(
+    f: &mut fmt::Formatter<'_>,
+    value: u128,
+    mask: u128,
+    exact: bool,
+    names: &[&str],
+) -> fmt::Result {
+    if !exact {
+        return write_signs(f, value, mask, names);
+    }
+    if value == 0 {
+        return f.write_str("0");
+    }
+    let mut first = true;
+    for (bit, name) in names.iter().enumerate().filter(|(bit, _)| value >> bit & 1 != 0) {
+        let _ = bit;
+        f.write_str(if first { "" } else { "|" })?;
+        f.write_str(name)?;
+        first = false;
+    }
+    Ok(())
+}
+
+/// Flags with `+` and `-`, those that count.
+pub(super) fn write_signs(
+    f: &mut fmt::Formatter<'_>,
+    value: u128,
+    mask: u128,
+    names: &[&str],
+) -> fmt::Result {
+    for (bit, name) in names.iter().enumerate().filter(|(bit, _)| mask >> bit & 1 != 0) {
+        f.write_str(if value >> bit & 1 != 0 { "+" } else { "-" })?;
+        f.write_str(name)?;
+    }
+    Ok(())
+}
+
+fn write_mac(f: &mut fmt::Formatter<'_>, value: u128, mask: u128, exact: bool) -> fmt::Result {
+    let mac = |bits: u128| MacAddr::from_u64(u64::try_from(bits).unwrap_or(u64::MAX));
+    write!(f, "{}", mac(value))?;
+    if exact { Ok(()) } else { write!(f, "/{}", mac(mask)) }
+}
+
+fn write_ipv4(f: &mut fmt::Formatter<'_>, value: u128, mask: u128) -> fmt::Result {
+    let address = |bits: u128| Ipv4Addr::from(u32::try_from(bits).unwrap_or(u32::MAX));
+    write!(f, "{}", address(value))?;
+    match prefix_len(mask, 32) {
+        Some(32) => Ok(()),
+        Some(len) => write!(f, "/{len}"),
+        None => write!(f, "/{}", address(mask)),
+    }
+}
+
+fn write_ipv6(f: &mut fmt::Formatter<'_>, value: u128, mask: u128) -> fmt::Result {
+    write!(f, "{}", Ipv6Text(value))?;
+    match prefix_len(mask, 128) {
+        Some(128) => Ok(()),
+        Some(len) => write!(f, "/{len}"),
+        None => write!(f, "/{}", Ipv6Text(mask)),
+    }
+}
+
+/// An IPv6 address as `inet_ntop(3)` prints it: as RFC 5952 says, but `::a.b.c.d` where only the
+/// last 32 bits are set.
+struct Ipv6Text(u128);
+
+impl fmt::Display for Ipv6Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match u32::try_from(self.0) {
+            Ok(low) if low > 0xffff => write!(f, "::{}", Ipv4Addr::from(low)),
+            _ => Ipv6Addr::from(self.0).fmt(f),
+        }
+    }
+}
+
+/// Length of the prefix that a mask of `bits` bits is, if it is one.
+fn prefix_len(mask: u128, bits: u32) -> Option<u32> {
+    let len = (mask << (128 - bits)).leading_ones();
+    (mask.count_ones() == len).then_some(len)
+}
