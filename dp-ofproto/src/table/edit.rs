@@ -46,7 +46,8 @@ impl<'a> Edit<'a> {
         &self.changes
     }
 
-    /// Carries out a flow-mod.
+    /// Carries out a flow-mod. The prerequisites of the fields that actions touch are the business
+    /// of whoever read them (text, codec): translation leaves alone what a packet does not have.
     ///
     /// # Errors
     ///
@@ -93,7 +94,7 @@ impl<'a> Edit<'a> {
 
     fn add(&mut self, flow_mod: &FlowMod, now: Instant) -> Result<(), FlowModError> {
         let id = flow_mod.table.unwrap_or(0);
-        action::check(&flow_mod.actions, Some(id), Some(&flow_mod.matching))?;
+        action::check(&flow_mod.actions, Some(id), None)?;
         let present = self.set.table(id);
         let old = present.and_then(|table| table.get(&flow_mod.matching, flow_mod.priority));
         if let Some(table) = present.filter(|_| flow_mod.check_overlap)
@@ -144,7 +145,7 @@ impl<'a> Edit<'a> {
             };
         }
         for rule in &found {
-            action::check(&flow_mod.actions, Some(rule.table), Some(&rule.matching))?;
+            action::check(&flow_mod.actions, Some(rule.table), None)?;
         }
         let actions: Actions = flow_mod.actions.as_slice().into();
         for old in found {
