@@ -111,22 +111,22 @@ impl Pseudo {
 /// (see [`never_zero`]).
 #[must_use]
 pub fn update_u16(checksum: u16, old: u16, new: u16) -> u16 {
-    update(checksum, u32::from(!old) + u32::from(new))
+    update(checksum, u64::from(!old) + u64::from(new))
 }
 
 /// As [`update_u16`], for a 32-bit number, such as an IPv4 address.
 #[must_use]
 pub fn update_u32(checksum: u16, old: u32, new: u32) -> u16 {
-    let words = |number: u32| (number >> 16) + (number & 0xffff);
-    update(checksum, words(!old) + words(new))
+    // Folding adds the halves: 2^16 is 1 in ones' complement.
+    update(checksum, u64::from(!old) + u64::from(new))
 }
 
 /// As [`update_u16`], for 16 bytes, such as an IPv6 address.
 #[must_use]
 pub fn update_u128(checksum: u16, old: u128, new: u128) -> u16 {
     let words = |number: u128| {
-        let sum = Sum::new().with(&number.to_be_bytes());
-        u32::from(!sum.finish())
+        let low = |number: u128| (number & 0xffff_ffff) as u64;
+        low(number) + low(number >> 32) + low(number >> 64) + low(number >> 96)
     };
     update(checksum, words(!old) + words(new))
 }
@@ -138,8 +138,8 @@ pub const fn never_zero(checksum: u16) -> u16 {
     if checksum == 0 { 0xffff } else { checksum }
 }
 
-fn update(checksum: u16, change: u32) -> u16 {
-    !fold(u64::from(!checksum) + u64::from(change))
+fn update(checksum: u16, change: u64) -> u16 {
+    !fold(u64::from(!checksum) + change)
 }
 
 /// Sums 32-bit halves into 64 bits: this cannot overflow below 16 GiB.
@@ -150,12 +150,20 @@ fn sum_lanes(bytes: &[u8]) -> u64 {
         let word = u64::from_ne_bytes(*word);
         sum = sum.wrapping_add((word >> 32) + (word & 0xffff_ffff));
     }
-    let mut last = [0; 8];
-    for (to, from) in last.iter_mut().zip(rest) {
-        *to = *from;
-    }
-    let last = u64::from_ne_bytes(last);
-    sum.wrapping_add((last >> 32) + (last & 0xffff_ffff))
+    let rest = match rest.split_first_chunk() {
+        Some((half, rest)) => {
+            sum = sum.wrapping_add(u32::from_ne_bytes(*half).into());
+            rest
+        }
+        None => rest,
+    };
+    let last = match *rest {
+        [] => 0,
+        [a] => u64::from(u16::from_ne_bytes([a, 0])),
+        [a, b] => u64::from(u16::from_ne_bytes([a, b])),
+        [a, b, c, ..] => u64::from(u32::from_ne_bytes([a, b, c, 0])),
+    };
+    sum.wrapping_add(last)
 }
 
 /// Folds the carries back in until 16 bits are left; zero comes only from zero.
