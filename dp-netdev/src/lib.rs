@@ -7,7 +7,9 @@
 //! | [`port`] | the port trait and the ports |
 //! | [`offload`] | checksums and segments that a sender left to the next device |
 //! | [`pcapfile`] | capture files |
+//! | [`system`] | what is asked of the kernel |
 
 pub mod offload;
 pub mod pcapfile;
 pub mod port;
+pub mod system;

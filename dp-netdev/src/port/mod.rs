@@ -19,10 +19,13 @@
 //! |---|---|
 //! | [`ring`] | in memory, between two switches or a switch and a program: handles, no copies |
 //! | [`pcap`] | replays a capture file, writes one |
+//! | [`afpacket`] | a network interface through packet sockets |
+//! | [`tap`] | a network interface that the kernel makes for us |
 //! | [`dummy`] | packets put in and taken out by hand |
 //! | [`capture`], [`fault`], [`delay`] | wrap any port: record it, damage its packets, slow it down |
 //! | [`OpenError`], [`PortError`] | why a port does not open, why it stopped |
 
+pub mod afpacket;
 pub mod capture;
 pub mod delay;
 pub mod dummy;
@@ -31,6 +34,7 @@ pub mod fault;
 pub mod pcap;
 pub mod ring;
 mod shared;
+pub mod tap;
 
 pub use error::{OpenError, PortError};
 pub use shared::SharedTx;
@@ -39,6 +43,8 @@ use std::os::fd::RawFd;
 
 use dp_core::base::{DropReason, Instant, MacAddr};
 use dp_core::packet::Burst;
+
+use crate::system::Netif;
 
 /// How many queues the caller can use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +113,26 @@ pub enum Change {
     Mac(MacAddr),
     /// [`Status::mtu`].
     Mtu(u32),
+}
+
+/// Changes a property of a kernel interface.
+fn change_netif(name: &str, netif: &Netif, change: Change) -> Result<(), OpenError> {
+    let done = match change {
+        Change::AdminUp(up) => netif.set_up(up),
+        Change::Mac(mac) => netif.set_mac(mac),
+        Change::Mtu(mtu) => netif.set_mtu(mtu),
+    };
+    let step = match change {
+        Change::AdminUp(_) => "switch on or off",
+        Change::Mac(_) => "set address",
+        Change::Mtu(_) => "set MTU",
+    };
+    let name = name.to_owned();
+    done.map_err(|source| match source.raw_os_error() {
+        Some(libc::EPERM) => OpenError::NotPermitted { name, privilege: "CAP_NET_ADMIN" },
+        Some(libc::ENODEV) => OpenError::NoInterface { name },
+        _ => OpenError::System { name, step, source },
+    })
 }
 
 /// The control half of a port. Dropping it together with its queues closes the port and gives back

@@ -1,0 +1,134 @@
+//! A real network interface through packet sockets: veth, physical, anything that carries Ethernet.
+//!
+//! ```text
+//!   interface ─► TPACKET_V3 ring, mapped ─► copy into a buffer ─► burst
+//!   batch ─► sendmmsg, a virtio-net header in front of each frame ─► interface
+//! ```
+//!
+//! * The interface is set to receive everything (promiscuous) as long as the port is open.
+//! * VLAN tags that the kernel has taken off are put back.
+//! * Frames whose checksum or segmentation the kernel has left to the device travel as they are and
+//!   leave as they are; the virtio-net header says so both ways ([`crate::offload`]).
+//! * What this or another process sends out of the interface does not come in by it. The kernel's
+//!   own stack sees incoming frames too: give the interface no address.
+//! * A queue that finds the interface gone ends with [`PortError::Removed`](super::PortError::Removed); one whose interface is
+//!   only down waits.
+//!
+//! # Cost
+//!
+//! Receiving: no system call while packets come, one copy a frame; the kernel hands over packets by
+//! blocks, at the latest after a millisecond. Sending: one system call a batch.
+
+mod ring_unsafe;
+mod rx;
+mod send_unsafe;
+mod socket_unsafe;
+mod tx;
+
+use std::io;
+use std::sync::Arc;
+
+use super::{Change, OpenError, Port, QueueCount, Queues, Status, TxQueue};
+use crate::system::Netif;
+use ring_unsafe::Ring;
+
+/// How to open an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Receives frames for any address.
+    pub promiscuous: bool,
+    /// Bytes of the receive ring: at least four blocks of 256 KiB.
+    pub ring_bytes: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { promiscuous: true, ring_bytes: 8 << 20 }
+    }
+}
+
+/// A network interface as a port.
+#[derive(Debug)]
+pub struct AfPacket {
+    name: String,
+    netif: Arc<Netif>,
+    rx: Option<Ring>,
+}
+
+impl AfPacket {
+    /// Opens the interface of this name in the calling thread's network namespace.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError::NoInterface`], [`OpenError::NotEthernet`], [`OpenError::NotPermitted`], or what
+    /// else the system says.
+    pub fn open(name: &str, options: Options) -> Result<Self, OpenError> {
+        let step = |step| {
+            move |source: io::Error| match source.raw_os_error() {
+                Some(libc::ENODEV | libc::ENXIO) => {
+                    OpenError::NoInterface { name: name.to_owned() }
+                }
+                Some(libc::EPERM | libc::EACCES) => {
+                    OpenError::NotPermitted { name: name.to_owned(), privilege: "CAP_NET_RAW" }
+                }
+                _ => OpenError::System { name: name.to_owned(), step, source },
+            }
+        };
+        let netif = Netif::open(name).map_err(step("look up interface"))?;
+        let state = netif.state().map_err(step("ask for interface state"))?;
+        if !state.is_ethernet() {
+            let arp_type = state.arp_type;
+            return Err(OpenError::NotEthernet { name: name.to_owned(), arp_type });
+        }
+        let ring =
+            Ring::open(netif.index(), &options).map_err(|(what, error)| step(what)(error))?;
+        Ok(Self { name: name.to_owned(), netif: Arc::new(netif), rx: Some(ring) })
+    }
+}
+
+impl Port for AfPacket {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn kind(&self) -> &'static str {
+        "afpacket"
+    }
+
+    fn queues(&mut self, want: QueueCount) -> Result<Queues, OpenError> {
+        let taken = || OpenError::QueuesTaken { port: self.name.clone() };
+        let ring = self.rx.take().ok_or_else(taken)?;
+        let rx = rx::Rx::new(&self.name, Arc::clone(&self.netif), ring);
+        let mut tx = Vec::new();
+        for _ in 0..want.tx.max(1) {
+            let queue = tx::Tx::open(self.netif.index()).map_err(|source| OpenError::System {
+                name: self.name.clone(),
+                step: "open socket to send",
+                source,
+            })?;
+            tx.push(Box::new(queue) as Box<dyn TxQueue>);
+        }
+        Ok(Queues { rx: vec![Box::new(rx)], tx })
+    }
+
+    fn status(&self) -> Status {
+        let ifindex = self.netif.index();
+        match self.netif.state() {
+            Ok(state) => Status {
+                admin_up: state.admin_up,
+                link_up: state.running,
+                mac: state.mac,
+                mtu: state.mtu,
+                ifindex,
+            },
+            Err(_) => Status { admin_up: false, link_up: false, mtu: 0, ifindex, ..Status::UP },
+        }
+    }
+
+    fn configure(&mut self, change: Change) -> Result<(), OpenError> {
+        super::change_netif(&self.name, &self.netif, change)
+    }
+}
+
+#[cfg(test)]
+mod tests;

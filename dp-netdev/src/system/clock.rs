@@ -1,0 +1,21 @@
+//! The monotonic clock as instants of the core.
+
+use dp_core::base::Instant;
+
+/// A clock that never goes back. Its origin is the moment it was made.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock(std::time::Instant);
+
+impl Clock {
+    /// A clock that begins now.
+    #[must_use]
+    pub fn start() -> Self {
+        Self(std::time::Instant::now())
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        Instant(u64::try_from(self.0.elapsed().as_nanos()).unwrap_or(u64::MAX))
+    }
+}
