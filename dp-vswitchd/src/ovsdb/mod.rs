@@ -6,7 +6,9 @@
 pub mod condition;
 pub mod database;
 pub mod error;
+pub mod file;
 pub mod json;
+pub mod json_rpc;
 pub mod mutation;
 pub mod open_vswitch;
 pub mod schema;
