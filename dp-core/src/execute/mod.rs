@@ -123,12 +123,14 @@ pub fn drop_all(burst: &mut Burst, slots: Slots, reason: DropReason, drops: &Dro
     drops.add(reason, dropped);
 }
 
-/// Applies a step that changes packets; returns the slots that it could be applied to.
+/// Applies a step that changes packets; returns the slots that it could be applied to. A set of a
+/// header that a packet does not have, or not whole, leaves the packet as it is: translation knows
+/// from the key what should be there, not whether the frame was cut off.
 fn change_all(action: &Action, burst: &mut Burst, slots: Slots, drops: &DropCounters) -> Slots {
     let mut changed = slots;
     for slot in slots.iter() {
         let done = burst.get_mut(slot).and_then(|packet| change(action, packet));
-        if done.is_none() {
+        if done.is_none() && !matches!(action, Action::Set(_)) {
             changed.remove(slot);
         }
     }

@@ -95,13 +95,14 @@ impl VlanMode {
         }
     }
 
-    /// The VID with which a packet of this VLAN leaves; 0: untagged.
+    /// The VID in the tag with which a packet of this VLAN leaves; `None`: without its tag. VID 0
+    /// makes a tag only of a packet that has a priority.
     #[must_use]
-    pub fn output(&self, vlan: u16) -> u16 {
+    pub fn output(&self, vlan: u16) -> Option<u16> {
         match self {
-            Self::Access(_) => 0,
-            Self::NativeUntagged { tag, .. } if *tag == vlan => 0,
-            _ => vlan,
+            Self::Access(_) => None,
+            Self::NativeUntagged { tag, .. } if *tag == vlan => None,
+            _ => Some(vlan),
         }
     }
 }
@@ -114,14 +115,18 @@ mod tests {
     fn modes_do_as_their_table_says() {
         let some: VlanSet = [10, 20].into_iter().collect();
         let access = VlanMode::Access(10);
-        assert_eq!((access.input(0), access.input(10), access.output(10)), (Some(10), None, 0));
+        assert_eq!((access.input(0), access.input(10), access.output(10)), (Some(10), None, None));
         let trunk = VlanMode::Trunk(some.clone());
         assert_eq!((trunk.input(0), trunk.input(10), trunk.input(30)), (None, Some(10), None));
-        assert_eq!((VlanMode::default().input(0), trunk.output(20)), (Some(0), 20));
+        assert_eq!((VlanMode::default().input(0), trunk.output(20)), (Some(0), Some(20)));
         let tagged = VlanMode::NativeTagged { tag: 5, trunks: some.clone() };
-        assert_eq!((tagged.input(0), tagged.input(5), tagged.output(5)), (Some(5), Some(5), 5));
+        assert_eq!(
+            (tagged.input(0), tagged.input(5), tagged.output(5)),
+            (Some(5), Some(5), Some(5))
+        );
         let untagged = VlanMode::NativeUntagged { tag: 5, trunks: some };
-        assert_eq!((untagged.input(0), untagged.output(5), untagged.output(20)), (Some(5), 0, 20));
+        assert_eq!((untagged.input(0), untagged.output(5)), (Some(5), None));
+        assert_eq!(untagged.output(20), Some(20));
         assert!(!untagged.carries(6) && !access.carries(5000));
     }
 }

@@ -112,15 +112,16 @@ impl Context<'_> {
         );
     }
 
-    /// Whether the packet really has an IP header: one that could not be parsed shows protocol 0.
-    fn has_ip_header(&mut self) -> bool {
+    /// Whether the packet really has an IP or ARP header: one that could not be parsed shows
+    /// protocol 0.
+    fn has_header(&mut self) -> bool {
         self.wc.unwildcard_place(layout::NW_PROTO);
         self.base.nw_proto() != 0
     }
 
     fn commit_ipv4(&mut self) {
         let places = [layout::IPV4_SRC, layout::IPV4_DST, layout::NW_TOS, layout::NW_TTL];
-        if self.differs(&places) && self.has_ip_header() {
+        if self.differs(&places) && self.has_header() {
             self.emit(
                 |d| {
                     masked!(Ipv4 {
@@ -144,7 +145,7 @@ impl Context<'_> {
             layout::NW_TOS,
             layout::NW_TTL,
         ];
-        if self.differs(&places) && self.has_ip_header() {
+        if self.differs(&places) && self.has_header() {
             self.emit(
                 |d| {
                     masked!(Ipv6 {
@@ -205,6 +206,17 @@ impl Context<'_> {
     }
 
     fn commit_arp(&mut self) {
+        let places = [
+            layout::NW_PROTO,
+            layout::IPV4_SRC,
+            layout::IPV4_DST,
+            layout::ARP_SHA,
+            layout::ARP_THA,
+        ];
+        // Operation 0 is what an ARP packet shows that could not be parsed.
+        if !self.differs(&places) || !self.has_header() {
+            return;
+        }
         self.emit(
             |d| {
                 let (op, op_mask) = d.u8(layout::NW_PROTO);

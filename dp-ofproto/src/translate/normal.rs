@@ -37,7 +37,9 @@ impl Context<'_> {
             self.flood_vlan(&from, vlan);
             return;
         }
-        let known = self.view.bridge.macs().lookup(vlan, dst);
+        // An address that talks to itself has just been learned here.
+        let known =
+            if dst == mac { Some(from.ofport) } else { self.view.bridge.macs().lookup(vlan, dst) };
         match known.and_then(|ofport| self.port(ofport)).map(Arc::clone) {
             Some(to) if to.ofport == from.ofport => {
                 self.note("learned port is input port, dropping");

@@ -182,7 +182,7 @@ fn tags_are_pushed_popped_and_rewritten() {
         [Dp::PopVlan, tag(0x2005), out(2)]
     );
     let push = vec![Action::PushVlan(0x88a8), Action::SetVlanVid(9), output(2)];
-    let outer = Dp::PushVlan { tpid: 0x88a8, tci: 0x6009 | VLAN_PRESENT };
+    let outer = Dp::PushVlan { tpid: 0x88a8, tci: 9 | VLAN_PRESENT };
     assert_eq!(made(&packet, push), [outer, out(2)]);
     assert_eq!(made(&udp(), vec![Action::StripVlan, output(2)]), [out(2)]);
 }

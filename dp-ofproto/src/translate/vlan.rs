@@ -31,13 +31,14 @@ impl Context<'_> {
         }
     }
 
-    /// Adds an outer tag that is like the one before: same priority and VID.
+    /// Adds an outer tag with VID and priority 0. (OpenFlow 1.1 and later would have it take over
+    /// those of the tag before; switches in use do not.)
     pub(super) fn push_vlan(&mut self, tpid: u16) {
         self.tags_count();
         let outer = [layout::VLAN_TCI, layout::VLAN_TPID].map(|place| self.flow.load(place));
         self.flow.store(layout::VLAN_TCI1, outer[0]);
         self.flow.store(layout::VLAN_TPID1, outer[1]);
-        self.flow.store(layout::VLAN_TCI, outer[0] | PRESENT);
+        self.flow.store(layout::VLAN_TCI, PRESENT);
         self.flow.store(layout::VLAN_TPID, u128::from(tpid));
     }
 
@@ -59,19 +60,18 @@ impl Context<'_> {
         }
     }
 
-    /// Replaces the outer tag by one with this VID, or by none (0); priority and Ethertype stay.
-    pub(super) fn retag(&mut self, vid: u16) {
+    /// Replaces the outer tag by one with this VID and the same priority, or takes it off (`None`).
+    /// A packet with neither VID nor priority has no tag.
+    pub(super) fn retag(&mut self, vid: Option<u16>) {
         let tci = self.flow.vlan_tci();
         let tagged = tci & VLAN_PRESENT != 0;
-        if vid == 0 {
-            if tagged {
-                self.strip_vlan();
-            }
+        self.wc.unwildcard_place(layout::VLAN_TCI);
+        let new = vid.map_or(0, |vid| tci & 0xe000 | vid & 0x0fff);
+        if new == 0 {
+            self.strip_vlan();
             return;
         }
-        self.wc.unwildcard_place(layout::VLAN_TCI);
-        let new = tci & 0xe000 | VLAN_PRESENT | vid & 0x0fff;
-        self.flow.store(layout::VLAN_TCI, u128::from(new));
+        self.flow.store(layout::VLAN_TCI, u128::from(new | VLAN_PRESENT));
         if !tagged {
             self.flow.store(layout::VLAN_TPID, TPID_8021Q);
         }

@@ -40,7 +40,13 @@ pub(crate) const LIBRARIES: &[Library] = &[
     },
     Library {
         package: "dp-netdev",
-        levels: &[&["netlink", "offload", "pcapfile", "system"], &["port"], &["table", "upcall", "qos"], &["pmd"], &["datapath"]],
+        levels: &[
+            &["netlink", "offload", "pcapfile", "system"],
+            &["port"],
+            &["table", "upcall", "qos"],
+            &["pmd"],
+            &["datapath"],
+        ],
         // Drivers never import each other; decorators wrap any port through its trait.
         inner: &[Inner {
             room: "port",

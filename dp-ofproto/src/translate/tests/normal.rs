@@ -49,7 +49,7 @@ fn unknown_floods_and_known_goes_to_its_port() {
         (made.mask.get(F::EthSrc), made.mask.get(F::EthDst)),
         (0xffff_ffff_ffff, 0xffff_ffff_ffff)
     );
-    assert_eq!(made.mask.get(F::VlanTci), 0x1fff);
+    assert_eq!(made.mask.get(F::VlanTci), 0xffff);
 }
 
 #[test]
@@ -108,6 +108,14 @@ fn trunk_to_access_loses_the_tag_and_keeps_the_priority_elsewhere() {
         [Dp::PopVlan, Dp::PushVlan { tpid: 0x8100, tci: 0xb00a }, out(3), Dp::PopVlan, out(4)],
         "priority-tagged belongs to the access VLAN"
     );
+}
+
+#[test]
+fn a_priority_without_a_vlan_is_kept_between_trunks() {
+    let bridge = normal();
+    pass(&bridge, &from(2, B, A));
+    assert_eq!(pass(&bridge, &tagged(from(1, A, B), 0x6000)), [out(2)]);
+    assert_eq!(pass(&bridge, &tagged(from(1, A, B), 0)), [Dp::PopVlan, out(2)]);
 }
 
 #[test]
