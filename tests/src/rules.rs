@@ -133,9 +133,13 @@ fn l4(rng: &mut Rng, parts: &mut Vec<String>, kind: &str) {
 
 /// An action list; `deeper` is the first table that it may resubmit to.
 fn actions(rng: &mut Rng, deeper: u64, normal: bool, dialect: Dialect) -> String {
-    let mut parts = Vec::new();
+    let mut parts: Vec<String> = Vec::new();
     for _ in 0..rng.below(5) {
-        parts.push(action(rng, deeper, normal, dialect));
+        let next = action(rng, deeper, normal, dialect);
+        // Two tags more are refused where the match says that there is one already.
+        if !(next.starts_with("push_vlan") && parts.iter().any(|part| part.starts_with("push"))) {
+            parts.push(next);
+        }
     }
     if parts.is_empty() { "drop".to_owned() } else { parts.join(",") }
 }

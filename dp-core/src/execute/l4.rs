@@ -6,9 +6,15 @@ use crate::action::set::{Icmp, Masked, Ports};
 use crate::packet::Packet;
 use crate::wire::checksum::crc32c;
 
-/// Writes the ports of TCP. `None`: no TCP header.
+/// Writes the ports of TCP. `None`: no TCP header, or one whose length cannot be.
 pub(super) fn set_tcp(packet: &mut Packet, set: &Masked<Ports>) -> Option<()> {
+    const OFFSET: usize = 12;
     let tcp = transport_of(packet, TCP)?;
+    let [offset]: [u8; 1] = read(packet.data(), tcp.l4 + OFFSET)?;
+    let header = usize::from(offset >> 4) * 4;
+    if header < 20 || tcp.l4 + header > end_of_datagram(packet, tcp)? {
+        return None;
+    }
     ports(packet, tcp, tcp.l4 + 16, set)
 }
 

@@ -19,6 +19,19 @@ pub use limits::{LimitCounters, Limits};
 pub use port::{BridgePort, PortMap, PortMapError};
 pub use vlan::{VlanMode, VlanSet};
 
+/// What flow tables see of IP fragments (`ovs-ofctl set-frags`). Later fragments have no transport
+/// ports in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fragments {
+    /// All fragments have transport ports 0, the first ones too.
+    #[default]
+    Normal,
+    /// No fragment reaches the tables.
+    Drop,
+    /// The first fragment shows its transport ports.
+    NxMatch,
+}
+
 /// What may be set of a bridge while it runs.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct BridgeConfig {
@@ -27,6 +40,8 @@ pub struct BridgeConfig {
     /// NORMAL forwards frames to the reserved addresses 01:80:c2:00:00:0x instead of dropping
     /// them.
     pub forward_bpdu: bool,
+    /// What flow tables see of IP fragments.
+    pub fragments: Fragments,
 }
 
 /// A bridge.

@@ -1,10 +1,15 @@
 //! Look-ups in flow tables: the first, by resubmit, by goto_table; and their bounds.
 
+use std::sync::Arc;
+
 use dp_core::base::OfPort;
 use dp_core::flow::FieldId;
+use dp_core::flow::layout::{self, FRAG_ANY, Place};
 
 use super::effect::Effect;
 use super::{Context, TranslateError};
+use crate::bridge::Fragments;
+use crate::table::Rule;
 
 impl Context<'_> {
     /// Looks the packet up in the first table and acts on what is found.
@@ -69,11 +74,33 @@ impl Context<'_> {
     }
 
     fn look_up(&mut self) -> Option<crate::action::Actions> {
-        let rule = self.view.tables.lookup(self.table, &self.flow, &mut self.wc);
+        let rule = self.find_rule();
         self.recorder.table(self.depth, self.table, rule.as_deref());
         let rule = rule?;
         let actions = rule.actions().clone();
         self.effects.push(Effect::Credit(rule));
         Some(actions)
     }
+
+    fn find_rule(&mut self) -> Option<Arc<Rule>> {
+        let tables = &self.view.tables;
+        let fragment = self.flow.nw_frag() & FRAG_ANY != 0;
+        match self.view.config.fragments {
+            Fragments::Drop if fragment => None,
+            Fragments::Normal if fragment => {
+                let ports = PORTS.map(|place| self.flow.load(place));
+                for place in PORTS {
+                    self.flow.store(place, 0);
+                }
+                let rule = tables.lookup(self.table, &self.flow, &mut self.wc);
+                for (place, value) in PORTS.into_iter().zip(ports) {
+                    self.flow.store(place, value);
+                }
+                rule
+            }
+            _ => tables.lookup(self.table, &self.flow, &mut self.wc),
+        }
+    }
 }
+
+const PORTS: [Place; 2] = [layout::TP_SRC, layout::TP_DST];

@@ -242,6 +242,28 @@ fn resubmit_comes_back_and_goto_does_not() {
 }
 
 #[test]
+fn fragments_show_their_ports_as_the_bridge_says() {
+    use crate::bridge::{BridgeConfig, Fragments};
+    let bridge = bridge();
+    let ports = |port: u128| {
+        Match::build().exact(F::EthType, 0x0800).exact(F::NwProto, 17).exact(F::UdpDst, port)
+    };
+    add(&bridge, 0, 2, ports(2000).finish(), vec![output(2)]);
+    add(&bridge, 0, 2, ports(0).finish(), vec![output(3)]);
+    let mut first = udp();
+    first.set(F::IpFrag, 1);
+    for (fragments, expected) in [
+        (Fragments::Normal, vec![out(3)]),
+        (Fragments::NxMatch, vec![out(2)]),
+        (Fragments::Drop, vec![]),
+    ] {
+        bridge.set_config(BridgeConfig { fragments, ..BridgeConfig::default() });
+        assert_eq!(run(&bridge, &first).actions.to_vec(), expected);
+        assert_eq!(run(&bridge, &udp()).actions.to_vec(), [out(2)]);
+    }
+}
+
+#[test]
 fn exit_ends_the_lists_that_resubmitted_too() {
     let bridge = bridge();
     add(&bridge, 0, 1, Match::any(), vec![output(2), Action::resubmit(1), output(3)]);

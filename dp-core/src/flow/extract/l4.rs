@@ -82,11 +82,14 @@ fn tcp(ip: &Network<'_>, lane0: &mut Lane) -> Transport {
     else {
         return Transport::cut_off();
     };
-    write_place(lane0, layout::TCP_FLAGS, &[offset & 0x0f, flags]);
     let len = usize::from(offset >> 4) * 4;
-    // The options of a first fragment may continue in the next one.
-    let lies = len < 20 || (len > ip.payload.len() && ip.frag == 0);
-    ports(lane0, [a, b, c, d], lies.then_some(Malformed::TcpOffset))
+    if len < 20 || len > ip.payload.len() {
+        // Also a first fragment must hold the whole header, options and all. The fixed part is
+        // there, so its checksum follows the addresses.
+        return Transport::whole(Some(Malformed::TcpOffset));
+    }
+    write_place(lane0, layout::TCP_FLAGS, &[offset & 0x0f, flags]);
+    ports(lane0, [a, b, c, d], None)
 }
 
 #[inline(always)]

@@ -105,7 +105,9 @@ fn transport_headers_that_are_cut_off() {
 #[test]
 fn lengths_inside_transport_headers() {
     lie(&eth(0x0800, &ipv4(6, &edited(tcp(1, 2, 2, b""), 12, 0x40))), Malformed::TcpOffset);
-    lie(&eth(0x86dd, &ipv6(6, &edited(tcp(1, 2, 2, b""), 12, 0xf0))), Malformed::TcpOffset);
+    let key =
+        lie(&eth(0x86dd, &ipv6(6, &edited(tcp(1, 2, 2, b""), 12, 0xf0))), Malformed::TcpOffset);
+    assert_fields(&key, &[(F::NwProto, 6), (F::TcpSrc, 0), (F::TcpFlags, 0)]);
     lie(&eth(0x0800, &ipv4(17, &edited(udp(1, 2, b""), 5, 7))), Malformed::UdpLength);
     let key = lie(&eth(0x0800, &ipv4(17, &edited(udp(1, 2, b""), 5, 9))), Malformed::UdpLength);
     assert_fields(&key, &[(F::UdpSrc, 1), (F::UdpDst, 2)]);
