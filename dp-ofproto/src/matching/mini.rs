@@ -149,6 +149,18 @@ impl Match {
         &self.mask
     }
 
+    /// Makes it refer to `mask`, which must be equal to its own.
+    pub(crate) fn share_mask(&mut self, mask: &Arc<MiniMask>) {
+        debug_assert_eq!(self.mask, *mask);
+        self.mask = Arc::clone(mask);
+    }
+
+    /// Values of the words of the mask, in their order.
+    #[inline]
+    pub(crate) fn words(&self) -> &[u64] {
+        &self.values
+    }
+
     /// The words in order: index in the key, value, mask.
     pub fn iter(&self) -> impl Iterator<Item = (u8, u64, u64)> + '_ {
         self.mask.iter().zip(&self.values).map(|((index, mask), &value)| (index, value, mask))

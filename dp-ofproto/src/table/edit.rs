@@ -12,7 +12,7 @@ use dp_core::base::{Instant, OfPort};
 use super::flow_mod::{Change, Command, FlowMod, FlowModError, Removal};
 use super::rule::{Rule, RuleId, RuleStats};
 use super::tables::{INTERNAL_TABLE, TableSet, Tables, Writer};
-use super::{Table, Version};
+use super::{PrefixFields, Table, Version};
 use crate::action::{self, Action, Actions};
 
 /// A change of the tables in the making.
@@ -22,6 +22,8 @@ pub struct Edit<'a> {
     writer: MutexGuard<'a, Writer>,
     set: TableSet,
     changes: Vec<Change>,
+    /// Whether something changed that is no rule.
+    retuned: bool,
 }
 
 impl<'a> Edit<'a> {
@@ -31,7 +33,7 @@ impl<'a> Edit<'a> {
         mut set: TableSet,
     ) -> Self {
         set.version = Version(set.version.0 + 1);
-        Self { tables, writer, set, changes: Vec::new() }
+        Self { tables, writer, set, changes: Vec::new(), retuned: false }
     }
 
     /// The tables as this edit will leave them.
@@ -83,11 +85,27 @@ impl<'a> Edit<'a> {
         }
     }
 
+    /// Chooses the fields that have a prefix trie in a table.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such table.
+    pub fn set_prefixes(&mut self, table: u8, fields: PrefixFields) -> Result<(), FlowModError> {
+        if table > INTERNAL_TABLE {
+            return Err(FlowModError::NoSuchTable(table));
+        }
+        self.table_mut(table).set_prefixes(fields);
+        self.retuned = true;
+        Ok(())
+    }
+
     /// Publishes the change. Returns what changed, in order; if nothing did, the published version
     /// stays.
-    pub fn commit(self) -> Vec<Change> {
-        if !self.changes.is_empty() {
+    pub fn commit(mut self) -> Vec<Change> {
+        if self.retuned || !self.changes.is_empty() {
             self.tables.publish(self.writer, self.set);
+        } else {
+            self.writer.purge();
         }
         self.changes
     }
@@ -185,8 +203,7 @@ impl<'a> Edit<'a> {
             if strict {
                 found.extend(table.get(&flow_mod.matching, flow_mod.priority).cloned());
             } else {
-                let covered = |rule: &&Arc<Rule>| flow_mod.matching.covers(rule.matching());
-                found.extend(table.rules().filter(covered).cloned());
+                found.extend(table.covered_by(&flow_mod.matching).cloned());
             }
         }
         found.retain(|rule| wanted(rule));

@@ -17,7 +17,7 @@ use dp_core::base::Instant;
 use dp_core::flow::{FlowKey, FlowMask};
 
 use super::edit::Edit;
-use super::{Change, FlowMod, FlowModError, Rule, Table, Version};
+use super::{Change, FlowMod, FlowModError, PrefixFields, Rule, Table, Version};
 
 /// How many tables there are, the internal one included.
 pub const TABLES: usize = 255;
@@ -29,13 +29,19 @@ pub const INTERNAL_TABLE: u8 = 254;
 pub struct TablesConfig {
     /// Rules that a table may hold.
     pub max_rules: usize,
+    /// Fields with a prefix trie, in every table ([`Edit::set_prefixes`] changes them).
+    pub prefixes: PrefixFields,
     /// Seed of the hashes: random, where strangers may cause rules to be added.
     pub seed: u64,
 }
 
 impl Default for TablesConfig {
     fn default() -> Self {
-        Self { max_rules: 4_000_000, seed: 0x6f70_656e_666c_6f77 }
+        Self {
+            max_rules: 4_000_000,
+            prefixes: PrefixFields::default(),
+            seed: 0x6f70_656e_666c_6f77,
+        }
     }
 }
 
@@ -110,7 +116,14 @@ impl Tables {
     pub(super) fn publish(&self, mut writer: MutexGuard<'_, Writer>, set: TableSet) {
         let old = self.current.swap(Arc::new(set));
         writer.retired.push(old);
-        writer.retired.retain(|set| Arc::strong_count(set) > 1);
+        writer.purge();
+    }
+}
+
+impl Writer {
+    /// Frees the snapshots that nobody holds any more.
+    pub(super) fn purge(&mut self) {
+        self.retired.retain(|set| Arc::strong_count(set) > 1);
     }
 }
 

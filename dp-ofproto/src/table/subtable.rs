@@ -1,0 +1,163 @@
+//! The rules of a table whose masks are equal, in a map from their hash.
+
+use std::sync::Arc;
+
+use dp_core::flow::{FlowKey, FlowMask};
+
+use super::bucket::Bucket;
+use super::hash_trie::{HashTrie, Iter};
+use super::prefixes::Asked;
+use super::shape::{STAGES, Shape, finish};
+use super::{Match, Rule};
+
+/// Rules of one shape.
+#[derive(Clone, Debug)]
+pub(super) struct Subtable {
+    shape: Arc<Shape>,
+    rules: HashTrie<Bucket>,
+    /// For each stage but the last: how many rules have this hash up to there.
+    partial: [HashTrie<u32>; STAGES - 1],
+    /// How many rules have each priority, lowest first.
+    priorities: Arc<Vec<(u16, u32)>>,
+}
+
+impl Subtable {
+    pub(super) fn new(shape: Shape) -> Self {
+        Self {
+            shape: Arc::new(shape),
+            rules: HashTrie::default(),
+            partial: Default::default(),
+            priorities: Arc::default(),
+        }
+    }
+
+    pub(super) fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    /// The rule of the highest priority that a packet matches. Makes every bit count in `wc` that
+    /// the answer rests on.
+    pub(super) fn lookup(
+        &self,
+        key: &FlowKey,
+        seed: u64,
+        asked: &mut Asked<'_>,
+        wc: &mut FlowMask,
+    ) -> Option<&Arc<Rule>> {
+        let mut state = seed;
+        for (at, stage) in self.shape.stages.iter().enumerate() {
+            if stage.prefixes.iter().any(|&prefix| asked.rules_out(prefix, wc)) {
+                return None;
+            }
+            state = stage.hash_key(key, state);
+            if at == self.shape.last {
+                break;
+            }
+            if !stage.is_empty() && self.partial[at].get(finish(state)).is_none() {
+                self.shape.stages[..=at].iter().for_each(|stage| stage.unwildcard(wc));
+                return None;
+            }
+        }
+        self.shape.mask.unwildcard(wc);
+        self.rules.get(finish(state))?.rules().iter().find(|rule| rule.matching().matches(key))
+    }
+
+    /// The rule with this match, which has this shape, and priority.
+    pub(super) fn get(&self, matching: &Match, priority: u16, seed: u64) -> Option<&Arc<Rule>> {
+        self.rules.get(self.shape.hash(matching, seed))?.get(matching, priority)
+    }
+
+    /// Adds a rule of this shape, or replaces the one with the same match and priority.
+    pub(super) fn insert(&mut self, rule: Arc<Rule>, seed: u64) -> Option<Arc<Rule>> {
+        let hash = self.shape.hash(rule.matching(), seed);
+        let counted = Arc::clone(&rule);
+        let old = self.rules.entry(hash, Bucket::default).insert(rule);
+        if old.is_none() {
+            self.count(&counted, seed, true);
+        }
+        old
+    }
+
+    /// Removes the rule with this match, which has this shape, and priority.
+    pub(super) fn remove(
+        &mut self,
+        matching: &Match,
+        priority: u16,
+        seed: u64,
+    ) -> Option<Arc<Rule>> {
+        let hash = self.shape.hash(matching, seed);
+        self.rules.get(hash)?.get(matching, priority)?;
+        let bucket = self.rules.entry(hash, Bucket::default);
+        let rule = bucket.remove(matching, priority)?;
+        if bucket.rules().is_empty() {
+            self.rules.remove(hash);
+        }
+        self.count(&rule, seed, false);
+        Some(rule)
+    }
+
+    /// The highest priority of a rule; `None` if there is none.
+    pub(super) fn max_priority(&self) -> Option<u16> {
+        self.priorities.last().map(|&(priority, _)| priority)
+    }
+
+    /// Whether some rule has this priority.
+    pub(super) fn has_priority(&self, priority: u16) -> bool {
+        self.priorities.binary_search_by_key(&priority, |entry| entry.0).is_ok()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
+    /// All rules, in no order.
+    pub(super) fn rules(&self) -> Rules<'_> {
+        Rules { buckets: self.rules.iter(), rules: [].iter() }
+    }
+
+    /// Counts a rule that came or went, in the partial hashes and in the priorities.
+    fn count(&mut self, rule: &Rule, seed: u64, came: bool) {
+        let mut state = seed;
+        for (at, stage) in self.shape.stages.iter().enumerate().take(self.shape.last) {
+            state = stage.hash_match(rule.matching().words(), state);
+            if stage.is_empty() {
+                continue;
+            }
+            let hash = finish(state);
+            let rules = self.partial[at].entry(hash, || 0);
+            *rules = if came { *rules + 1 } else { rules.saturating_sub(1) };
+            if *rules == 0 {
+                self.partial[at].remove(hash);
+            }
+        }
+        let priorities = Arc::make_mut(&mut self.priorities);
+        match priorities.binary_search_by_key(&rule.priority(), |entry| entry.0) {
+            Ok(at) if came => priorities[at].1 += 1,
+            Ok(at) if priorities[at].1 > 1 => priorities[at].1 -= 1,
+            Ok(at) => {
+                priorities.remove(at);
+            }
+            Err(at) if came => priorities.insert(at, (rule.priority(), 1)),
+            Err(_) => {}
+        }
+    }
+}
+
+/// Goes through the rules of a subtable.
+pub(super) struct Rules<'a> {
+    buckets: Iter<'a, Bucket>,
+    rules: std::slice::Iter<'a, Arc<Rule>>,
+}
+
+impl<'a> Iterator for Rules<'a> {
+    type Item = &'a Arc<Rule>;
+
+    fn next(&mut self) -> Option<&'a Arc<Rule>> {
+        loop {
+            if let Some(rule) = self.rules.next() {
+                return Some(rule);
+            }
+            self.rules = self.buckets.next()?.rules().iter();
+        }
+    }
+}
