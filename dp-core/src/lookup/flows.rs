@@ -11,6 +11,8 @@
 //! A slot is freed by taking `T` out. Generations wrap after 2³² reuses of one slot; a reference
 //! that old would have to have survived in a cache all the time without being looked at.
 
+use core::ops::Range;
+
 use crate::flow::Lane;
 
 /// Refers to a flow in [`Flows`], or to one that was there.
@@ -92,10 +94,23 @@ impl<T> Flows<T> {
 
     /// All flows, by slot.
     pub fn iter(&self) -> impl Iterator<Item = (FlowRef, &T)> {
-        self.slots.iter().zip(0u32..).filter_map(|(slot, index)| {
+        self.range(0..self.slot_count())
+    }
+
+    /// The flows in a range of slots: for walks that pause between parts.
+    pub fn range(&self, slots: Range<u32>) -> impl Iterator<Item = (FlowRef, &T)> {
+        let first = (slots.start as usize).min(self.slots.len());
+        let rest = self.slots.get(first..).unwrap_or(&[]);
+        rest.iter().zip(slots).filter_map(|(slot, index)| {
             let flow = FlowRef { index, generation: slot.generation };
             slot.value.as_ref().map(|value| (flow, value))
         })
+    }
+
+    /// How many slots there are, in use or not.
+    #[must_use]
+    pub fn slot_count(&self) -> u32 {
+        u32::try_from(self.slots.len()).unwrap_or(u32::MAX)
     }
 
     /// The slots, for look-up kernels.

@@ -46,6 +46,7 @@ pub use counters::PipelineCounters;
 pub use flow::Flow;
 pub use settings::{Malformed, Settings};
 
+use core::ops::Range;
 use std::sync::Arc;
 
 use crate::action::ActionList;
@@ -265,7 +266,13 @@ impl Pipeline {
 
     /// All flows, as dumps show them; `thread` is what to call this thread.
     pub fn flows(&self, thread: u32) -> impl Iterator<Item = FlowDump> {
-        self.megaflows.iter().map(move |megaflow| FlowDump {
+        self.flows_in(0..self.flow_slots(), thread)
+    }
+
+    /// The flows in a range of slots below [`Self::flow_slots`], for dumps that pause between
+    /// parts: a flow that is there all the time is dumped once.
+    pub fn flows_in(&self, slots: Range<u32>, thread: u32) -> impl Iterator<Item = FlowDump> {
+        self.megaflows.range(slots).map(move |megaflow| FlowDump {
             ufid: megaflow.ufid,
             thread,
             key: Arc::new(megaflow.key()),
@@ -274,6 +281,12 @@ impl Pipeline {
             stats: Arc::clone(megaflow.value.stats()),
             created: megaflow.value.created(),
         })
+    }
+
+    /// How many slots there are for flows, in use or not.
+    #[must_use]
+    pub fn flow_slots(&self) -> u32 {
+        self.megaflows.flows().slot_count()
     }
 
     fn count_flows(&self) {

@@ -52,10 +52,8 @@ pub(crate) const LIBRARIES: &[Library] = &[
             room: "port",
             levels: &[
                 &["error"],
-                &[
-                    "afpacket", "afxdp", "capture", "delay", "dpdk", "dummy", "fault", "pcap",
-                    "ring", "shared", "tap",
-                ],
+                &["afpacket", "afxdp", "dpdk", "dummy", "pcap", "ring", "shared", "tap"],
+                &["capture", "delay", "fault"],
                 &["spec"],
             ],
         }],

@@ -1,5 +1,6 @@
 //! [`Megaflows`]: insertion, removal and look-up over subtables and rankings.
 
+use core::ops::Range;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -335,7 +336,14 @@ impl<T> Megaflows<T> {
 
     /// All flows, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = Megaflow<'_, T>> {
-        self.flows.iter().filter_map(|(flow, value)| {
+        self.range(0..self.flows.slot_count())
+    }
+
+    /// The megaflows in a range of slots of [`Self::flows`]: for walks that pause between parts. A
+    /// megaflow that is there all the time is seen once, one that comes or goes meanwhile at most
+    /// once.
+    pub fn range(&self, slots: Range<u32>) -> impl Iterator<Item = Megaflow<'_, T>> {
+        self.flows.range(slots).filter_map(|(flow, value)| {
             let cold = self.cold.get(flow.index as usize)?;
             let subtable = self.subtables.get(cold.subtable as usize)?.as_ref()?;
             let mask = &subtable.mask;

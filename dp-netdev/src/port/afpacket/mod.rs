@@ -26,6 +26,7 @@ mod socket_unsafe;
 mod tx;
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use super::{Change, OpenError, Port, QueueCount, Queues, Status, TxQueue};
@@ -52,7 +53,9 @@ impl Default for Options {
 pub struct AfPacket {
     name: String,
     netif: Arc<Netif>,
-    rx: Option<Ring>,
+    /// Both sockets are opened with the port, so that they are in the same network namespace
+    /// whichever thread asks for the queues.
+    sockets: Option<(Ring, OwnedFd)>,
 }
 
 impl AfPacket {
@@ -82,7 +85,9 @@ impl AfPacket {
         }
         let ring =
             Ring::open(netif.index(), &options).map_err(|(what, error)| step(what)(error))?;
-        Ok(Self { name: name.to_owned(), netif: Arc::new(netif), rx: Some(ring) })
+        let tx = tx::open(netif.index()).map_err(step("open socket to send"))?;
+        let sockets = Some((ring, tx));
+        Ok(Self { name: name.to_owned(), netif: Arc::new(netif), sockets })
     }
 }
 
@@ -97,17 +102,12 @@ impl Port for AfPacket {
 
     fn queues(&mut self, want: QueueCount) -> Result<Queues, OpenError> {
         let taken = || OpenError::QueuesTaken { port: self.name.clone() };
-        let ring = self.rx.take().ok_or_else(taken)?;
+        let (ring, socket) = self.sockets.take().ok_or_else(taken)?;
         let rx = rx::Rx::new(&self.name, Arc::clone(&self.netif), ring);
-        let mut tx = Vec::new();
-        for _ in 0..want.tx.max(1) {
-            let queue = tx::Tx::open(self.netif.index()).map_err(|source| OpenError::System {
-                name: self.name.clone(),
-                step: "open socket to send",
-                source,
-            })?;
-            tx.push(Box::new(queue) as Box<dyn TxQueue>);
-        }
+        let socket = Arc::new(socket);
+        let tx = (0..want.tx.max(1))
+            .map(|_| Box::new(tx::Tx::new(Arc::clone(&socket))) as Box<dyn TxQueue>)
+            .collect();
         Ok(Queues { rx: vec![Box::new(rx)], tx })
     }
 

@@ -2,12 +2,13 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use dp_core::base::Instant;
 use dp_core::packet::{BURST, Burst, Packet};
 
 use super::send_unsafe::send;
-use super::socket_unsafe::{bind, open};
+use super::socket_unsafe::{self, bind};
 use crate::offload::vnet;
 use crate::port::{Sent, TxQueue};
 use crate::system::set_option;
@@ -15,22 +16,28 @@ use crate::system::set_option;
 /// Bytes that may wait in the socket: as much as a ring of buffers.
 const SOCKET_BYTES: i32 = 4 << 20;
 
-/// A transmit queue: a socket of its own, so that threads do not meet in the kernel.
+/// Opens a socket that sends out of an interface and receives nothing.
+pub(super) fn open(ifindex: u32) -> io::Result<OwnedFd> {
+    let fd = socket_unsafe::open()?;
+    // Privileged processes may exceed the system's limit; others get what it allows.
+    if set_option(&fd, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, SOCKET_BYTES).is_err() {
+        set_option(&fd, libc::SOL_SOCKET, libc::SO_SNDBUF, SOCKET_BYTES)?;
+    }
+    bind(&fd, ifindex, 0)?;
+    Ok(fd)
+}
+
+/// A transmit queue. Those of several threads share a socket: the kernel takes no lock of it to
+/// send.
 pub(super) struct Tx {
-    fd: OwnedFd,
+    fd: Arc<OwnedFd>,
     packets: Vec<Packet>,
     headers: [[u8; vnet::LEN]; BURST],
 }
 
 impl Tx {
-    pub(super) fn open(ifindex: u32) -> io::Result<Self> {
-        let fd = open()?;
-        // Privileged processes may exceed the system's limit; others get what it allows.
-        if set_option(&fd, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, SOCKET_BYTES).is_err() {
-            set_option(&fd, libc::SOL_SOCKET, libc::SO_SNDBUF, SOCKET_BYTES)?;
-        }
-        bind(&fd, ifindex, 0)?;
-        Ok(Self { fd, packets: Vec::with_capacity(BURST), headers: [[0; vnet::LEN]; BURST] })
+    pub(super) fn new(fd: Arc<OwnedFd>) -> Self {
+        Self { fd, packets: Vec::with_capacity(BURST), headers: [[0; vnet::LEN]; BURST] }
     }
 }
 

@@ -16,6 +16,7 @@ use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use dp_core::base::Instant;
 use dp_core::packet::{Burst, Packet, Pool};
@@ -67,9 +68,27 @@ impl Tap {
             let source = io::Error::from_raw_os_error(libc::EINVAL);
             return Err(system("make interface")(source));
         }
-        let device = open_unsafe::open(name).map_err(|(step, error)| system(step)(error))?;
+        let device = open_patiently(name).map_err(|(step, error)| system(step)(error))?;
         let netif = Netif::open(name).map_err(system("look up interface"))?;
         Ok(Self { name: name.to_owned(), role, netif, device: Arc::new(device), taken: false })
+    }
+}
+
+/// How often a name that is taken is tried again, and after how many milliseconds.
+const TRIES: (u32, u64) = (10, 5);
+
+/// Makes the interface. One that was just closed lives on while a child process that is being
+/// started still has a copy of its descriptor, so a name that is taken is tried again for a moment.
+fn open_patiently(name: &str) -> Result<File, (&'static str, io::Error)> {
+    let (mut tries, pause) = TRIES;
+    loop {
+        match open_unsafe::open(name) {
+            Err((_, error)) if error.raw_os_error() == Some(libc::EBUSY) && tries > 0 => {
+                tries -= 1;
+                std::thread::sleep(Duration::from_millis(pause));
+            }
+            done => return done,
+        }
     }
 }
 

@@ -1,0 +1,309 @@
+//! The ports of a datapath: adding, removing, watching.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use dp_core::base::PortNo;
+use dp_core::boundary::{DatapathError, PortInfo, PortStats};
+
+use super::{Netdev, lock};
+use crate::pmd::{Command, End, RxCounters, RxSlot, TxCounters, TxSlot};
+use crate::port::{Change, OpenError, Port, QueueCount, SharedTx, Status};
+
+/// The largest port number, and one.
+const NUMBERS: u32 = 1 << 16;
+
+/// A port that has been added.
+pub(super) struct Entry {
+    port: Box<dyn Port>,
+    rx: Vec<RxShare>,
+    /// By thread.
+    tx: Vec<Arc<TxCounters>>,
+    end: Arc<End>,
+    /// What has been told of it.
+    told_up: bool,
+    told_end: bool,
+}
+
+/// A receive queue and the thread that serves it.
+struct RxShare {
+    thread: usize,
+    counters: Arc<RxCounters>,
+}
+
+/// Why a port cannot be added.
+#[derive(Debug, thiserror::Error)]
+pub enum AddPortError {
+    /// Another port has this number.
+    #[error("port number {0} is taken")]
+    NumberTaken(PortNo),
+    /// No port can have this number.
+    #[error("port number {0} is beyond {last}", last = NUMBERS - 1)]
+    NumberTooLarge(PortNo),
+    /// All numbers are taken.
+    #[error("all {NUMBERS} port numbers are taken")]
+    Full,
+    /// Another port has this name.
+    #[error("{0}: there is a port of this name")]
+    NameTaken(String),
+    /// The port does not open.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// A packet thread does not answer.
+    #[error(transparent)]
+    Thread(#[from] DatapathError),
+}
+
+/// Something that happened to a port by itself. Each is told once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortEvent {
+    /// The port.
+    pub port: PortNo,
+    /// Its name.
+    pub name: String,
+    /// What happened.
+    pub kind: PortEventKind,
+}
+
+/// What happened to a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PortEventKind {
+    /// It can carry packets now.
+    Up,
+    /// It cannot carry packets for now.
+    Down,
+    /// It has delivered all it had.
+    Finished,
+    /// It cannot go on, for this reason.
+    Failed(String),
+}
+
+impl Entry {
+    fn failure(&self) -> Option<String> {
+        self.end.with(|end| end.failure.clone())
+    }
+
+    /// Whether all of its receive queues have ended.
+    fn is_over(&self) -> bool {
+        !self.rx.is_empty() && self.end.with(|end| end.ended) >= self.rx.len()
+    }
+
+    fn is_up(&self) -> bool {
+        self.port.status().up() && self.failure().is_none()
+    }
+
+    fn stats(&self) -> PortStats {
+        let rx = |get: fn(&RxCounters) -> u64| self.rx.iter().map(|rx| get(&rx.counters)).sum();
+        let tx = |get: fn(&TxCounters) -> u64| self.tx.iter().map(|counters| get(counters)).sum();
+        PortStats {
+            rx_packets: rx(|counters| counters.packets.get()),
+            rx_bytes: rx(|counters| counters.bytes.get()),
+            rx_dropped: rx(|counters| counters.lost.get()),
+            tx_packets: tx(|counters| counters.packets.get()),
+            tx_bytes: tx(|counters| counters.bytes.get()),
+            tx_dropped: tx(|counters| counters.dropped.get()),
+        }
+    }
+}
+
+impl Netdev {
+    /// Adds a port under a number below 65,536 that no other port has.
+    ///
+    /// Its receive queues are dealt to the threads that have fewest; every thread can send by it.
+    ///
+    /// # Errors
+    ///
+    /// [`AddPortError`]; the port is closed then.
+    pub fn add_port(&self, number: PortNo, port: Box<dyn Port>) -> Result<(), AddPortError> {
+        let mut ports = lock(&self.ports);
+        if number.0 >= NUMBERS {
+            return Err(AddPortError::NumberTooLarge(number));
+        }
+        if ports.contains_key(&number) {
+            return Err(AddPortError::NumberTaken(number));
+        }
+        self.insert(&mut ports, number, port)
+    }
+
+    /// Adds a port under the lowest number from 1 on that is free; returns the number.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::add_port`].
+    pub fn add_port_anywhere(&self, port: Box<dyn Port>) -> Result<PortNo, AddPortError> {
+        let mut ports = lock(&self.ports);
+        let free = (1..NUMBERS).map(PortNo).find(|number| !ports.contains_key(number));
+        let number = free.ok_or(AddPortError::Full)?;
+        self.insert(&mut ports, number, port)?;
+        Ok(number)
+    }
+
+    fn insert(
+        &self,
+        ports: &mut BTreeMap<PortNo, Entry>,
+        number: PortNo,
+        mut port: Box<dyn Port>,
+    ) -> Result<(), AddPortError> {
+        if ports.values().any(|entry| entry.port.name() == port.name()) {
+            return Err(AddPortError::NameTaken(port.name().to_owned()));
+        }
+        let threads = self.workers.len();
+        let queues = port.queues(QueueCount { rx: threads, tx: threads })?;
+        let told_up = port.status().up();
+        let mut entry = Entry {
+            port,
+            rx: Vec::new(),
+            tx: Vec::new(),
+            end: Arc::default(),
+            told_up,
+            told_end: false,
+        };
+        let load = self.load(ports);
+        match self.wire(&mut entry, number, queues, load) {
+            Ok(()) => {
+                ports.insert(number, entry);
+                Ok(())
+            }
+            Err(error) => {
+                self.unwire(number);
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Hands the queues of a port to the threads: first those to send by, so that no packet comes
+    /// in that could not be answered.
+    fn wire(
+        &self,
+        entry: &mut Entry,
+        number: PortNo,
+        queues: crate::port::Queues,
+        mut load: Vec<usize>,
+    ) -> Result<(), DatapathError> {
+        let shares = SharedTx::deal(queues.tx, self.workers.len());
+        for (worker, queue) in self.workers.iter().zip(shares) {
+            let counters = Arc::new(TxCounters::default());
+            entry.tx.push(Arc::clone(&counters));
+            worker.post(Command::AddTx(number, Box::new(TxSlot { queue, counters })))?;
+        }
+        for queue in queues.rx {
+            let least =
+                load.iter_mut().zip(&self.workers).enumerate().min_by_key(|(_, (n, _))| **n);
+            let Some((thread, (load, worker))) = least else {
+                return Err(DatapathError::NoThread);
+            };
+            *load += 1;
+            let counters = Arc::new(RxCounters::default());
+            entry.rx.push(RxShare { thread, counters: Arc::clone(&counters) });
+            let end = Arc::clone(&entry.end);
+            let slot = RxSlot { port: number, queue, counters, end };
+            worker.post(Command::AddRx(Box::new(slot)))?;
+        }
+        Ok(())
+    }
+
+    /// Receive queues by thread.
+    fn load(&self, ports: &BTreeMap<PortNo, Entry>) -> Vec<usize> {
+        let mut load = vec![0; self.workers.len()];
+        for share in ports.values().flat_map(|entry| &entry.rx) {
+            if let Some(load) = load.get_mut(share.thread) {
+                *load += 1;
+            }
+        }
+        load
+    }
+
+    /// Takes the queues of a port from all threads; they are dropped when this returns, but where a
+    /// thread does not answer.
+    fn unwire(&self, number: PortNo) {
+        for worker in &self.workers {
+            // One that does not answer now will find the command later.
+            let _ = worker.ask(|done| Command::RemovePort(number, done));
+        }
+    }
+
+    /// Removes a port and closes it. Megaflows that send to it drop from now on; that they go is
+    /// for the slow path to see to.
+    ///
+    /// # Errors
+    ///
+    /// [`DatapathError::NoPort`].
+    pub fn remove_port(&self, number: PortNo) -> Result<(), DatapathError> {
+        let mut ports = lock(&self.ports);
+        let entry = ports.remove(&number).ok_or(DatapathError::NoPort)?;
+        self.unwire(number);
+        drop(entry);
+        Ok(())
+    }
+
+    /// Changes a property of a port.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`]; `None` if there is no such port.
+    pub fn configure_port(&self, number: PortNo, change: Change) -> Option<Result<(), OpenError>> {
+        Some(lock(&self.ports).get_mut(&number)?.port.configure(change))
+    }
+
+    /// What a port is like; `None` if there is no such port.
+    #[must_use]
+    pub fn port_status(&self, number: PortNo) -> Option<Status> {
+        Some(lock(&self.ports).get(&number)?.port.status())
+    }
+
+    /// The number of the port of this name.
+    #[must_use]
+    pub fn port_named(&self, name: &str) -> Option<PortNo> {
+        let ports = lock(&self.ports);
+        ports.iter().find(|(_, entry)| entry.port.name() == name).map(|(number, _)| *number)
+    }
+
+    /// Whether some port can still receive: `false` when all captures have been replayed and all
+    /// interfaces are gone.
+    #[must_use]
+    pub fn is_receiving(&self) -> bool {
+        lock(&self.ports).values().any(|entry| !entry.rx.is_empty() && !entry.is_over())
+    }
+
+    /// What has happened to ports by themselves since the last call, ports ascending. Asks the
+    /// kernel about each interface: to be called some times a second at most.
+    #[must_use]
+    pub fn events(&self) -> Vec<PortEvent> {
+        let mut events = Vec::new();
+        for (number, entry) in lock(&self.ports).iter_mut() {
+            let mut tell = |kind| {
+                let name = entry.port.name().to_owned();
+                events.push(PortEvent { port: *number, name, kind });
+            };
+            let failure = entry.failure();
+            let up = failure.is_none() && entry.port.status().up();
+            match failure {
+                Some(why) if !entry.told_end => {
+                    (entry.told_end, entry.told_up) = (true, false);
+                    tell(PortEventKind::Failed(why));
+                }
+                None if !entry.told_end && entry.is_over() => {
+                    entry.told_end = true;
+                    tell(PortEventKind::Finished);
+                }
+                _ => {}
+            }
+            if up != entry.told_up {
+                entry.told_up = up;
+                tell(if up { PortEventKind::Up } else { PortEventKind::Down });
+            }
+        }
+        events
+    }
+
+    pub(super) fn port_infos(&self) -> Vec<PortInfo> {
+        let info = |(number, entry): (&PortNo, &Entry)| PortInfo {
+            port: *number,
+            name: entry.port.name().to_owned(),
+            kind: entry.port.kind(),
+            stats: entry.stats(),
+            up: entry.is_up(),
+        };
+        lock(&self.ports).iter().map(info).collect()
+    }
+}

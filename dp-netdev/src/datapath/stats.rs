@@ -1,0 +1,136 @@
+//! What the packet threads have counted, one by one and all together.
+
+use dp_core::base::DropReason;
+use dp_core::pipeline::PipelineCounters;
+
+use super::Netdev;
+use crate::pmd::LoopCounters;
+
+/// Counts of one packet thread, or of all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Packets received.
+    pub received: u64,
+    /// Passes beyond a packet's first.
+    pub recirculated: u64,
+    /// Passes that the exact-match cache answered.
+    pub emc_hits: u64,
+    /// Passes that the megaflow table answered.
+    pub megaflow_hits: u64,
+    /// Subtables asked for that.
+    pub masks_probed: u64,
+    /// Passes that the slow path answered.
+    pub upcalls: u64,
+    /// Passes that the slow path did not answer.
+    pub upcalls_failed: u64,
+    /// Megaflows installed.
+    pub installed: u64,
+    /// Megaflows now.
+    pub flows: u64,
+    /// Masks now.
+    pub masks: u64,
+    /// Verdicts not installed because a table was full.
+    pub not_installed: u64,
+    /// Malformed packets that were forwarded nevertheless.
+    pub malformed_forwarded: u64,
+    /// Packets dropped, by reason; in the order of [`DropReason::ALL`].
+    pub drops: Vec<(DropReason, u64)>,
+}
+
+/// Counts of one packet thread.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ThreadStats {
+    /// Which one.
+    pub thread: u32,
+    /// What its pipeline did.
+    pub totals: Totals,
+    /// Turns of its loop.
+    pub turns: u64,
+    /// Turns in which packets moved.
+    pub busy_turns: u64,
+    /// Times that it slept.
+    pub naps: u64,
+}
+
+impl Totals {
+    fn of(counters: &PipelineCounters) -> Self {
+        Self {
+            received: counters.received.get(),
+            recirculated: counters.recirculated.get(),
+            emc_hits: counters.emc_hits.get(),
+            megaflow_hits: counters.megaflow_hits.get(),
+            masks_probed: counters.masks_probed.get(),
+            upcalls: counters.upcalls.get(),
+            upcalls_failed: counters.upcalls_failed.get(),
+            installed: counters.installed.get(),
+            flows: counters.flows.get(),
+            masks: counters.masks.get(),
+            not_installed: counters.flow_limit_hits.get() + counters.mask_limit_hits.get(),
+            malformed_forwarded: counters.malformed_forwarded.get(),
+            drops: counters.drops.iter().collect(),
+        }
+    }
+
+    fn add(&mut self, more: &Self) {
+        self.received += more.received;
+        self.recirculated += more.recirculated;
+        self.emc_hits += more.emc_hits;
+        self.megaflow_hits += more.megaflow_hits;
+        self.masks_probed += more.masks_probed;
+        self.upcalls += more.upcalls;
+        self.upcalls_failed += more.upcalls_failed;
+        self.installed += more.installed;
+        self.flows += more.flows;
+        self.masks += more.masks;
+        self.not_installed += more.not_installed;
+        self.malformed_forwarded += more.malformed_forwarded;
+        if self.drops.is_empty() {
+            self.drops.clone_from(&more.drops);
+        } else {
+            for ((_, sum), (_, count)) in self.drops.iter_mut().zip(&more.drops) {
+                *sum += count;
+            }
+        }
+    }
+
+    /// How many packets were dropped for a reason.
+    #[must_use]
+    pub fn dropped(&self, reason: DropReason) -> u64 {
+        self.drops.iter().filter(|(each, _)| *each == reason).map(|(_, count)| count).sum()
+    }
+
+    /// How many packets were dropped.
+    #[must_use]
+    pub fn dropped_in_all(&self) -> u64 {
+        self.drops.iter().map(|(_, count)| count).sum()
+    }
+}
+
+impl Netdev {
+    /// What each packet thread has counted.
+    #[must_use]
+    pub fn thread_stats(&self) -> Vec<ThreadStats> {
+        let stats =
+            |(thread, turns, pipeline): (u32, &LoopCounters, &PipelineCounters)| ThreadStats {
+                thread,
+                totals: Totals::of(pipeline),
+                turns: turns.turns.get(),
+                busy_turns: turns.busy.get(),
+                naps: turns.naps.get(),
+            };
+        (0..)
+            .zip(&self.workers)
+            .map(|(id, worker)| stats((id, &worker.turns, &worker.pipeline)))
+            .collect()
+    }
+
+    /// What all packet threads have counted.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        for worker in &self.workers {
+            totals.add(&Totals::of(&worker.pipeline));
+        }
+        totals
+    }
+}

@@ -1,0 +1,150 @@
+//! What the control side may ask of a packet thread, and how it reaches it.
+//!
+//! The channel is bounded. A thread looks at it once a turn; one that sleeps is woken. Asking and
+//! sleeping are ordered by two full fences: either the thread sees the command before it sleeps, or
+//! the asker sees that the thread is about to sleep, and rings.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, SendTimeoutError, Sender, TrySendError, bounded};
+use dp_core::action::ActionList;
+use dp_core::base::{PortNo, Ufid};
+use dp_core::boundary::{DatapathError, FlowDump};
+use dp_core::packet::Packet;
+use dp_core::pipeline::Settings;
+
+use super::{RxSlot, TxSlot};
+use crate::system::Doorbell;
+
+/// Commands that may wait for one thread.
+const WAITING: usize = 16_384;
+/// Packets that may wait to be executed, in all threads together.
+pub(crate) const EXECUTES: usize = 4096;
+/// How long a full mailbox is tried.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// A request to a packet thread.
+pub(crate) enum Command {
+    /// Serve a receive queue.
+    AddRx(Box<RxSlot>),
+    /// Send by this port through this queue.
+    AddTx(PortNo, Box<TxSlot>),
+    /// Give up the queues of a port; answered when they are dropped.
+    RemovePort(PortNo, Sender<()>),
+    /// Replace what a flow does.
+    FlowPut(Ufid, ActionList),
+    /// Remove a flow.
+    FlowDel(Ufid),
+    /// Remove all flows; answered with their number.
+    Flush(Sender<usize>),
+    /// Show the flows in some slots from this one on; answered with them and where to go on.
+    Dump(u32, Sender<(Vec<FlowDump>, Option<u32>)>),
+    /// Execute actions on a packet.
+    Execute(Box<Execute>),
+    /// Change the pipeline's settings.
+    Configure(Box<Settings>),
+}
+
+/// A packet from the control side.
+pub(crate) struct Execute {
+    pub(crate) packet: Packet,
+    pub(crate) in_port: PortNo,
+    pub(crate) actions: ActionList,
+}
+
+/// Where commands for one thread arrive.
+#[derive(Debug)]
+pub(crate) struct Mailbox {
+    sender: Sender<Command>,
+    pub(crate) bell: Doorbell,
+    /// Whether the thread sleeps or is about to.
+    asleep: AtomicBool,
+    /// Whether the thread is to end.
+    stopping: AtomicBool,
+    /// Packets that wait to be executed.
+    executes: AtomicUsize,
+}
+
+impl Mailbox {
+    /// A mailbox, and the end at which the thread reads.
+    pub(crate) fn new() -> std::io::Result<(Self, Receiver<Command>)> {
+        let (sender, receiver) = bounded(WAITING);
+        let mailbox = Self {
+            sender,
+            bell: Doorbell::new()?,
+            asleep: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+            executes: AtomicUsize::new(0),
+        };
+        Ok((mailbox, receiver))
+    }
+
+    /// Leaves a command, without waiting. Gives it back if there is no room.
+    pub(crate) fn try_post(&self, command: Command) -> Result<(), Command> {
+        match self.sender.try_send(command) {
+            Ok(()) => {
+                self.wake();
+                Ok(())
+            }
+            Err(TrySendError::Full(command) | TrySendError::Disconnected(command)) => Err(command),
+        }
+    }
+
+    /// Leaves a command; waits for room a while.
+    pub(crate) fn post(&self, command: Command) -> Result<(), DatapathError> {
+        match self.sender.send_timeout(command, PATIENCE) {
+            Ok(()) => {
+                self.wake();
+                Ok(())
+            }
+            Err(SendTimeoutError::Timeout(_)) => Err(DatapathError::Busy),
+            Err(SendTimeoutError::Disconnected(_)) => Err(DatapathError::NoThread),
+        }
+    }
+
+    /// Takes a place among the packets that wait to be executed; `false` if there is none.
+    pub(crate) fn reserve_execute(&self) -> bool {
+        let reserved = self.executes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| {
+            (count < EXECUTES).then_some(count + 1)
+        });
+        reserved.is_ok()
+    }
+
+    /// Gives such a place back.
+    pub(crate) fn release_execute(&self) {
+        self.executes.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Wakes the thread if it sleeps.
+    fn wake(&self) {
+        fence(Ordering::SeqCst);
+        if self.asleep.load(Ordering::Relaxed) {
+            self.bell.ring();
+        }
+    }
+
+    /// Tells the thread to end, or lets it begin again.
+    pub(crate) fn set_stopping(&self, stop: bool) {
+        self.stopping.store(stop, Ordering::Relaxed);
+        self.wake();
+    }
+
+    /// Whether the thread is to end.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// For the thread: announces that it will sleep. It must look at its commands, and at
+    /// [`Self::is_stopping`], afterwards, and call [`Self::awake`] when it goes on.
+    pub(crate) fn about_to_sleep(&self) {
+        self.asleep.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+    }
+
+    /// For the thread: it no longer sleeps.
+    pub(crate) fn awake(&self) {
+        self.asleep.store(false, Ordering::Relaxed);
+        self.bell.clear();
+    }
+}

@@ -1,0 +1,34 @@
+//! Packet threads: what one does in a turn, and how it lives.
+//!
+//! ```text
+//!   control side ── commands ──►┐
+//!                               ▼ one turn
+//!     rx queue ─► receive ─► Pipeline::process ─┐   each receive queue in its order
+//!     rx queue ─► receive ─► Pipeline::process ─┤
+//!                                               ▼
+//!                            flush: transmit, port by port
+//! ```
+//!
+//! A [`Pmd`] is all that one packet thread owns: its pipeline with caches and megaflows, its
+//! receive queues, a transmit queue of every port. Nobody else touches any of it; the control side
+//! sends commands, which take effect between turns. A thread of its own drives it
+//! ([`thread`]), or whoever has the datapath, turn by turn under a clock of his own.
+//!
+//! | room | what |
+//! |---|---|
+//! | [`Pmd`] | the turn |
+//! | [`command`] | what the control side may ask, and the mailbox |
+//! | [`counters`] | what is counted: by queue, by thread |
+//! | [`rest`] | what a thread does when there is nothing to do |
+//! | [`thread`] | the loop on a thread |
+
+pub(crate) mod command;
+pub mod counters;
+pub mod rest;
+pub(crate) mod thread;
+mod turn;
+
+pub(crate) use command::{Command, Mailbox};
+pub use counters::{LoopCounters, RxCounters, TxCounters};
+pub use rest::Idle;
+pub(crate) use turn::{End, Pmd, RxSlot, TxSlot};

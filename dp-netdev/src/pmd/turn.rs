@@ -1,0 +1,273 @@
+//! One turn: receive, process, send.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crossbeam_channel::Receiver;
+use dp_core::base::{DropReason, Duration, Instant, PortNo};
+use dp_core::boundary::{FlowDump, UpcallSink};
+use dp_core::execute::TxBatches;
+use dp_core::packet::Burst;
+use dp_core::pipeline::{Pipeline, PipelineCounters, Settings};
+
+use super::command::{Command, Execute, Mailbox};
+use super::counters::{LoopCounters, RxCounters, TxCounters};
+use crate::port::{RxEnd, RxQueue, TxQueue, Wake};
+
+/// How often the pipeline's housekeeping runs.
+const TICK: Duration = Duration::from_millis(100);
+/// Slots of flows that one dump command looks at: bounds what a dump costs a turn.
+const DUMPED: u32 = 256;
+
+/// A receive queue that a thread serves.
+pub(crate) struct RxSlot {
+    pub(crate) port: PortNo,
+    pub(crate) queue: Box<dyn RxQueue>,
+    pub(crate) counters: Arc<RxCounters>,
+    pub(crate) end: Arc<End>,
+}
+
+/// A transmit queue that a thread uses.
+pub(crate) struct TxSlot {
+    pub(crate) queue: Box<dyn TxQueue>,
+    pub(crate) counters: Arc<TxCounters>,
+}
+
+/// How the receive queues of a port ended: written once a queue, read by the control side.
+#[derive(Debug, Default)]
+pub(crate) struct End(Mutex<EndState>);
+
+#[derive(Debug, Default)]
+pub(crate) struct EndState {
+    /// Queues that have ended.
+    pub(crate) ended: usize,
+    /// The first failure among them.
+    pub(crate) failure: Option<String>,
+}
+
+impl End {
+    pub(crate) fn with<T>(&self, look: impl FnOnce(&mut EndState) -> T) -> T {
+        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn note(&self, end: &RxEnd) {
+        self.with(|state| {
+            state.ended += 1;
+            if let RxEnd::Failed(error) = end {
+                state.failure.get_or_insert_with(|| error.to_string());
+            }
+        });
+    }
+}
+
+/// All that one packet thread owns.
+pub(crate) struct Pmd {
+    id: u32,
+    pipeline: Pipeline,
+    sink: Arc<dyn UpcallSink>,
+    mailbox: Arc<Mailbox>,
+    commands: Receiver<Command>,
+    executes: VecDeque<Execute>,
+    rx: Vec<RxSlot>,
+    /// By port number.
+    tx: Vec<Option<TxSlot>>,
+    out: TxBatches,
+    burst: Burst,
+    counters: Arc<LoopCounters>,
+    next_tick: Instant,
+}
+
+impl Pmd {
+    pub(crate) fn new(
+        id: u32,
+        settings: Settings,
+        sink: Arc<dyn UpcallSink>,
+        mailbox: Arc<Mailbox>,
+        commands: Receiver<Command>,
+    ) -> Self {
+        Self {
+            id,
+            pipeline: Pipeline::new(settings),
+            sink,
+            mailbox,
+            commands,
+            executes: VecDeque::new(),
+            rx: Vec::new(),
+            tx: Vec::new(),
+            out: TxBatches::default(),
+            burst: Burst::default(),
+            counters: Arc::default(),
+            next_tick: Instant::default(),
+        }
+    }
+
+    /// What the pipeline counts.
+    pub(crate) fn pipeline_counters(&self) -> Arc<PipelineCounters> {
+        Arc::clone(self.pipeline.counters())
+    }
+
+    /// What the loop counts.
+    pub(crate) fn loop_counters(&self) -> Arc<LoopCounters> {
+        Arc::clone(&self.counters)
+    }
+
+    /// Serves every queue once; returns how many packets moved.
+    pub(crate) fn turn(&mut self, now: Instant) -> usize {
+        self.obey();
+        let mut moved = self.run_executes(now);
+        let mut ended = false;
+        for slot in &mut self.rx {
+            match slot.queue.receive(&mut self.burst, now) {
+                Ok(lost) => {
+                    if lost.total() != 0 {
+                        slot.counters.lose(lost);
+                        for (reason, count) in lost.reasons() {
+                            self.pipeline.counters().drops.add(reason, count);
+                        }
+                    }
+                }
+                Err(end) => {
+                    slot.end.note(&end);
+                    slot.port = PortNo::NONE;
+                    ended = true;
+                }
+            }
+            if self.burst.is_empty() {
+                continue;
+            }
+            moved += self.burst.len();
+            let bytes = self.burst.iter().map(|packet| packet.len() as u64).sum();
+            slot.counters.packets.add(self.burst.len() as u64);
+            slot.counters.bytes.add(bytes);
+            self.pipeline.process(slot.port, &mut self.burst, now, &*self.sink, &mut self.out);
+        }
+        if ended {
+            self.rx.retain(|slot| slot.port != PortNo::NONE);
+        }
+        self.send(now);
+        self.counters.turns.add(1);
+        if moved != 0 {
+            self.counters.busy.add(1);
+        }
+        if now >= self.next_tick {
+            self.next_tick = now.after(TICK);
+            self.pipeline.tick(now);
+        }
+        moved
+    }
+
+    /// Sends what waits.
+    fn send(&mut self, now: Instant) {
+        if self.out.is_empty() {
+            return;
+        }
+        let Self { out, tx, pipeline, .. } = self;
+        let drops = &pipeline.counters().drops;
+        out.flush(|port, batch| {
+            let Some(Some(slot)) = tx.get_mut(port.0 as usize) else {
+                drops.add(DropReason::InvalidPort, batch.live().len() as u64);
+                batch.clear();
+                return;
+            };
+            let sent = slot.queue.transmit(batch, now);
+            slot.counters.credit(&sent);
+            for (reason, count) in sent.reasons() {
+                drops.add(reason, count);
+            }
+        });
+    }
+
+    /// Does what the control side has asked for. Packets to be executed are kept for the turn:
+    /// executing may ask the slow path, which may be the one that is asking now.
+    pub(crate) fn obey(&mut self) {
+        // No more than there are: somebody may send as fast as we obey.
+        for _ in 0..self.commands.len() {
+            let Ok(command) = self.commands.try_recv() else { return };
+            match command {
+                Command::AddRx(slot) => self.rx.push(*slot),
+                Command::AddTx(port, slot) => self.add_tx(port, *slot),
+                Command::RemovePort(port, done) => {
+                    self.remove_port(port);
+                    // Whoever asked may have given up.
+                    let _ = done.try_send(());
+                }
+                Command::FlowPut(ufid, actions) => {
+                    // A flow that has gone meanwhile needs no new actions.
+                    let _ = self.pipeline.replace_actions(ufid, actions);
+                }
+                Command::FlowDel(ufid) => {
+                    let _ = self.pipeline.remove(ufid);
+                }
+                Command::Flush(done) => {
+                    let _ = done.try_send(self.pipeline.flush());
+                }
+                Command::Dump(from, answer) => {
+                    let _ = answer.try_send(self.dump(from));
+                }
+                Command::Execute(execute) => self.executes.push_back(*execute),
+                Command::Configure(settings) => self.pipeline.configure(&settings),
+            }
+        }
+    }
+
+    fn run_executes(&mut self, now: Instant) -> usize {
+        let count = self.executes.len();
+        for Execute { packet, in_port, actions } in self.executes.drain(..) {
+            self.mailbox.release_execute();
+            let Self { pipeline, sink, out, .. } = self;
+            pipeline.execute(packet, in_port, &actions, now, &**sink, out);
+        }
+        count
+    }
+
+    fn add_tx(&mut self, port: PortNo, slot: TxSlot) {
+        if !self.out.add_port(port) {
+            return;
+        }
+        let index = port.0 as usize;
+        if index >= self.tx.len() {
+            self.tx.resize_with(index + 1, || None);
+        }
+        if let Some(place) = self.tx.get_mut(index) {
+            *place = Some(slot);
+        }
+    }
+
+    fn remove_port(&mut self, port: PortNo) {
+        self.rx.retain(|slot| slot.port != port);
+        if let Some(waiting) = self.out.remove_port(port) {
+            let count = waiting.len() as u64;
+            self.pipeline.counters().drops.add(DropReason::InvalidPort, count);
+        }
+        if let Some(place) = self.tx.get_mut(port.0 as usize) {
+            *place = None;
+        }
+    }
+
+    fn dump(&self, from: u32) -> (Vec<FlowDump>, Option<u32>) {
+        let next = from.saturating_add(DUMPED);
+        let flows = self.pipeline.flows_in(from..next, self.id).collect();
+        (flows, (next < self.pipeline.flow_slots()).then_some(next))
+    }
+
+    /// Whether something waits for the next turn.
+    pub(crate) fn has_work(&self) -> bool {
+        !self.commands.is_empty() || !self.executes.is_empty()
+    }
+
+    /// Lets transmit queues write out what they have kept back.
+    pub(crate) fn flush_queues(&mut self) {
+        for slot in self.tx.iter_mut().flatten() {
+            slot.queue.flush();
+        }
+    }
+
+    /// What the receive queues wait for.
+    pub(crate) fn wakes(&self) -> impl Iterator<Item = Wake> {
+        self.rx.iter().map(|slot| slot.queue.wake())
+    }
+
+    pub(crate) fn mailbox(&self) -> &Arc<Mailbox> {
+        &self.mailbox
+    }
+}

@@ -1,0 +1,163 @@
+//! Two hosts in network namespaces, joined by a datapath with two `afpacket` ports.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use dp_core::action::Action;
+use dp_core::base::{Instant, PortNo};
+use dp_core::boundary::{Datapath, Upcall, UpcallError, UpcallSink, Verdict};
+use dp_core::flow::{FlowMask, layout};
+use dp_netdev::datapath::PortEventKind;
+use dp_netdev::port::Change;
+use dp_netdev::port::afpacket::{AfPacket, Options};
+use dp_netdev::port::tap::{Role, Tap};
+use dp_netdev::{Config, Idle, Netdev};
+use std::sync::Arc;
+use std::time::Duration;
+use testkit::netns::{Namespace, veth_pair};
+
+/// Joins ports 1 and 2.
+struct Wire;
+
+impl UpcallSink for Wire {
+    fn upcall(&self, upcall: &Upcall<'_>, _now: Instant) -> Result<Verdict, UpcallError> {
+        let mut mask = FlowMask::default();
+        mask.unwildcard_place(layout::IN_PORT);
+        let out = if upcall.key.in_port() == PortNo(1) { PortNo(2) } else { PortNo(1) };
+        Ok(Verdict { actions: Arc::from([Action::Output(out)]), mask, install: true })
+    }
+}
+
+struct Lab {
+    switch: Namespace,
+    hosts: [Namespace; 2],
+}
+
+impl Lab {
+    fn new(hint: &str, mtu: &str) -> Self {
+        let lab = Self {
+            switch: Namespace::quiet(&format!("{hint}-sw")).unwrap(),
+            hosts: [0, 1].map(|n| Namespace::new(&format!("{hint}-h{n}")).unwrap()),
+        };
+        for (n, (host, port)) in lab.hosts.iter().zip(["sw0", "sw1"]).enumerate() {
+            veth_pair((&lab.switch, port), (host, "eth0")).unwrap();
+            lab.switch.ip(&["link", "set", port, "mtu", mtu]).unwrap();
+            host.ip(&["link", "set", "eth0", "mtu", mtu]).unwrap();
+            host.address("eth0", &format!("10.7.0.{}/24", n + 1)).unwrap();
+            host.address("eth0", &format!("fd07::{}/64", n + 1)).unwrap();
+        }
+        lab
+    }
+
+    fn netdev(&self) -> Arc<Netdev> {
+        let netdev = Netdev::new(Arc::new(Wire), Config::default()).unwrap();
+        for (number, name) in [(1, "sw0"), (2, "sw1")] {
+            let add = || {
+                let port = AfPacket::open(name, Options::default()).unwrap();
+                netdev.add_port(PortNo(number), Box::new(port)).unwrap();
+            };
+            self.switch.within(add).unwrap();
+        }
+        netdev
+    }
+
+    fn ping(&self, from: usize, to: &str, bytes: usize) -> Result<String, String> {
+        let size = bytes.to_string();
+        let words = ["ping", "-q", "-c", "3", "-i", "0.02", "-W", "5", "-s", &size, to];
+        self.hosts[from].exec(&words).map_err(|error| error.to_string())
+    }
+}
+
+#[test]
+fn ping_of_all_sizes_passes_both_ways() {
+    testkit::packages::ensure(&["iputils-ping"]).unwrap();
+    for (mtu, offload) in [("1500", "off"), ("9000", "on")] {
+        let lab = Lab::new("ping", mtu);
+        for host in &lab.hosts {
+            host.exec(&["ethtool", "--offload", "eth0", "tx", offload]).unwrap();
+        }
+        let netdev = lab.netdev();
+        let running = netdev.start(&[], Idle::Sleep).unwrap();
+        for bytes in [1, 8, 56, 64, 500, 1400, 1472, 1473, 3000, 8000] {
+            for (from, addresses) in [(0, ["10.7.0.2", "fd07::2"]), (1, ["10.7.0.1", "fd07::1"])] {
+                for address in addresses {
+                    let report = lab.ping(from, address, bytes).unwrap();
+                    assert!(report.contains(" 0% packet loss"), "{bytes} bytes: {report}");
+                }
+            }
+        }
+        running.stop();
+        let ports = netdev.ports();
+        assert_eq!(ports[0].stats.rx_packets, ports[1].stats.tx_packets);
+        assert_eq!(ports[1].stats.rx_packets, ports[0].stats.tx_packets);
+        assert_eq!(netdev.totals().dropped_in_all(), 0);
+        assert_eq!(netdev.flow_count(), 2);
+    }
+}
+
+#[test]
+fn a_port_that_vanishes_is_reported_once_and_the_others_go_on() {
+    let lab = Lab::new("hot", "1500");
+    let netdev = lab.netdev();
+    // Port 3 is a tap of the switch's own namespace.
+    let tap = || {
+        let mut tap = Tap::open("int0", Role::Internal).unwrap();
+        dp_netdev::port::Port::configure(&mut tap, Change::AdminUp(true)).unwrap();
+        netdev.add_port(PortNo(3), Box::new(tap)).unwrap();
+    };
+    lab.switch.within(tap).unwrap();
+    let running = netdev.start(&[], Idle::Sleep).unwrap();
+    lab.ping(0, "10.7.0.2", 56).unwrap();
+    let _ = netdev.events();
+    let flood = lab.hosts[0].spawn(&["ping", "-q", "-f", "-i", "0.002", "10.7.0.2"]).unwrap();
+    std::thread::sleep(Duration::from_millis(200));
+    lab.switch.ip(&["link", "delete", "sw1"]).unwrap();
+    let mut events = Vec::new();
+    for _ in 0..100 {
+        events.extend(netdev.events().into_iter().filter(|event| event.port == PortNo(2)));
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let failed = PortEventKind::Failed("sw1: network interface removed".to_owned());
+    // Its going down may be seen first.
+    let told: Vec<_> = events.iter().filter(|e| e.kind != PortEventKind::Down).collect();
+    assert_eq!(told.len(), 1, "{events:?}");
+    assert_eq!(told[0].kind, failed);
+    let port = &netdev.ports()[1];
+    assert!(!port.up && port.stats.tx_dropped > 0, "{port:?}");
+    drop(flood);
+
+    // A new interface of the same name takes its place.
+    netdev.remove_port(PortNo(2)).unwrap();
+    veth_pair((&lab.switch, "sw1"), (&lab.hosts[1], "eth0")).unwrap();
+    lab.hosts[1].address("eth0", "10.7.0.2/24").unwrap();
+    let add = || AfPacket::open("sw1", Options::default()).unwrap();
+    netdev.add_port(PortNo(2), Box::new(lab.switch.within(add).unwrap())).unwrap();
+    lab.hosts[0].ip(&["neighbour", "flush", "all"]).unwrap();
+    let report = lab.ping(0, "10.7.0.2", 56).unwrap();
+    assert!(report.contains(" 0% packet loss"), "{report}");
+    running.stop();
+}
+
+#[test]
+fn tap_ports_come_and_go_without_a_trace() {
+    let host = Namespace::quiet("taps").unwrap();
+    let netdev = Netdev::new(Arc::new(Wire), Config::default()).unwrap();
+    let running = netdev.start(&[], Idle::Sleep).unwrap();
+    let count = |path| std::fs::read_dir(path).unwrap().count();
+    let counts = || (count("/proc/self/task"), count("/proc/self/fd"));
+    let work = || {
+        let mut before = (0, 0);
+        for round in 0..1000 {
+            if round == 10 {
+                before = counts();
+            }
+            let tap = Tap::open("tap0", Role::Tap).unwrap();
+            netdev.add_port(PortNo(1), Box::new(tap)).unwrap();
+            netdev.remove_port(PortNo(1)).unwrap();
+        }
+        (before, counts())
+    };
+    let (before, after) = host.within(work).unwrap();
+    // Other tests come and go meanwhile.
+    assert!(after.0 < before.0 + 20 && after.1 < before.1 + 100, "{before:?} {after:?}");
+    running.stop();
+}
