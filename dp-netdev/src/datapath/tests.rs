@@ -1,10 +1,11 @@
 use super::{AddPortError, Config, Netdev, PortEvent, PortEventKind};
+use crate::pcapfile;
+use crate::pmd::Idle;
 use crate::port::dummy::{Dummy, Hand};
 use crate::port::pcap::{Pace, Pcap, Repeat};
 use crate::port::ring::Ring;
 use crate::port::{Port, QueueCount, Queues, RxEnd, RxQueue, TxQueue, Wake};
 use crate::system::Clock;
-use crate::{Idle, pcapfile};
 use dp_core::action::Action;
 use dp_core::base::{DropReason, Instant, PortNo};
 use dp_core::boundary::{
