@@ -8,7 +8,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -49,7 +49,7 @@ impl Writer {
     ///
     /// # Errors
     ///
-    /// When the file cannot be made or its header written; when appending, also if what is there
+    /// When the file cannot be made or its header written, or is being replayed; when appending, also if what is there
     /// is no whole capture.
     pub fn create(path: &Path, options: WriterOptions) -> Result<Self, FileError> {
         let at = |source| FileError::Io { path: path.to_owned(), source };
@@ -57,7 +57,7 @@ impl Writer {
             .read(true)
             .write(true)
             .create(true)
-            .truncate(!options.append)
+            .truncate(false)
             .open(path)
             .map_err(at)?;
         let mut options = options;
@@ -77,6 +77,7 @@ impl Writer {
             while records.next(mapped.bytes()).map_err(damage)?.is_some() {}
             file.seek(SeekFrom::End(0)).map_err(at)?
         } else {
+            empty(&file).map_err(at)?;
             file.write_all(&file_header(options.resolution, SNAPLEN)).map_err(at)?;
             FILE_HEADER as u64
         };
@@ -155,6 +156,20 @@ impl Drop for Writer {
         // Whoever wants to know calls `close`.
         let _ = self.flush();
     }
+}
+
+/// Empties a file to begin it anew, unless somebody is reading it as a mapping.
+fn empty(file: &File) -> io::Result<()> {
+    if let Err(TryLockError::WouldBlock) = file.try_lock() {
+        return Err(io::Error::new(io::ErrorKind::ResourceBusy, "the capture is being replayed"));
+    }
+    // Pipes and devices have no length to be set.
+    if file.metadata()?.is_file() {
+        file.set_len(0)?;
+    }
+    // Where files cannot be locked there is nothing to be unlocked either.
+    let _ = file.unlock();
+    Ok(())
 }
 
 /// Whether a capture is in this machine's byte order, so that our records fit in.

@@ -29,6 +29,14 @@ pub enum OpenError {
         /// The kernel's `ARPHRD_*` number.
         arp_type: u16,
     },
+    /// The text that describes a port cannot be read.
+    #[error("port '{text}': expected {expected}")]
+    Spec {
+        /// The text.
+        text: String,
+        /// What was expected.
+        expected: &'static str,
+    },
     /// No such kind of port.
     #[error("{kind}: no such kind of port; there are {known}")]
     UnknownKind {

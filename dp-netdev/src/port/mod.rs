@@ -23,6 +23,7 @@
 //! | [`tap`] | a network interface that the kernel makes for us |
 //! | [`dummy`] | packets put in and taken out by hand |
 //! | [`capture`], [`fault`], [`delay`] | wrap any port: record it, damage its packets, slow it down |
+//! | [`PortSpec`] | ports by name, kind and options, as text gives them |
 //! | [`OpenError`], [`PortError`] | why a port does not open, why it stopped |
 
 pub mod afpacket;
@@ -34,10 +35,12 @@ pub mod fault;
 pub mod pcap;
 pub mod ring;
 mod shared;
+mod spec;
 pub mod tap;
 
 pub use error::{OpenError, PortError};
 pub use shared::SharedTx;
+pub use spec::PortSpec;
 
 use std::os::fd::RawFd;
 

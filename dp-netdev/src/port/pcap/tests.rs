@@ -190,3 +190,15 @@ fn an_exhausted_pool_delays_and_loses_nothing() {
     drop(held);
     assert_eq!(drain(&mut replay, Instant(0)).0, [0, 1, 2]);
 }
+
+#[test]
+fn a_capture_is_not_overwritten_while_it_is_replayed() {
+    let file = Temp::capture("both", &[60; 3]);
+    let port = Pcap::new("p").replaying(&file.0, Pace::Full, Repeat::Once).unwrap();
+    let error = port.writing(&file.0, WriterOptions::default()).unwrap_err();
+    let expected = format!("{}: the capture is being replayed", file.0.display());
+    assert_eq!(error.to_string(), expected);
+    assert_eq!(contents(&file.0).len(), 3);
+    Pcap::new("p").writing(&file.0, WriterOptions::default()).unwrap();
+    assert_eq!(contents(&file.0).len(), 0);
+}

@@ -1,0 +1,222 @@
+//! Ports by name, kind and options, as text gives them.
+//!
+//! Two forms lead here: a configuration's (name, type, a map of options) and the short one of a
+//! command line:
+//!
+//! ```text
+//!   veth0                              an interface: afpacket
+//!   pcap:in.pcap                       KIND:ARGUMENT, the argument being a file or a name
+//!   pcap:in.pcap,tx=out.pcap,pace=own  … with options
+//! ```
+//!
+//! An option that the kind does not have is an error, never ignored.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::afpacket::{self, AfPacket};
+use super::dummy::Dummy;
+use super::pcap::{Pace, Pcap, Repeat};
+use super::tap::{Role, Tap};
+use super::{OpenError, Port};
+use crate::pcapfile::{Resolution, WriterOptions};
+
+/// The kinds that text can name.
+const KINDS: &str = "afpacket (or system), dummy, internal, pcap, tap";
+
+/// What to open.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PortSpec {
+    /// The port's name.
+    pub name: String,
+    /// Its kind.
+    pub kind: String,
+    /// Its options.
+    pub options: BTreeMap<String, String>,
+}
+
+impl PortSpec {
+    /// A port without options.
+    #[must_use]
+    pub fn new(kind: &str, name: &str) -> Self {
+        Self { name: name.to_owned(), kind: kind.to_owned(), options: BTreeMap::new() }
+    }
+
+    /// Adds an option.
+    #[must_use]
+    pub fn with(mut self, option: &str, value: &str) -> Self {
+        self.options.insert(option.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Reads the short form. Without an option `name`, a capture's port is called as its file is,
+    /// without folder and extension.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError::Spec`] if a part is not `option=value`, or nothing is named.
+    pub fn parse(text: &str) -> Result<Self, OpenError> {
+        let wrong = |expected| OpenError::Spec { text: text.to_owned(), expected };
+        let mut parts = text.split(',');
+        let first = parts.next().unwrap_or_default();
+        let (kind, argument) = first.split_once(':').unwrap_or(("afpacket", first));
+        let mut spec = Self::new(kind, argument);
+        for part in parts {
+            let (option, value) =
+                part.split_once('=').ok_or_else(|| wrong("option=value after each comma"))?;
+            if spec.options.insert(option.to_owned(), value.to_owned()).is_some() {
+                return Err(wrong("each option once"));
+            }
+        }
+        if spec.kind == "pcap" {
+            if !argument.is_empty() && spec.options.insert("rx".into(), argument.into()).is_some() {
+                return Err(wrong("one capture to replay"));
+            }
+            let files = ["rx", "tx"].iter().find_map(|option| spec.options.get(*option));
+            let stem = files.and_then(|file| Path::new(file).file_stem());
+            spec.name = stem.map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        }
+        if let Some(name) = spec.options.remove("name") {
+            spec.name = name;
+        }
+        if spec.name.is_empty() {
+            return Err(wrong("an interface, or KIND:ARGUMENT"));
+        }
+        Ok(spec)
+    }
+
+    /// Opens the port.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError::UnknownKind`], [`OpenError::UnknownOption`], [`OpenError::BadOption`], and
+    /// whatever the kind may answer.
+    pub fn open(&self) -> Result<Box<dyn Port>, OpenError> {
+        let port: Box<dyn Port> = match self.kind.as_str() {
+            "afpacket" | "system" => Box::new(self.afpacket()?),
+            "dummy" => Box::new(self.dummy()?),
+            "internal" => Box::new(self.tap("internal", Role::Internal)?),
+            "pcap" => Box::new(self.pcap()?),
+            "tap" => Box::new(self.tap("tap", Role::Tap)?),
+            kind => return Err(OpenError::UnknownKind { kind: kind.to_owned(), known: KINDS }),
+        };
+        Ok(port)
+    }
+
+    fn afpacket(&self) -> Result<AfPacket, OpenError> {
+        self.only("afpacket", &["promisc", "ring-mib"], "promisc, ring-mib")?;
+        let mut options = afpacket::Options::default();
+        if let Some(on) = self.choice("promisc", "on or off", on_or_off)? {
+            options.promiscuous = on;
+        }
+        let mib = |text: &str| text.parse().ok().filter(|mib| (1..=1024).contains(mib));
+        if let Some(mib) = self.choice("ring-mib", "a number from 1 to 1024", mib)? {
+            let mib: usize = mib;
+            options.ring_bytes = mib << 20;
+        }
+        AfPacket::open(&self.name, options)
+    }
+
+    fn dummy(&self) -> Result<Dummy, OpenError> {
+        self.only("dummy", &["pcap", "rxq_pcap", "tx_pcap"], "pcap, rxq_pcap, tx_pcap")?;
+        let mut port = Dummy::new(&self.name);
+        if let Some(path) = self.file("pcap") {
+            // It stands for both directions, whatever else is said.
+            return port.capturing(&path);
+        }
+        if let Some(path) = self.file("rxq_pcap") {
+            port = port.capturing_rx(&path)?;
+        }
+        if let Some(path) = self.file("tx_pcap") {
+            port = port.capturing_tx(&path)?;
+        }
+        Ok(port)
+    }
+
+    fn tap(&self, kind: &'static str, role: Role) -> Result<Tap, OpenError> {
+        self.only(kind, &[], "none")?;
+        Tap::open(&self.name, role)
+    }
+
+    fn pcap(&self) -> Result<Pcap, OpenError> {
+        let known = ["rx", "tx", "pace", "repeat", "resolution"];
+        self.only("pcap", &known, "rx, tx, pace, repeat, resolution")?;
+        let pace = |text: &str| match text {
+            "full" => Some(Pace::Full),
+            "own" => Some(Pace::Own),
+            _ => None,
+        };
+        let pace = self.choice("pace", "full or own", pace)?.unwrap_or_default();
+        let repeat = |text: &str| match text {
+            "once" => Some(Repeat::Once),
+            "forever" => Some(Repeat::Forever),
+            times => times.parse().ok().filter(|&times| times > 0).map(Repeat::Times),
+        };
+        let expected = "once, forever or a number above 0";
+        let repeat = self.choice("repeat", expected, repeat)?.unwrap_or_default();
+        let resolution = |text: &str| match text {
+            "micro" => Some(Resolution::Micros),
+            "nano" => Some(Resolution::Nanos),
+            _ => None,
+        };
+        let resolution =
+            self.choice("resolution", "micro or nano", resolution)?.unwrap_or_default();
+        let mut port = Pcap::new(&self.name);
+        if let Some(path) = self.file("rx") {
+            port = port.replaying(&path, pace, repeat)?;
+        }
+        if let Some(path) = self.file("tx") {
+            port = port.writing(&path, WriterOptions { resolution, ..WriterOptions::default() })?;
+        }
+        Ok(port)
+    }
+
+    fn file(&self, option: &str) -> Option<PathBuf> {
+        self.options.get(option).map(PathBuf::from)
+    }
+
+    /// An option's value, read by `read`; `None` if it is not given.
+    fn choice<T>(
+        &self,
+        option: &'static str,
+        expected: &'static str,
+        read: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<T>, OpenError> {
+        let Some(value) = self.options.get(option) else { return Ok(None) };
+        read(value).map(Some).ok_or_else(|| OpenError::BadOption {
+            port: self.name.clone(),
+            option,
+            value: value.clone(),
+            expected,
+        })
+    }
+
+    /// Refuses options that the kind does not have.
+    fn only(
+        &self,
+        kind: &'static str,
+        options: &[&str],
+        known: &'static str,
+    ) -> Result<(), OpenError> {
+        match self.options.keys().find(|option| !options.contains(&option.as_str())) {
+            None => Ok(()),
+            Some(option) => Err(OpenError::UnknownOption {
+                port: self.name.clone(),
+                kind,
+                option: option.clone(),
+                known,
+            }),
+        }
+    }
+}
+
+fn on_or_off(text: &str) -> Option<bool> {
+    match text {
+        "on" | "true" => Some(true),
+        "off" | "false" => Some(false),
+        _ => None,
+    }
+}
