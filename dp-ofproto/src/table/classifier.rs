@@ -20,8 +20,10 @@
 //! # Invariant
 //!
 //! For every two keys that agree in all bits that a look-up of one of them made count, look-up gives
-//! the same rule. It holds because for each subtable asked either all its bits count, or those that
-//! prove that it has no rule for the packet.
+//! the same rule and makes the same bits count: whatever look-up decides by has been made to count,
+//! so both go
+//! the same way. (The second half is what keeps megaflows alive: revalidation looks up
+//! the masked key and must not find that it rests on more bits than before.)
 //!
 //! # Threads
 //!

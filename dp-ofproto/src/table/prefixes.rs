@@ -6,18 +6,19 @@ use super::prefix_trie::{PrefixHit, PrefixTrie};
 use super::shape::{STAGES, Shape, ShapePrefix};
 use crate::matching::Match;
 
-/// The fields that may have a trie. No two of them share a place.
+/// The fields that may have a trie, in the order in which they are asked. No two of them share a
+/// place. Destinations come first: routing makes them count anyhow.
 pub const PREFIX_FIELDS: [FieldId; 10] = [
-    FieldId::Ipv4Src,
     FieldId::Ipv4Dst,
-    FieldId::Ipv6Src,
+    FieldId::Ipv4Src,
     FieldId::Ipv6Dst,
-    FieldId::TcpSrc,
+    FieldId::Ipv6Src,
     FieldId::TcpDst,
-    FieldId::TunSrc,
+    FieldId::TcpSrc,
     FieldId::TunDst,
-    FieldId::TunIpv6Src,
+    FieldId::TunSrc,
     FieldId::TunIpv6Dst,
+    FieldId::TunIpv6Src,
 ];
 
 /// A choice among [`PREFIX_FIELDS`]. Fields that share their place (`arp_tpa` with `ip_dst`, the
@@ -125,6 +126,17 @@ fn high32(value: u128) -> u32 {
     (value >> 96) as u32
 }
 
+impl ShapePrefix {
+    /// Makes its bits count.
+    pub(super) fn unwildcard(&self, wc: &mut FlowMask) {
+        let id = PREFIX_FIELDS[self.field];
+        let width = u32::from(id.field().bits);
+        let rest = width - u32::from(self.len).min(width);
+        let ones = u128::MAX >> (128 - width);
+        wc.unwildcard_bits(id, ones.checked_shr(rest).unwrap_or(0) << rest);
+    }
+}
+
 /// What one look-up has learned of the tries: each is asked at most once.
 pub(super) struct Asked<'a> {
     prefixes: &'a Prefixes,
@@ -148,11 +160,7 @@ impl<'a> Asked<'a> {
             },
         };
         let Some(bits) = hit.misses(prefix.len) else { return false };
-        let id = PREFIX_FIELDS[prefix.field];
-        let width = u32::from(id.field().bits);
-        let ones = u128::MAX >> (128 - width);
-        let rest = width - u32::from(bits).min(width);
-        wc.unwildcard_bits(id, ones.checked_shr(rest).unwrap_or(0) << rest);
+        ShapePrefix { len: bits, ..prefix }.unwildcard(wc);
         true
     }
 }

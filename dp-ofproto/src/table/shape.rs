@@ -252,7 +252,7 @@ mod tests {
         let lens = |stage: usize| -> Vec<_> {
             shape.stages[stage].prefixes.iter().map(|prefix| prefix.len).collect()
         };
-        assert_eq!((lens(1), lens(2), lens(3)), (vec![], vec![24, 8], vec![16]));
+        assert_eq!((lens(1), lens(2), lens(3)), (vec![], vec![8, 24], vec![16]));
         let mut wc = FlowMask::EMPTY;
         shape.stages[1].unwildcard(&mut wc);
         assert_eq!(wc.get(FieldId::EthType), 0xffff);

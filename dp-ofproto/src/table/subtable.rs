@@ -46,7 +46,11 @@ impl Subtable {
     ) -> Option<&Arc<Rule>> {
         let mut state = seed;
         for (at, stage) in self.shape.stages.iter().enumerate() {
-            if stage.prefixes.iter().any(|&prefix| asked.rules_out(prefix, wc)) {
+            if let Some(n) = stage.prefixes.iter().position(|&prefix| asked.rules_out(prefix, wc)) {
+                // This prefix alone would prove it, but the way here must be the same for all
+                // packets that the mask covers, so what was asked before counts too.
+                self.shape.stages[..at].iter().for_each(|stage| stage.unwildcard(wc));
+                stage.prefixes[..n].iter().for_each(|prefix| prefix.unwildcard(wc));
                 return None;
             }
             state = stage.hash_key(key, state);

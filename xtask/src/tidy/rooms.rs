@@ -61,10 +61,10 @@ pub(crate) const LIBRARIES: &[Library] = &[
     Library {
         package: "dp-ofproto",
         levels: &[
-            &["openflow"],
+            &["openflow", "matching"],
             &["action"],
             &["table", "learn", "protocols"],
-            &["bridge"],
+            &["text", "bridge"],
             &["translate"],
             &["trace", "upcall", "revalidate"],
             &["session"],

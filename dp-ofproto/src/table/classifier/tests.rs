@@ -137,7 +137,8 @@ fn check(table: &Table, oracle: &LinearTable, keys: &[FlowKey]) -> Result<(), Te
         let others = keys.iter().cloned().chain((0..4).map(|seed| noise(seed + at as u64)));
         for other in others {
             let other = mix(key, &other, &wc);
-            let again = table.lookup(&other, &mut FlowMask::default());
+            let mut wc_again = FlowMask::EMPTY;
+            let again = table.lookup(&other, &mut wc_again);
             prop_assert_eq!(
                 again.map(|rule| rule.id()),
                 found.as_ref().map(|rule| rule.id()),
@@ -146,6 +147,7 @@ fn check(table: &Table, oracle: &LinearTable, keys: &[FlowKey]) -> Result<(), Te
                 other,
                 wc
             );
+            prop_assert_eq!(&wc_again, &wc);
         }
     }
     Ok(())
