@@ -184,7 +184,8 @@ impl Netdev {
         for (worker, queue) in self.workers.iter().zip(shares) {
             let counters = Arc::new(TxCounters::default());
             entry.tx.push(Arc::clone(&counters));
-            worker.post(Command::AddTx(number, Box::new(TxSlot { queue, counters })))?;
+            let end = Arc::clone(&entry.end);
+            worker.post(Command::AddTx(number, Box::new(TxSlot { queue, counters, end })))?;
         }
         for queue in queues.rx {
             let least =
@@ -222,18 +223,17 @@ impl Netdev {
         }
     }
 
-    /// Removes a port and closes it. Megaflows that send to it drop from now on; that they go is
-    /// for the slow path to see to.
+    /// Removes a port and closes it; says why it has failed, if it has. Megaflows that send to it
+    /// drop from now on; that they go is for the slow path to see to.
     ///
     /// # Errors
     ///
     /// [`DatapathError::NoPort`].
-    pub fn remove_port(&self, number: PortNo) -> Result<(), DatapathError> {
+    pub fn remove_port(&self, number: PortNo) -> Result<Option<String>, DatapathError> {
         let mut ports = lock(&self.ports);
         let entry = ports.remove(&number).ok_or(DatapathError::NoPort)?;
         self.unwire(number);
-        drop(entry);
-        Ok(())
+        Ok(entry.failure())
     }
 
     /// Changes a property of a port.

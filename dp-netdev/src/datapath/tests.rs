@@ -477,3 +477,44 @@ fn shared_queues_lose_nothing_between_threads() {
     let by_thread: Vec<_> = netdev.thread_stats().iter().map(|t| t.totals.received).collect();
     assert_eq!(by_thread, [3200; 3]);
 }
+
+#[test]
+fn what_cannot_be_written_out_fails_the_port() {
+    struct Keeps;
+    impl Port for Keeps {
+        fn name(&self) -> &str {
+            "keeps"
+        }
+        fn kind(&self) -> &'static str {
+            "keeps"
+        }
+        fn queues(&mut self, _: QueueCount) -> Result<Queues, crate::port::OpenError> {
+            Ok(Queues { rx: vec![], tx: vec![Box::new(Self)] })
+        }
+    }
+    impl TxQueue for Keeps {
+        fn transmit(&mut self, batch: &mut Burst, _: Instant) -> crate::port::Sent {
+            let mut sent = crate::port::Sent::default();
+            batch.drain().for_each(|packet| sent.sent(packet.len()));
+            sent
+        }
+        fn flush(&mut self) -> Result<(), crate::port::PortError> {
+            let source = std::io::Error::from_raw_os_error(libc::ENOSPC);
+            Err(crate::port::PortError::System { name: "keeps".into(), step: "write", source })
+        }
+    }
+    let netdev = Netdev::new(sink(), Config::default()).unwrap();
+    let hands = dummies(&netdev, 1);
+    netdev.add_port(PortNo(2), Box::new(Keeps)).unwrap();
+    assert!(hands[0].inject(&frame(1)));
+    netdev.turn(NOW);
+    assert_eq!(netdev.events(), []);
+    netdev.flush();
+    netdev.flush();
+    let why = "keeps: write: No space left on device (os error 28)".to_owned();
+    let kinds: Vec<_> = netdev.events().into_iter().map(|event| event.kind).collect();
+    assert_eq!(kinds, [PortEventKind::Failed(why.clone())]);
+    assert!(!netdev.ports()[1].up);
+    assert_eq!(netdev.remove_port(PortNo(2)).unwrap(), Some(why));
+    assert_eq!(netdev.remove_port(PortNo(1)).unwrap(), None);
+}

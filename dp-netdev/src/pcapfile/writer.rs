@@ -40,8 +40,8 @@ pub struct Writer {
     /// Bytes of the file that are whole records.
     whole: u64,
     gathered: Vec<u8>,
-    /// After an error nothing is written any more.
-    broken: bool,
+    /// After an error nothing is written any more; its number, where it has one.
+    broken: Option<Option<i32>>,
 }
 
 impl Writer {
@@ -87,7 +87,7 @@ impl Writer {
             options,
             whole,
             gathered: Vec::with_capacity(if options.unbuffered { 0 } else { GATHER }),
-            broken: false,
+            broken: None,
         })
     }
 
@@ -121,18 +121,19 @@ impl Writer {
     ///
     /// As [`Self::record`].
     pub fn flush(&mut self) -> io::Result<()> {
-        if self.broken {
+        if let Some(errno) = self.broken {
             self.gathered.clear();
-            return Err(io::Error::other("an earlier write failed"));
+            let other = || io::Error::other("an earlier write failed");
+            return Err(errno.map_or_else(other, io::Error::from_raw_os_error));
         }
         if self.gathered.is_empty() {
             return Ok(());
         }
         let written = self.file.write_all(&self.gathered);
-        match written {
+        match &written {
             Ok(()) => self.whole += self.gathered.len() as u64,
-            Err(_) => {
-                self.broken = true;
+            Err(error) => {
+                self.broken = Some(error.raw_os_error());
                 // A pipe cannot be cut back; the reader sees its end.
                 let _ = self.file.set_len(self.whole);
             }

@@ -12,7 +12,7 @@ use dp_core::pipeline::{Pipeline, PipelineCounters, Settings};
 
 use super::command::{Command, Execute, Mailbox};
 use super::counters::{LoopCounters, RxCounters, TxCounters};
-use crate::port::{RxEnd, RxQueue, TxQueue, Wake};
+use crate::port::{PortError, RxEnd, RxQueue, TxQueue, Wake};
 
 /// How often the pipeline's housekeeping runs.
 const TICK: Duration = Duration::from_millis(100);
@@ -31,17 +31,26 @@ pub(crate) struct RxSlot {
 pub(crate) struct TxSlot {
     pub(crate) queue: Box<dyn TxQueue>,
     pub(crate) counters: Arc<TxCounters>,
+    pub(crate) end: Arc<End>,
 }
 
-/// How the receive queues of a port ended: written once a queue, read by the control side.
+impl TxSlot {
+    fn flush(&mut self) {
+        if let Err(error) = self.queue.flush() {
+            self.end.fail(&error);
+        }
+    }
+}
+
+/// How the queues of a port ended: written by packet threads, read by the control side.
 #[derive(Debug, Default)]
 pub(crate) struct End(Mutex<EndState>);
 
 #[derive(Debug, Default)]
 pub(crate) struct EndState {
-    /// Queues that have ended.
+    /// Receive queues that have ended.
     pub(crate) ended: usize,
-    /// The first failure among them.
+    /// The first failure of any queue.
     pub(crate) failure: Option<String>,
 }
 
@@ -56,6 +65,12 @@ impl End {
             if let RxEnd::Failed(error) = end {
                 state.failure.get_or_insert_with(|| error.to_string());
             }
+        });
+    }
+
+    fn fail(&self, error: &PortError) {
+        self.with(|state| {
+            state.failure.get_or_insert_with(|| error.to_string());
         });
     }
 }
@@ -239,8 +254,8 @@ impl Pmd {
             let count = waiting.len() as u64;
             self.pipeline.counters().drops.add(DropReason::InvalidPort, count);
         }
-        if let Some(place) = self.tx.get_mut(port.0 as usize) {
-            *place = None;
+        if let Some(mut slot) = self.tx.get_mut(port.0 as usize).and_then(Option::take) {
+            slot.flush();
         }
     }
 
@@ -258,7 +273,7 @@ impl Pmd {
     /// Lets transmit queues write out what they have kept back.
     pub(crate) fn flush_queues(&mut self) {
         for slot in self.tx.iter_mut().flatten() {
-            slot.queue.flush();
+            slot.flush();
         }
     }
 

@@ -13,7 +13,8 @@ use dp_core::base::Instant;
 use dp_core::packet::{Burst, Slots};
 
 use super::{
-    Change, Lost, OpenError, Port, QueueCount, Queues, RxEnd, RxQueue, Sent, Status, TxQueue, Wake,
+    Change, Lost, OpenError, Port, PortError, QueueCount, Queues, RxEnd, RxQueue, Sent, Status,
+    TxQueue, Wake,
 };
 use crate::pcapfile::{Epoch, Writer};
 
@@ -28,11 +29,29 @@ pub struct Capture {
 struct Tape(Arc<Mutex<(Writer, Epoch)>>);
 
 impl Capture {
-    /// Records `inner` with `writer`. Where the file cannot be written any more, recording ends;
-    /// the port goes on.
+    /// Records `inner` with `writer`. Where the file cannot be written any more, recording ends
+    /// and the port goes on: see [`Watch::error`].
     #[must_use]
     pub fn new(inner: Box<dyn Port>, writer: Writer) -> Self {
         Self { inner, tape: Tape(Arc::new(Mutex::new((writer, Epoch::default())))) }
+    }
+
+    /// What tells how the recording goes; stays when the port has been given away.
+    #[must_use]
+    pub fn watch(&self) -> Watch {
+        Watch(self.tape.clone())
+    }
+}
+
+/// Tells how a recording goes.
+#[derive(Clone)]
+pub struct Watch(Tape);
+
+impl Watch {
+    /// Writes out what is gathered, and says why recording has ended if it has.
+    #[must_use]
+    pub fn error(&self) -> Option<std::io::Error> {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).0.flush().err()
     }
 }
 
@@ -51,7 +70,7 @@ impl Tape {
     }
 
     fn flush(&self) {
-        // What is missing shows in the file; the port itself is sound.
+        // The port itself is sound; `Watch` tells of the file.
         let _ = self.0.lock().unwrap_or_else(PoisonError::into_inner).0.flush();
     }
 }
@@ -115,8 +134,8 @@ impl TxQueue for CaptureTx {
         self.inner.transmit(batch, now)
     }
 
-    fn flush(&mut self) {
+    fn flush(&mut self) -> Result<(), PortError> {
         self.tape.flush();
-        self.inner.flush();
+        self.inner.flush()
     }
 }

@@ -15,7 +15,8 @@ use dp_core::base::Instant;
 use dp_core::packet::{Burst, Packet};
 
 use super::{
-    Change, Lost, OpenError, Port, QueueCount, Queues, RxEnd, RxQueue, Sent, Status, TxQueue, Wake,
+    Change, Lost, OpenError, Port, PortError, QueueCount, Queues, RxEnd, RxQueue, Sent, Status,
+    TxQueue, Wake,
 };
 
 /// How many packets of a million suffer what. Each is decided by itself, in this order.
@@ -210,7 +211,7 @@ impl TxQueue for FaultTx {
         sent
     }
 
-    fn flush(&mut self) {
-        self.inner.flush();
+    fn flush(&mut self) -> Result<(), PortError> {
+        self.inner.flush()
     }
 }

@@ -329,11 +329,20 @@ pub fn fits(frame: &[u8], mtu: u32) -> bool {
 pub trait TxQueue: Send {
     /// Sends the packets of a batch, in their order, and leaves it empty; what cannot be sent is
     /// dropped and counted in the answer. Never waits.
+    ///
+    /// Packets may have checksums or segments left to be done ([`crate::offload::PENDING`]): a
+    /// queue that cannot pass that on finishes them ([`crate::offload::finish`]).
     fn transmit(&mut self, batch: &mut Burst, now: Instant) -> Sent;
 
     /// Writes out what the queue has kept back to write together. Called when the thread has
-    /// nothing else to do.
-    fn flush(&mut self) {}
+    /// nothing else to do, and before the queue is dropped.
+    ///
+    /// # Errors
+    ///
+    /// When packets that counted as sent are lost; the port has failed then.
+    fn flush(&mut self) -> Result<(), PortError> {
+        Ok(())
+    }
 }
 
 impl RxQueue for Box<dyn RxQueue> {
@@ -351,7 +360,7 @@ impl TxQueue for Box<dyn TxQueue> {
         (**self).transmit(batch, now)
     }
 
-    fn flush(&mut self) {
-        (**self).flush();
+    fn flush(&mut self) -> Result<(), PortError> {
+        (**self).flush()
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use dp_core::base::Instant;
 use dp_core::packet::Burst;
 
-use super::{Sent, TxQueue};
+use super::{PortError, Sent, TxQueue};
 
 /// A share in a transmit queue; clones send through the same queue.
 #[derive(Clone)]
@@ -39,7 +39,7 @@ impl TxQueue for SharedTx {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).transmit(batch, now)
     }
 
-    fn flush(&mut self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).flush();
+    fn flush(&mut self) -> Result<(), PortError> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).flush()
     }
 }

@@ -12,6 +12,7 @@ fn both_directions_are_recorded_in_order() {
     let dummy = Dummy::new("p1");
     let hand = dummy.hand();
     let mut port = Capture::new(Box::new(dummy), writer);
+    let watch = port.watch();
     assert_eq!((port.name(), port.kind()), ("p1", "dummy"));
     let mut queues = port.queues(QueueCount::ONE).unwrap();
     assert!(hand.inject(&[1; 60]) && hand.inject(&[2; 60]));
@@ -23,7 +24,8 @@ fn both_directions_are_recorded_in_order() {
     assert_eq!(burst.len(), 3);
     drop(burst.take(1));
     queues.tx[0].transmit(&mut burst, Instant(2));
-    queues.tx[0].flush();
+    queues.tx[0].flush().unwrap();
+    assert!(watch.error().is_none());
 
     let file = Mapped::open(&path).unwrap();
     let mut records = Records::start(file.bytes()).unwrap();

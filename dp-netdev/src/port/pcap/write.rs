@@ -6,13 +6,14 @@ use dp_core::base::Instant;
 use dp_core::packet::Burst;
 
 use crate::offload::{self, Unfinished};
-use crate::pcapfile::{Epoch, Writer, WriterOptions};
-use crate::port::{OpenError, Sent, TxQueue};
+use crate::pcapfile::{Epoch, FileError, Writer, WriterOptions};
+use crate::port::{OpenError, PortError, Sent, TxQueue};
 
 /// The transmit queue that writes a capture. Frames get the time of their batch, as time of day.
 ///
-/// What cannot be written counts as refused; the file ends with the last whole record then. What
-/// is kept back reaches the file when the thread rests and when the queue is dropped.
+/// What cannot be written counts as refused; the file ends with the last whole record then, and the
+/// next flush says why. What is kept back reaches the file when the thread rests and when the queue
+/// is dropped.
 #[derive(Debug)]
 pub struct Recorder {
     writer: Writer,
@@ -59,8 +60,9 @@ impl TxQueue for Recorder {
         sent
     }
 
-    fn flush(&mut self) {
-        // What is lost so is in the file's length; the next batch is refused and counted.
-        let _ = self.writer.flush();
+    fn flush(&mut self) -> Result<(), PortError> {
+        let written = self.writer.flush();
+        let path = || self.writer.path().to_owned();
+        written.map_err(|source| FileError::Io { path: path(), source }.into())
     }
 }
