@@ -30,10 +30,20 @@ pub struct PrereqError {
 /// If it is not met; the error says what is missing.
 pub fn check(field: FieldId, key: &FlowKey, mask: &FlowMask) -> Result<(), PrereqError> {
     let prereq = field.field().prereq;
-    match met(prereq, key, mask) {
-        true => Ok(()),
-        false => Err(PrereqError { field, needs: needs(prereq) }),
+    if !met(prereq, key, mask) {
+        return Err(PrereqError { field, needs: needs(prereq) });
     }
+    let m = View { key, mask };
+    // The original tuple is that of the packet's own IP version; its ports are some protocol's.
+    let (met, needs) = match field {
+        FieldId::CtNwSrc | FieldId::CtNwDst => (met(Prereq::Ipv4, key, mask), needs(Prereq::Ipv4)),
+        FieldId::CtIpv6Src | FieldId::CtIpv6Dst => {
+            (met(Prereq::Ipv6, key, mask), needs(Prereq::Ipv6))
+        }
+        FieldId::CtTpSrc | FieldId::CtTpDst => (m.exact(FieldId::CtNwProto), "ct_nw_proto"),
+        _ => return Ok(()),
+    };
+    if met { Ok(()) } else { Err(PrereqError { field, needs }) }
 }
 
 impl Match {
@@ -45,17 +55,16 @@ impl Match {
     pub fn validate(&self) -> Result<(), PrereqError> {
         let (key, mask) = self.expand();
         let mut covered = FlowMask::EMPTY;
-        let mut fault = None;
-        for field in FIELDS.iter().filter(|field| mask.get(field.id) != 0) {
-            match check(field.id, &key, &mask) {
-                Ok(()) => covered.unwildcard(field.id),
-                Err(error) => fault = fault.or(Some(error)),
-            }
+        let named = || FIELDS.iter().filter(|field| mask.get(field.id) != 0);
+        for field in named().filter(|field| check(field.id, &key, &mask).is_ok()) {
+            covered.unwildcard(field.id);
         }
-        match fault {
-            Some(error) if !covered.covers(&mask) => Err(error),
-            _ => Ok(()),
+        if covered.covers(&mask) {
+            return Ok(());
         }
+        // All fields that have a bit which nobody may own lack their prerequisites.
+        let bare = |id| mask.get(id) & !covered.get(id) != 0;
+        named().filter(|field| bare(field.id)).try_for_each(|field| check(field.id, &key, &mask))
     }
 }
 
@@ -81,7 +90,7 @@ pub fn met(prereq: Prereq, key: &FlowKey, mask: &FlowMask) -> bool {
         Prereq::Nd => m.is_nd(&[135, 136]),
         Prereq::NdSolicit => m.is_nd(&[135]),
         Prereq::NdAdvert => m.is_nd(&[136]),
-        Prereq::Ct => m.is_ip() && m.bits(FieldId::CtState) & CT_VALID != 0,
+        Prereq::Ct => m.bits(FieldId::CtState) & CT_VALID != 0,
     }
 }
 
@@ -106,7 +115,7 @@ pub const fn needs(prereq: Prereq) -> &'static str {
         Prereq::Nd => "icmp6, icmpv6_type=135 or 136, and icmpv6_code=0",
         Prereq::NdSolicit => "icmp6, icmpv6_type=135, and icmpv6_code=0",
         Prereq::NdAdvert => "icmp6, icmpv6_type=136, and icmpv6_code=0",
-        Prereq::Ct => "ip or ipv6 and one of ct_state=+new, +est, +rel, +rpl, +snat, +dnat",
+        Prereq::Ct => "one of ct_state=+new, +est, +rel, +rpl, +snat, +dnat",
     }
 }
 

@@ -44,6 +44,8 @@ enum Style {
     DecimalOrHex,
     /// Five hexadecimal digits.
     Label,
+    /// In hexadecimal, zero too with `0x`.
+    Prefixed,
     /// Two hexadecimal digits with a mask.
     TwoDigits,
     /// Always with signs.
@@ -133,12 +135,12 @@ const NSH: &[(F, &str, Style)] = &[
     (F::NshTtl, "nsh_ttl", Style::Plain),
     (F::NshMdtype, "nsh_mdtype", Style::Plain),
     (F::NshNp, "nsh_np", Style::Plain),
-    (F::NshSpi, "nsh_spi", Style::Plain),
+    (F::NshSpi, "nsh_spi", Style::Prefixed),
     (F::NshSi, "nsh_si", Style::Plain),
-    (F::NshC1, "nsh_c1", Style::Plain),
-    (F::NshC2, "nsh_c2", Style::Plain),
-    (F::NshC3, "nsh_c3", Style::Plain),
-    (F::NshC4, "nsh_c4", Style::Plain),
+    (F::NshC1, "nsh_c1", Style::Prefixed),
+    (F::NshC2, "nsh_c2", Style::Prefixed),
+    (F::NshC3, "nsh_c3", Style::Prefixed),
+    (F::NshC4, "nsh_c4", Style::Prefixed),
 ];
 
 /// What all IP packets have but for addresses.
@@ -338,6 +340,8 @@ impl Printer<'_, '_> {
             Style::Decimal => write!(self.f, "{value}"),
             Style::Hex => write!(self.f, "{}", Hex(value)),
             Style::DecimalOrHex if !exact => write!(self.f, "{value:#x}/{mask:#x}"),
+            Style::Prefixed if exact => write!(self.f, "{value:#x}"),
+            Style::Prefixed => write!(self.f, "{value:#x}/{mask:#x}"),
             Style::Label if exact => write!(self.f, "{value:#07x}"),
             Style::Label => write!(self.f, "{value:#07x}/{mask:#07x}"),
             Style::TwoDigits if !exact => write!(self.f, "{value:#04x}/{mask:#04x}"),

@@ -10,7 +10,7 @@ use super::error::{Problem, TextError};
 use super::match_print::PROTOCOLS;
 use super::names::PortNames;
 use super::piece::{Item, Piece};
-use super::value::{number, parse_value};
+use super::value::{full_mask, number, parse_value};
 use crate::matching::{Match, MatchBuilder, prereq};
 
 /// Reads a match alone: `tcp,nw_src=10.0.0.0/8`.
@@ -134,13 +134,14 @@ impl<'a> MatchItems<'a> {
                 self.require(item.key, FieldId::VlanTci, pcp << 13 | PRESENT, 0xe000 | PRESENT)
             }
             _ => {
-                let (value, mask) = parse_value(field.field(), piece, names)?;
-                self.require(item.key, field, value, mask)
+                let said = parse_value(field.field(), piece, names)?;
+                self.require_of(item.key, field, said, full_mask(field.field()))
             }
         }
     }
 
-    /// Adds to the match, unless it says otherwise already.
+    /// Adds to the match what an item says of a part of a field, unless the match says otherwise
+    /// already.
     fn require(
         &mut self,
         at: Piece<'_>,
@@ -148,8 +149,21 @@ impl<'a> MatchItems<'a> {
         value: u128,
         mask: u128,
     ) -> Result<(), TextError> {
-        let already = self.builder.mask.get(field) & mask;
-        if (self.builder.key.get(field) ^ value) & already != 0 {
+        self.require_of(at, field, (value, mask), mask)
+    }
+
+    /// The same for an item that says all there is to say of the bits `whole` of the field: what
+    /// the match says of them already must not be more.
+    fn require_of(
+        &mut self,
+        at: Piece<'_>,
+        field: FieldId,
+        (value, mask): (u128, u128),
+        whole: u128,
+    ) -> Result<(), TextError> {
+        let already = self.builder.mask.get(field);
+        let differs = (self.builder.key.get(field) ^ value) & already & mask;
+        if differs | (already & whole & !mask) != 0 {
             return Err(at.error(Problem::Contradiction));
         }
         self.builder.set(field, value, mask);

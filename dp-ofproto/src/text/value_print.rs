@@ -23,7 +23,9 @@ pub(super) fn write_value(
             Ok(port) => f.write_str(&port_text(OfPort(port), names)),
             Err(_) => write!(f, "{value}"),
         },
-        Format::PacketType => write!(f, "({},{})", value >> 16, Hex(value & 0xffff)),
+        // In name space 1 the type is an Ethertype.
+        Format::PacketType if value >> 16 == 1 => write!(f, "(1,{:#x})", value & 0xffff),
+        Format::PacketType => write!(f, "({},{})", value >> 16, value & 0xffff),
         Format::Frag => match FRAGS.iter().find(|(_, v, m)| (*v, *m) == (value, mask)) {
             Some((name, _, _)) => f.write_str(name),
             None => write!(f, "{}/{}", Hex(value), Hex(mask)),
