@@ -85,12 +85,85 @@ fn ping_of_all_sizes_passes_both_ways() {
                 }
             }
         }
+        // With nothing to do the thread sleeps.
+        let turns = || netdev.thread_stats().iter().map(|thread| thread.turns).sum::<u64>();
+        let before = turns();
+        std::thread::sleep(Duration::from_millis(500));
+        assert!(turns() - before < 500, "{} turns", turns() - before);
         running.stop();
         let ports = netdev.ports();
         assert_eq!(ports[0].stats.rx_packets, ports[1].stats.tx_packets);
         assert_eq!(ports[1].stats.rx_packets, ports[0].stats.tx_packets);
         assert_eq!(netdev.totals().dropped_in_all(), 0);
         assert_eq!(netdev.flow_count(), 2);
+    }
+}
+
+/// Port 1 is an access port of VLAN 42, port 2 the trunk.
+struct Access;
+
+impl UpcallSink for Access {
+    fn upcall(&self, upcall: &Upcall<'_>, _now: Instant) -> Result<Verdict, UpcallError> {
+        let mut mask = FlowMask::default();
+        mask.unwildcard_place(layout::IN_PORT);
+        mask.unwildcard_place(layout::VLAN_TCI);
+        let actions: Arc<[Action]> = match (upcall.key.in_port(), upcall.key.vlan_tci()) {
+            (PortNo(1), 0) => Arc::from([
+                Action::PushVlan { tpid: 0x8100, tci: layout::VLAN_PRESENT | 42 },
+                Action::Output(PortNo(2)),
+            ]),
+            (PortNo(2), tci) if tci & 0xfff == 42 => {
+                Arc::from([Action::PopVlan, Action::Output(PortNo(1))])
+            }
+            _ => Arc::from([]),
+        };
+        Ok(Verdict { actions, mask, install: true })
+    }
+}
+
+#[test]
+fn tcp_at_full_segment_size_passes_a_tagged_link() {
+    testkit::packages::ensure(&["iperf3"]).unwrap();
+    let lab = Lab::new("trunk", "1500");
+    // Two switches in the same namespace, joined by a cable of their own.
+    lab.switch.ip(&["link", "add", "trunk0", "type", "veth", "peer", "name", "trunk1"]).unwrap();
+    let ends = ["trunk0", "trunk1"];
+    for port in ends {
+        lab.switch.ip(&["link", "set", port, "up"]).unwrap();
+    }
+    for port in ends {
+        lab.switch.await_link(port).unwrap();
+    }
+    for host in &lab.hosts {
+        host.exec(&["ethtool", "--offload", "eth0", "tx", "on"]).unwrap();
+    }
+    let switches = [["sw0", "trunk0"], ["sw1", "trunk1"]].map(|names| {
+        let netdev = Netdev::new(Arc::new(Access), Config::default()).unwrap();
+        for (number, name) in (1..).zip(names) {
+            let open = || AfPacket::open(name, Options::default()).unwrap();
+            let port = lab.switch.within(open).unwrap();
+            netdev.add_port(PortNo(number), Box::new(port)).unwrap();
+        }
+        netdev
+    });
+    let running = switches.each_ref().map(|netdev| netdev.start(&[], Idle::Sleep).unwrap());
+    let report = lab.ping(0, "10.7.0.2", 3000).unwrap();
+    assert!(report.contains(" 0% packet loss"), "{report}");
+    let _server = lab.hosts[1].spawn(&["iperf3", "--server"]).unwrap();
+    let client = ["iperf3", "--client", "10.7.0.2", "--bytes", "40M"];
+    let done = (0..100).any(|_| {
+        // The server may not listen yet.
+        std::thread::sleep(Duration::from_millis(50));
+        lab.hosts[0].exec(&client).is_ok()
+    });
+    assert!(done, "{:?}", switches.each_ref().map(|netdev| netdev.totals()));
+    running.into_iter().for_each(dp_netdev::Running::stop);
+    for netdev in &switches {
+        let trunk = netdev.ports()[1].stats;
+        let (packets, bytes) =
+            (trunk.rx_packets + trunk.tx_packets, trunk.rx_bytes + trunk.tx_bytes);
+        assert!(bytes > 40_000_000 && bytes / packets > 3000, "{trunk:?}: frames travel uncut");
+        assert_eq!(trunk.tx_dropped, 0);
     }
 }
 
