@@ -14,6 +14,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use dp_core::flow::{FieldId, FlowKey, FlowMask, LANES};
+use smallvec::SmallVec;
 
 /// Words of a whole key.
 pub(crate) const WORDS: usize = LANES * 8;
@@ -119,7 +120,8 @@ impl fmt::Debug for MiniMask {
 #[derive(Clone)]
 pub struct Match {
     mask: Arc<MiniMask>,
-    values: Box<[u64]>,
+    /// Beside the rule's other parts, as long as they are as few as a five-tuple needs.
+    values: SmallVec<[u64; 4]>,
 }
 
 impl Match {

@@ -2,7 +2,8 @@ use dp_core::base::{Instant, OfPort};
 use dp_core::flow::{FieldId, FlowKey, FlowMask};
 
 use super::{
-    Change, Command, FlowMod, FlowModError, Match, Removal, RuleFlags, Tables, TablesConfig,
+    Change, Command, FlowMod, FlowModError, Match, PrefixFields, Removal, RuleFlags, Tables,
+    TablesConfig,
 };
 use crate::action::Action;
 
@@ -186,4 +187,65 @@ fn rules_go_when_their_time_is_over() {
     assert_eq!(removed(3400), Removal::HardTimeout);
     assert_eq!(removed(3600), Removal::IdleTimeout);
     assert_eq!(tables.snapshot().len(), 1);
+}
+
+#[test]
+fn prefix_fields_are_chosen_a_table_at_a_time() {
+    let tables = Tables::default();
+    let host =
+        |n| Match::build().exact(FieldId::EthType, 0x800).exact(FieldId::Ipv4Src, n).finish();
+    tables.apply(&FlowMod::add(0, 1, host(1), output(1)), T0).unwrap();
+    let mut key = FlowKey::EMPTY;
+    key.set(FieldId::EthType, 0x800);
+    key.set(FieldId::Ipv4Src, 0x8000_0000);
+    let counts = || {
+        let mut wc = FlowMask::EMPTY;
+        assert!(tables.snapshot().lookup(0, &key, &mut wc).is_none());
+        wc.get(FieldId::Ipv4Src)
+    };
+    assert_eq!(counts(), 0x8000_0000);
+    let version = tables.version();
+    let mut edit = tables.edit();
+    edit.set_prefixes(0, PrefixFields::of(&[FieldId::Ipv4Dst]).unwrap()).unwrap();
+    assert!(edit.set_prefixes(255, PrefixFields::NONE).is_err());
+    assert!(edit.commit().is_empty());
+    assert_eq!(counts(), 0xffff_ffff);
+    assert!(tables.version() > version);
+    assert_eq!(PrefixFields::of(&[FieldId::EthSrc]), None);
+}
+
+/// A writer moves a pair of rules from port to port; a reader never sees half of it.
+#[test]
+fn readers_see_a_change_whole_while_it_is_made() {
+    const ROUNDS: u16 = 2000;
+    let tables = Tables::default();
+    let pair = |port: u16| [1u128, 2].map(|n| FlowMod::add(0, 1, in_port(n), output(port)));
+    let publish = |port| {
+        let mut edit = tables.edit();
+        pair(port).iter().for_each(|add| edit.apply(add, T0).unwrap());
+        edit.commit();
+    };
+    publish(0);
+    std::thread::scope(|scope| {
+        let readers: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(|| {
+                    let (mut version, mut last) = (tables.version(), false);
+                    while !last {
+                        let set = tables.snapshot();
+                        assert!(set.version() >= version);
+                        version = set.version();
+                        let [one, two] = [1, 2].map(|n| {
+                            let rule = set.lookup(0, &key(n, 0), &mut FlowMask::default());
+                            rule.unwrap().actions().to_vec()
+                        });
+                        assert_eq!(one, two);
+                        last = one == output(ROUNDS);
+                    }
+                })
+            })
+            .collect();
+        (1..=ROUNDS).for_each(publish);
+        readers.into_iter().for_each(|reader| reader.join().unwrap());
+    });
 }
