@@ -26,7 +26,7 @@ pub(super) fn copy(port: PortNo, burst: &Burst, slots: Slots, exits: &mut Exits<
 }
 
 /// Sends the packets in `slots` themselves.
-#[inline]
+#[inline(always)]
 pub(super) fn move_all(port: PortNo, burst: &mut Burst, slots: Slots, exits: &mut Exits<'_>) {
     match exits.out.batch(port) {
         Some(batch) => {

@@ -127,15 +127,17 @@ impl TxBatch {
     }
 
     /// Appends the packets in `slots`, in their order; returns how many had no room and are gone.
-    #[inline]
+    #[inline(always)]
     pub fn take(&mut self, burst: &mut Burst, slots: Slots) -> u64 {
-        let mut full = 0;
-        for slot in slots.iter() {
-            if let Some(packet) = burst.take(slot) {
-                full += u64::from(!self.push(packet));
-            }
+        let mut left = slots;
+        while !left.is_empty() {
+            let Some(room) = self.room() else { break };
+            left = burst.give(left, room);
         }
-        full
+        for slot in left.iter() {
+            drop(burst.take(slot));
+        }
+        left.len() as u64
     }
 
     /// A burst with room for a packet.

@@ -5,8 +5,9 @@
 //! flow that it refers to is alive, because a megaflow covers all packets of one exact key.
 //!
 //! ```text
-//!   hash ──► set (2 ways, 32 bytes: tag, lanes in use, flow) ──► lane 0 of the entry (64 bytes)
-//!                                                                further lanes, if in use
+//!   hash ──► set of 4 ways: │ tags, lanes in use, flows │ lane 0 │ lane 0 │ lane 0 │ lane 0 │
+//!                             line 0                      line 1 … 4, one a way
+//!                           further lanes in side arrays, read only if in use
 //! ```
 //!
 //! A hit of a plain IPv4 packet touches two cache lines here. Insertion is a matter of chance (1 in
@@ -21,7 +22,7 @@ mod probe;
 #[cfg(target_arch = "x86_64")]
 mod probe_unsafe;
 
-use super::flows::{FlowRef, Flows};
+use super::flows::{BurstFlows, FlowRef, Flows};
 use super::hash::KeyHasher;
 use super::kernel::Kernel;
 use crate::flow::{BurstKeys, Lane, LaneSet, PACKET_LANES};
@@ -31,16 +32,16 @@ use crate::packet::{BURST, Slots};
 pub const DEFAULT_ENTRIES: usize = 8192;
 /// One in so many misses is inserted by default.
 pub const DEFAULT_INSERT_INV_PROB: u32 = 100;
+/// Ways of a set: what one cache line holds.
+const WAYS: usize = 4;
 const MAX_ENTRIES: usize = 1 << 20;
 
 /// The exact-match cache of one packet thread.
 #[derive(Debug)]
 pub struct Emc {
     sets: Vec<Set>,
-    /// Lane 0 of each entry.
-    first: Vec<Lane>,
-    /// Lanes 1 … of each entry, by lane; empty until a packet uses the lane.
-    more: [Vec<Lane>; PACKET_LANES - 1],
+    /// Lanes 1 … of each set, by lane; empty until a packet uses the lane.
+    more: [Vec<[Lane; WAYS]>; PACKET_LANES - 1],
     /// A set's index is the hash shifted right by so much.
     shift: u32,
     hasher: KeyHasher,
@@ -48,43 +49,65 @@ pub struct Emc {
     chance: Chance,
 }
 
-/// What a look-up found out about a burst.
-#[derive(Clone, Debug)]
-pub struct EmcResult {
-    /// Slots whose flow was found.
-    pub hits: Slots,
-    /// The flow of each hit.
-    pub flows: [FlowRef; BURST],
-    /// The hash of each key that was asked for, for [`Emc::insert`].
-    pub hashes: [u64; BURST],
-}
+/// The hash of each key that was looked up, for [`Emc::insert`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hashes(pub [u64; BURST]);
 
-impl Default for EmcResult {
+impl Default for Hashes {
     fn default() -> Self {
-        Self { hits: Slots::NONE, flows: [FlowRef::NONE; BURST], hashes: [0; BURST] }
+        Self([0; BURST])
     }
 }
 
-#[derive(Clone, Copy, Debug)]
-#[repr(C, align(32))]
+/// Four ways, field by field.
+#[derive(Clone, Debug)]
+#[repr(C, align(64))]
 struct Set {
-    ways: [Head; 2],
-}
-
-#[derive(Clone, Copy, Debug)]
-#[repr(C, align(16))]
-struct Head {
-    tag: u32,
-    lanes: LaneSet,
-    flow: FlowRef,
+    /// 16 bits a way, way 0 lowest: all four are compared at once.
+    tags: u64,
+    indices: [u32; WAYS],
+    generations: [u32; WAYS],
+    lanes: [LaneSet; WAYS],
+    first: [Lane; WAYS],
 }
 
 impl Set {
-    const EMPTY: Self =
-        Self { ways: [Head { tag: 0, lanes: LaneSet::EMPTY, flow: FlowRef::NONE }; 2] };
+    const EMPTY: Self = Self {
+        tags: 0,
+        indices: [FlowRef::NONE.index; WAYS],
+        generations: [FlowRef::NONE.generation; WAYS],
+        lanes: [LaneSet::EMPTY; WAYS],
+        first: [Lane::ZERO; WAYS],
+    };
+
+    /// The first way with this tag; any way if there is none: comparing the key decides.
+    #[inline(always)]
+    const fn way_with(&self, tag: u64) -> usize {
+        let differences = self.tags ^ tag.wrapping_mul(ONES);
+        // The lowest zero among four numbers of 16 bits. Others above it may be taken for zero.
+        let zeros = differences.wrapping_sub(ONES) & !differences & TOPS;
+        zeros.trailing_zeros() as usize / 16 % WAYS
+    }
+
+    #[inline(always)]
+    fn flow(&self, way: usize) -> FlowRef {
+        let way = way % WAYS;
+        FlowRef { index: self.indices[way], generation: self.generations[way] }
+    }
+
+    fn set_tag(&mut self, way: usize, tag: u64) {
+        let shift = way % WAYS * 16;
+        self.tags = self.tags & !(0xffff << shift) | tag << shift;
+    }
+
+    fn tag(&self, way: usize) -> u64 {
+        self.tags >> (way % WAYS * 16) & 0xffff
+    }
 }
 
-const _: () = assert!(size_of::<Head>() == 16 && size_of::<Set>() == 32);
+const ONES: u64 = 0x0001_0001_0001_0001;
+const TOPS: u64 = 0x8000_8000_8000_8000;
+const _: () = assert!(size_of::<Set>() == 5 * 64);
 
 /// One in `inv_prob`, drawn from a xorshift sequence.
 #[derive(Clone, Debug)]
@@ -115,16 +138,15 @@ impl Chance {
 }
 
 impl Emc {
-    /// A cache of at least `entries` entries (a power of two; at least 2, at most 2²⁰), of which
+    /// A cache of at least `entries` entries (a power of two; at least 4, at most 2²⁰), of which
     /// one miss in `insert_inv_prob` becomes one: 1 inserts always, 0 never. `seed` keys the hash
     /// and the chance.
     #[must_use]
     pub fn new(entries: usize, insert_inv_prob: u32, seed: u64, kernel: Kernel) -> Self {
-        let entries = entries.clamp(2, MAX_ENTRIES).next_power_of_two();
-        let sets = entries / 2;
+        let entries = entries.clamp(WAYS, MAX_ENTRIES).next_power_of_two();
+        let sets = entries / WAYS;
         Self {
             sets: vec![Set::EMPTY; sets],
-            first: vec![Lane::ZERO; entries],
             more: [const { Vec::new() }; PACKET_LANES - 1],
             // A shift of 64 does not exist: one set takes the same index by the mask in `set_of`.
             shift: 64 - sets.ilog2().max(1),
@@ -142,51 +164,61 @@ impl Emc {
     /// How many entries there is room for.
     #[must_use]
     pub fn capacity(&self) -> usize {
-        self.first.len()
+        self.sets.len() * WAYS
     }
 
     /// How many entries refer to a living flow. Walks the whole cache.
     #[must_use]
     pub fn live<T>(&self, flows: &Flows<T>) -> usize {
-        self.sets.iter().flat_map(|set| &set.ways).filter(|head| flows.is_live(head.flow)).count()
+        let ways = self.sets.iter().flat_map(|set| (0..WAYS).map(|way| set.flow(way)));
+        ways.filter(|&flow| flows.is_live(flow)).count()
     }
 
     /// Forgets everything.
     pub fn clear(&mut self) {
-        self.sets.fill(Set::EMPTY);
+        for set in &mut self.sets {
+            (set.tags, set.generations) = (0, [FlowRef::NONE.generation; WAYS]);
+        }
     }
 
-    /// Looks up the keys of the slots in `want`.
+    /// Looks up the keys of the slots in `want`; returns the slots whose flow was found, and alive.
     #[inline]
-    pub fn lookup<T>(&self, keys: &BurstKeys, want: Slots, flows: &Flows<T>, out: &mut EmcResult) {
+    #[must_use]
+    pub fn lookup<T>(
+        &self,
+        keys: &BurstKeys,
+        want: Slots,
+        flows: &Flows<T>,
+        hashes: &mut Hashes,
+        found: &mut BurstFlows,
+    ) -> Slots {
         match self.kernel {
-            Kernel::Portable => probe::probe(self, keys, want, flows, out),
+            Kernel::Portable => probe::probe(self, keys, want, flows, hashes, found),
             #[cfg(target_arch = "x86_64")]
-            Kernel::Avx512(proof) => probe_unsafe::probe(proof, self, keys, want, flows, out),
+            Kernel::Avx512(proof) => {
+                probe_unsafe::probe(proof, self, keys, want, flows, hashes, found)
+            }
             #[cfg(target_arch = "x86_64")]
             Kernel::Autovalidate(proof) => {
-                let mut judge = out.clone();
-                probe::probe(self, keys, want, flows, &mut judge);
-                probe_unsafe::probe(proof, self, keys, want, flows, out);
-                assert_eq!(judge.hits, out.hits, "exact-match kernels disagree");
-                for slot in want.iter() {
-                    let of = |result: &EmcResult| {
-                        (result.hashes.get(slot).copied(), result.flows.get(slot).copied())
-                    };
-                    let (ours, theirs) = (of(&judge), of(out));
-                    assert_eq!(ours.0, theirs.0, "exact-match kernels disagree");
-                    assert!(!judge.hits.has(slot) || ours == theirs, "kernels disagree");
+                let (mut judge, mut expected) = (hashes.clone(), found.clone());
+                let hits = probe::probe(self, keys, want, flows, &mut judge, &mut expected);
+                let theirs = probe_unsafe::probe(proof, self, keys, want, flows, hashes, found);
+                assert_eq!((hits, &judge), (theirs, &*hashes), "exact-match kernels disagree");
+                for slot in hits.iter() {
+                    let (ours, theirs) = (expected.0.get(slot), found.0.get(slot));
+                    assert_eq!(ours, theirs, "exact-match kernels disagree");
                 }
+                hits
             }
             #[cfg(not(target_arch = "x86_64"))]
             Kernel::Avx512(_) | Kernel::Autovalidate(_) => {
-                probe::probe(self, keys, want, flows, out);
+                probe::probe(self, keys, want, flows, hashes, found)
             }
         }
     }
 
     /// Makes an entry for the key in `slot`, if chance has it. `hash` is from the look-up that
-    /// missed. Of the two places, a dead or equal entry goes first, then one by chance.
+    /// missed. Of the places of a set, a dead or equal entry goes first, then one by chance.
     pub fn insert<T>(
         &mut self,
         keys: &BurstKeys,
@@ -199,31 +231,25 @@ impl Emc {
             return;
         }
         let set_index = self.set_of(hash);
-        let random = self.chance.next() >> 63;
+        let random = (self.chance.next() >> 62) as usize;
         let Some(set) = self.sets.get_mut(set_index) else { return };
         let lanes = keys.used().get(slot).copied().unwrap_or_default();
-        let head = Head { tag: tag_of(hash), lanes, flow };
-        let way = set
-            .ways
-            .iter()
-            .position(|old| old.tag == head.tag && old.lanes == lanes)
-            .or_else(|| set.ways.iter().position(|old| !flows.is_live(old.flow)))
-            .unwrap_or(usize::from(random == 1));
-        if let Some(place) = set.ways.get_mut(way) {
-            *place = head;
-        }
-        let entry = set_index * 2 + way;
-        if let Some(first) = self.first.get_mut(entry) {
-            *first = *keys.get(slot, 0);
-        }
-        let entries = self.first.len();
+        let tag = tag_of(hash);
+        let way = (0..WAYS)
+            .find(|&way| set.tag(way) == tag && set.lanes[way] == lanes)
+            .or_else(|| (0..WAYS).find(|&way| !flows.is_live(set.flow(way))))
+            .unwrap_or(random % WAYS);
+        set.set_tag(way, tag);
+        (set.lanes[way], set.first[way]) = (lanes, *keys.get(slot, 0));
+        (set.indices[way], set.generations[way]) = (flow.index, flow.generation);
+        let sets = self.sets.len();
         for lane in lanes.iter().filter(|&lane| lane > 0) {
             let Some(side) = self.more.get_mut(lane - 1) else { continue };
             if side.is_empty() {
-                side.resize(entries, Lane::ZERO);
+                side.resize(sets, [Lane::ZERO; WAYS]);
             }
-            if let Some(place) = side.get_mut(entry) {
-                *place = *keys.get(slot, lane);
+            if let Some(place) = side.get_mut(set_index) {
+                place[way] = *keys.get(slot, lane);
             }
         }
     }
@@ -235,9 +261,8 @@ impl Emc {
 }
 
 #[inline(always)]
-#[expect(clippy::cast_possible_truncation, reason = "32 of the bits below the set's index")]
-const fn tag_of(hash: u64) -> u32 {
-    (hash >> 12) as u32
+const fn tag_of(hash: u64) -> u64 {
+    hash >> 16 & 0xffff
 }
 
 #[cfg(test)]

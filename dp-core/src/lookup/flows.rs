@@ -14,6 +14,7 @@
 use core::ops::Range;
 
 use crate::flow::Lane;
+use crate::packet::{BURST, Slots};
 
 /// Refers to a flow in [`Flows`], or to one that was there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -27,6 +28,31 @@ pub struct FlowRef {
 impl FlowRef {
     /// Refers to nothing, ever.
     pub const NONE: Self = Self { index: 0, generation: 0 };
+}
+
+/// The flow of each slot of a burst, by its index in [`Flows`]. Meaningful for hits alone, and until
+/// a flow is removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[repr(align(64))]
+pub struct BurstFlows(pub [u32; BURST]);
+
+impl Default for BurstFlows {
+    fn default() -> Self {
+        Self([0; BURST])
+    }
+}
+
+impl BurstFlows {
+    /// Which slots hold this index, hits or not.
+    #[inline(always)]
+    #[must_use]
+    pub fn with(&self, index: u32) -> Slots {
+        let mut slots = 0;
+        for (slot, &other) in self.0.iter().enumerate() {
+            slots |= u32::from(other == index) << slot;
+        }
+        Slots(slots)
+    }
 }
 
 /// Flows of one packet thread.
@@ -82,6 +108,25 @@ impl<T> Flows<T> {
     pub fn get_mut(&mut self, flow: FlowRef) -> Option<&mut T> {
         let slot = self.slots.get_mut(flow.index as usize)?;
         if slot.generation == flow.generation { slot.value.as_mut() } else { None }
+    }
+
+    /// The flow with this index, if there is one.
+    #[inline(always)]
+    #[must_use]
+    pub fn at(&self, index: u32) -> Option<&T> {
+        self.slots.get(index as usize)?.value.as_ref()
+    }
+
+    /// The reference to the flow with this index: [`FlowRef::NONE`] if there is none.
+    #[inline(always)]
+    #[must_use]
+    pub fn reference(&self, index: u32) -> FlowRef {
+        match self.slots.get(index as usize) {
+            Some(Slot { generation, value: Some(_), .. }) => {
+                FlowRef { index, generation: *generation }
+            }
+            _ => FlowRef::NONE,
+        }
     }
 
     /// Whether the flow is still there.

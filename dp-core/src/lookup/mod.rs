@@ -29,9 +29,9 @@ pub mod kernel;
 pub mod megaflow;
 pub mod oracle;
 
-pub use emc::Emc;
-pub use flows::{FlowRef, Flows};
+pub use emc::{Emc, Hashes};
+pub use flows::{BurstFlows, FlowRef, Flows};
 pub use hash::KeyHasher;
 pub use kernel::Kernel;
-pub use megaflow::{InsertError, Megaflows};
+pub use megaflow::{InsertError, Looked, Megaflows};
 pub use oracle::Oracle;

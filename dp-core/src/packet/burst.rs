@@ -64,6 +64,13 @@ impl Slots {
         Self(self.0 & !other.0)
     }
 
+    /// The lowest selected slot.
+    #[inline(always)]
+    #[must_use]
+    pub const fn lowest(self) -> Option<usize> {
+        if self.0 == 0 { None } else { Some(self.0.trailing_zeros() as usize) }
+    }
+
     /// Selects one more slot.
     #[inline(always)]
     pub const fn insert(&mut self, slot: usize) {
@@ -160,6 +167,28 @@ impl Burst {
         if let Some(place) = self.slots.get_mut(slot).filter(|_| slot < self.filled) {
             *place = Some(packet);
         }
+    }
+
+    /// Moves the packets in `slots`, in their order, to the end of another burst, as far as it has
+    /// room; returns those left.
+    #[inline(always)]
+    pub fn give(&mut self, slots: Slots, to: &mut Self) -> Slots {
+        let mut left = slots.0;
+        let from = to.filled.min(BURST);
+        let mut moved = 0;
+        for place in &mut to.slots[from..] {
+            if left == 0 {
+                break;
+            }
+            let packet = self.slots[left.trailing_zeros() as usize & (BURST - 1)].take();
+            left &= left - 1;
+            // A slot that was empty leaves a gap that `live` knows of. What is overwritten is
+            // empty: no slot beyond `filled` holds a packet.
+            core::mem::forget(core::mem::replace(place, packet));
+            moved += 1;
+        }
+        to.filled = from + moved;
+        Slots(left)
     }
 
     /// The filled slots whose packet has not been taken.

@@ -14,14 +14,19 @@ pub(super) struct Exit {
 
 impl Pipeline {
     /// Looks all packets up; notes the flows of the hits.
-    #[inline]
+    #[inline(always)]
     pub(super) fn cache(&mut self, parsed: Slots) -> Exit {
         if self.settings.emc_insert_inv_prob == 0 {
             return Exit { hit: Slots::NONE, missed: parsed };
         }
         let scratch = &mut *self.scratch;
-        self.emc.lookup(&scratch.keys, parsed, self.megaflows.flows(), &mut scratch.emc);
-        let hit = scratch.emc.hits;
+        let hit = self.emc.lookup(
+            &scratch.keys,
+            parsed,
+            self.megaflows.flows(),
+            &mut scratch.hashes,
+            &mut scratch.flows,
+        );
         self.counters.emc_hits.add(hit.len() as u64);
         Exit { hit, missed: parsed.without(hit) }
     }

@@ -1,7 +1,7 @@
 //! Stage 3: the megaflow table.
 
 use super::Pipeline;
-use crate::packet::{BURST, Slots};
+use crate::packet::Slots;
 
 /// Where a packet goes from here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,13 +16,11 @@ impl Pipeline {
     /// Looks up what the cache did not know; notes the flows of the hits.
     pub(super) fn megaflow(&mut self, missed: Slots) -> Exit {
         let scratch = &mut *self.scratch;
-        self.megaflows.lookup(&scratch.keys, missed, &mut scratch.found);
-        let hit = scratch.found.hits;
-        self.counters.masks_probed.add(scratch.found.probes);
+        let looked = self.megaflows.lookup(&scratch.keys, missed, &mut scratch.flows);
+        let hit = looked.hits;
+        self.counters.masks_probed.add(looked.probes);
         self.counters.megaflow_hits.add(hit.len() as u64);
         for slot in hit.iter() {
-            let slot = slot & (BURST - 1);
-            self.scratch.emc.flows[slot] = self.scratch.found.flows[slot];
             self.cache_insert(slot);
         }
         Exit { hit, unknown: missed.without(hit) }
@@ -34,9 +32,9 @@ impl Pipeline {
             return;
         }
         let scratch = &*self.scratch;
-        if let (Some(&hash), Some(&flow)) =
-            (scratch.emc.hashes.get(slot), scratch.emc.flows.get(slot))
+        if let (Some(&hash), Some(&index)) = (scratch.hashes.0.get(slot), scratch.flows.0.get(slot))
         {
+            let flow = self.megaflows.flows().reference(index);
             self.emc.insert(&scratch.keys, slot, hash, flow, self.megaflows.flows());
         }
     }

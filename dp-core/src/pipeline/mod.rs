@@ -39,6 +39,8 @@ mod flow;
 mod group;
 mod megaflow;
 mod parse;
+#[cfg(target_arch = "x86_64")]
+mod pass_unsafe;
 mod settings;
 mod upcall;
 
@@ -55,9 +57,7 @@ use crate::boundary::{FlowDump, UpcallSink};
 use crate::execute::{Exits, TxBatches, WorkList, execute};
 use crate::flow::extract::{Extractor, Pass};
 use crate::flow::{BurstKeys, FlowKey};
-use crate::lookup::emc::EmcResult;
-use crate::lookup::megaflow::Found;
-use crate::lookup::{Emc, Megaflows};
+use crate::lookup::{BurstFlows, Emc, Hashes, Kernel, Megaflows};
 use crate::packet::{Burst, Packet, Slots};
 
 /// The pipeline of one packet thread.
@@ -76,10 +76,10 @@ pub struct Pipeline {
 #[derive(Debug, Default)]
 struct Scratch {
     keys: BurstKeys,
-    /// What the cache said; `flows` is completed by the stages behind it.
-    emc: EmcResult,
-    found: Found,
-    groups: group::Groups,
+    /// The flow of each slot, as far as it has been found.
+    flows: BurstFlows,
+    /// For the cache's insertions.
+    hashes: Hashes,
     /// Packets of a further pass.
     burst: Burst,
 }
@@ -206,8 +206,18 @@ impl Pipeline {
         self.scratch.burst = burst;
     }
 
-    /// One pass of a burst: the stages in order.
+    /// One pass of a burst, by the kernel of the settings.
     fn pass(&mut self, burst: &mut Burst, turn: &Turn<'_>, out: &mut TxBatches) {
+        match self.settings.kernel {
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx512(proof) => pass_unsafe::stages(proof, self, burst, turn, out),
+            _ => self.stages(burst, turn, out),
+        }
+    }
+
+    /// The stages in order.
+    #[inline(always)]
+    fn stages(&mut self, burst: &mut Burst, turn: &Turn<'_>, out: &mut TxBatches) {
         let parsed = self.parse(burst, turn);
         let cached = self.cache(parsed);
         let mut known = cached.hit;

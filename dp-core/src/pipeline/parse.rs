@@ -16,7 +16,7 @@ enum Exit {
 
 impl Pipeline {
     /// Extracts the keys of all packets; returns those that go on.
-    #[inline]
+    #[inline(always)]
     pub(super) fn parse(&mut self, burst: &mut Burst, turn: &Turn<'_>) -> Slots {
         let all = Slots::first(burst.len());
         let extracted = self.extractor.burst(burst, all, turn.pass, &mut self.scratch.keys);

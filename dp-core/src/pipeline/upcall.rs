@@ -41,8 +41,8 @@ impl Pipeline {
             let again = self.counters.installed.get() != installed;
             match self.decide(burst, slot, again, turn) {
                 Exit::Known(flow) => {
-                    if let Some(place) = self.scratch.emc.flows.get_mut(slot) {
-                        *place = flow;
+                    if let Some(place) = self.scratch.flows.0.get_mut(slot) {
+                        *place = flow.index;
                         known.insert(slot);
                         self.cache_insert(slot);
                     }
@@ -87,8 +87,8 @@ impl Pipeline {
             Ok((flow, _)) => {
                 self.counters.installed.add(1);
                 self.count_flows();
-                if let Some(place) = self.scratch.emc.flows.get_mut(slot) {
-                    *place = flow;
+                if let Some(place) = self.scratch.flows.0.get_mut(slot) {
+                    *place = flow.index;
                     self.cache_insert(slot);
                 }
             }

@@ -1,9 +1,13 @@
-//! Looking up a burst in the exact-match cache: hash all, prefetch all, compare all.
+//! Looking up a burst in the exact-match cache.
+//!
+//! One loop, not three: a step for one packet is some forty instructions, so the processor itself
+//! has the sets and entries of several packets under way at once, and nothing is written down in
+//! between. Loops of their own for hashing and prefetching cost more than they hid, with a cache
+//! of any size that fits the second level.
 
-use super::{Emc, EmcResult, tag_of};
-use crate::base::prefetch;
+use super::{Emc, Hashes, tag_of};
 use crate::flow::{BurstKeys, LaneSet};
-use crate::lookup::flows::Flows;
+use crate::lookup::flows::{BurstFlows, Flows};
 use crate::lookup::hash::{finish, lane_sum};
 use crate::packet::{BURST, Slots};
 
@@ -14,84 +18,53 @@ pub(super) fn probe<T>(
     keys: &BurstKeys,
     want: Slots,
     flows: &Flows<T>,
-    out: &mut EmcResult,
-) {
-    hash_all(emc, keys, want, out);
-    let (candidates, entries) = choose_ways(emc, keys, want, out);
-    let mut hits = candidates;
-    let first = keys.lane(0);
-    for slot in candidates.iter() {
+    hashes: &mut Hashes,
+    found: &mut BurstFlows,
+) -> Slots {
+    let (first, used, secret) = (keys.lane(0), keys.used(), emc.hasher.secret(0));
+    let mut hits = want;
+    for slot in want.iter() {
         let slot = slot & (BURST - 1);
-        let entry = entries[slot] as usize;
-        let same = emc.first.get(entry).is_some_and(|lane| *lane == first[slot])
-            && flows.is_live(out.flows[slot])
-            && (keys.used()[slot].0 == 1 || same_rest(emc, keys, slot, entry));
+        let key = &first[slot];
+        let mut sum = lane_sum(key, secret);
+        if used[slot] != LaneSet::of(0) {
+            sum = sum.wrapping_add(rest_sum(emc, keys, slot));
+        }
+        let hash = finish(sum);
+        hashes.0[slot] = hash;
+        let at = emc.set_of(hash);
+        let Some(set) = emc.sets.get(at) else { continue };
+        let way = set.way_with(tag_of(hash));
+        let flow = set.flow(way);
+        found.0[slot] = flow.index;
+        let same = set.first[way] == *key
+            && set.lanes[way] == used[slot]
+            && (used[slot] == LaneSet::of(0) || same_rest(emc, keys, slot, at, way))
+            && flows.is_live(flow);
         if !same {
             hits.remove(slot);
         }
     }
-    out.hits = hits;
+    hits
 }
 
+/// What the lanes beyond the first add to the hash.
 #[inline(always)]
-fn hash_all(emc: &Emc, keys: &BurstKeys, want: Slots, out: &mut EmcResult) {
-    let (first, used, secret) = (keys.lane(0), keys.used(), emc.hasher.secret(0));
-    for slot in want.iter() {
-        let slot = slot & (BURST - 1);
-        let mut sum = lane_sum(&first[slot], secret);
-        if used[slot].0 > 1 {
-            for lane in LaneSet(used[slot].0 & !1).iter() {
-                sum = sum.wrapping_add(lane_sum(keys.get(slot, lane), emc.hasher.secret(lane)));
-            }
-        }
-        let hash = finish(sum);
-        out.hashes[slot] = hash;
-        if let Some(set) = emc.sets.get(emc.set_of(hash)) {
-            prefetch(set);
-        }
-    }
-}
-
-/// For each slot the entry that may be it: the one whose tag and lanes are equal.
-#[inline(always)]
-#[expect(clippy::cast_possible_truncation, reason = "at most 2^20 entries")]
-fn choose_ways(
-    emc: &Emc,
-    keys: &BurstKeys,
-    want: Slots,
-    out: &mut EmcResult,
-) -> (Slots, [u32; BURST]) {
-    let mut entries = [0u32; BURST];
-    let mut candidates = want;
-    for slot in want.iter() {
-        let slot = slot & (BURST - 1);
-        let hash = out.hashes[slot];
-        let set_index = emc.set_of(hash);
-        let Some(set) = emc.sets.get(set_index) else { continue };
-        let tag = tag_of(hash);
-        let [one, two] = &set.ways;
-        let way = usize::from(one.tag != tag);
-        let head = if way == 0 { one } else { two };
-        let entry = set_index * 2 + way;
-        entries[slot] = entry as u32;
-        out.flows[slot] = head.flow;
-        if head.tag == tag && head.lanes == keys.used()[slot] {
-            if let Some(lane) = emc.first.get(entry) {
-                prefetch(lane);
-            }
-        } else {
-            candidates.remove(slot);
-        }
-    }
-    (candidates, entries)
+fn rest_sum(emc: &Emc, keys: &BurstKeys, slot: usize) -> u64 {
+    let used = keys.used()[slot & (BURST - 1)];
+    LaneSet(used.0 & !1).iter().fold(0, |sum, lane| {
+        sum.wrapping_add(lane_sum(keys.get(slot, lane), emc.hasher.secret(lane)))
+    })
 }
 
 /// Whether the lanes beyond the first are those of the entry.
-fn same_rest(emc: &Emc, keys: &BurstKeys, slot: usize, entry: usize) -> bool {
-    LaneSet(keys.used()[slot & (BURST - 1)].0 & !1).iter().all(|lane| {
+#[inline(always)]
+fn same_rest(emc: &Emc, keys: &BurstKeys, slot: usize, at: usize, way: usize) -> bool {
+    let used = keys.used()[slot & (BURST - 1)];
+    LaneSet(used.0 & !1).iter().all(|lane| {
         emc.more
             .get(lane - 1)
-            .and_then(|side| side.get(entry))
+            .and_then(|side| side.get(at)?.get(way))
             .is_some_and(|value| value == keys.get(slot, lane))
     })
 }

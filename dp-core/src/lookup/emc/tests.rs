@@ -1,11 +1,24 @@
 use proptest::prelude::*;
 
-use super::{Emc, EmcResult, Kernel};
+use super::{Emc, Hashes, Kernel};
 use crate::flow::{BurstKeys, FieldId, FlowKey, FlowMask};
-use crate::lookup::{FlowRef, Megaflows, megaflow::Limits};
+use crate::lookup::{BurstFlows, FlowRef, Megaflows, megaflow::Limits};
 use crate::packet::{BURST, Slots};
 
 const LIMITS: Limits = Limits { flows: 10_000, masks: 10_000 };
+
+#[derive(Default)]
+struct Answer {
+    hits: Slots,
+    flows: BurstFlows,
+    hashes: Hashes,
+}
+
+impl Answer {
+    fn of(&mut self, emc: &Emc, keys: &BurstKeys, want: Slots, table: &Megaflows<usize>) {
+        self.hits = emc.lookup(keys, want, table.flows(), &mut self.hashes, &mut self.flows);
+    }
+}
 
 fn key(flow: u128) -> FlowKey {
     let mut key = FlowKey::EMPTY;
@@ -51,17 +64,18 @@ fn what_was_inserted_is_found_and_nothing_else() {
         let mut emc = Emc::new(8192, 1, 3, kernel);
         let (first, second) = keys.split_at(BURST);
         let (burst_keys, want) = burst(first);
-        let mut result = EmcResult::default();
-        emc.lookup(&burst_keys, want, table.flows(), &mut result);
+        let mut result = Answer::default();
+        result.of(&emc, &burst_keys, want, &table);
         assert_eq!(result.hits, Slots::NONE);
         for (slot, &flow) in refs[..BURST].iter().enumerate() {
-            emc.insert(&burst_keys, slot, result.hashes[slot], flow, table.flows());
+            emc.insert(&burst_keys, slot, result.hashes.0[slot], flow, table.flows());
         }
         assert_eq!(emc.live(table.flows()), BURST);
-        emc.lookup(&burst_keys, want, table.flows(), &mut result);
-        assert_eq!((result.hits, &result.flows[..]), (want, &refs[..BURST]));
+        result.of(&emc, &burst_keys, want, &table);
+        let found: Vec<_> = result.flows.0.iter().map(|&at| table.flows().reference(at)).collect();
+        assert_eq!((result.hits, &found[..]), (want, &refs[..BURST]));
         let (other, want) = burst(second);
-        emc.lookup(&other, want, table.flows(), &mut result);
+        result.of(&emc, &other, want, &table);
         assert_eq!(result.hits, Slots::NONE);
     }
 }
@@ -70,27 +84,27 @@ fn what_was_inserted_is_found_and_nothing_else() {
 fn an_entry_dies_with_its_flow_and_its_place_is_used_first() {
     let keys = [key(4), key(8)];
     let (mut table, refs) = flows(&keys);
-    // One set, two ways.
-    let mut emc = Emc::new(2, 1, 3, Kernel::best());
+    // One set.
+    let mut emc = Emc::new(4, 1, 3, Kernel::best());
     let (burst_keys, want) = burst(&keys);
-    let mut result = EmcResult::default();
-    emc.lookup(&burst_keys, want, table.flows(), &mut result);
+    let mut result = Answer::default();
+    result.of(&emc, &burst_keys, want, &table);
     for (slot, &flow) in refs.iter().enumerate() {
-        emc.insert(&burst_keys, slot, result.hashes[slot], flow, table.flows());
+        emc.insert(&burst_keys, slot, result.hashes.0[slot], flow, table.flows());
     }
     let gone = table.iter().find(|flow| *flow.value == 0).unwrap().ufid;
     table.remove(gone).unwrap();
-    emc.lookup(&burst_keys, want, table.flows(), &mut result);
+    result.of(&emc, &burst_keys, want, &table);
     assert_eq!(result.hits, Slots(0b10));
     let mut mask = FlowMask::EMPTY;
     mask.unwildcard(FieldId::Ipv4Src);
     let fresh = key(12);
     let flow = table.insert(&fresh, &mask, 7).unwrap().0;
     let (burst_keys, want) = burst(&[fresh, keys[1].clone()]);
-    emc.lookup(&burst_keys, want, table.flows(), &mut result);
-    emc.insert(&burst_keys, 0, result.hashes[0], flow, table.flows());
-    emc.lookup(&burst_keys, want, table.flows(), &mut result);
-    assert_eq!((result.hits, result.flows[0]), (want, flow));
+    result.of(&emc, &burst_keys, want, &table);
+    emc.insert(&burst_keys, 0, result.hashes.0[0], flow, table.flows());
+    result.of(&emc, &burst_keys, want, &table);
+    assert_eq!((result.hits, result.flows.0[0]), (want, flow.index));
 }
 
 #[test]
@@ -100,12 +114,12 @@ fn chance_decides_how_many_misses_become_entries() {
     let (burst_keys, want) = burst(&keys);
     for (inv_prob, expected) in [(0, 0..=0), (1, 10_000..=10_000), (100, 60..=140)] {
         let mut emc = Emc::new(64, inv_prob, 99, Kernel::best());
-        let mut result = EmcResult::default();
+        let mut result = Answer::default();
         let mut inserted = 0;
         for _ in 0..10_000 {
             emc.clear();
-            emc.lookup(&burst_keys, want, table.flows(), &mut result);
-            emc.insert(&burst_keys, 0, result.hashes[0], refs[0], table.flows());
+            result.of(&emc, &burst_keys, want, &table);
+            emc.insert(&burst_keys, 0, result.hashes.0[0], refs[0], table.flows());
             inserted += emc.live(table.flows());
         }
         assert!(expected.contains(&inserted), "1/{inv_prob}: {inserted}");
@@ -120,17 +134,17 @@ proptest! {
         let (table, refs) = flows(&keys);
         let kernel = Kernel::available().last().unwrap();
         let mut emc = Emc::new(64, 1, 5, kernel);
-        let mut result = EmcResult::default();
+        let mut result = Answer::default();
         for chunk in picks.chunks(BURST) {
             let picked: Vec<_> = chunk.iter().map(|&flow| key(flow)).collect();
             let (burst_keys, want) = burst(&picked);
-            emc.lookup(&burst_keys, want, table.flows(), &mut result);
+            result.of(&emc, &burst_keys, want, &table);
             for (slot, &flow) in chunk.iter().enumerate() {
                 let flow = refs[usize::try_from(flow).unwrap()];
                 if result.hits.has(slot) {
-                    prop_assert_eq!(result.flows[slot], flow);
+                    prop_assert_eq!(result.flows.0[slot], flow.index);
                 } else {
-                    emc.insert(&burst_keys, slot, result.hashes[slot], flow, table.flows());
+                    emc.insert(&burst_keys, slot, result.hashes.0[slot], flow, table.flows());
                 }
             }
         }

@@ -3,7 +3,7 @@
 use super::subtable::{Bucket, LiveLane, Subtable, WAYS, tag_of};
 use crate::base::prefetch;
 use crate::flow::BurstKeys;
-use crate::lookup::flows::{FlowRef, Flows};
+use crate::lookup::flows::{BurstFlows, Flows};
 use crate::lookup::hash::{finish, lane_sum};
 use crate::packet::{BURST, Slots};
 
@@ -14,7 +14,7 @@ pub(super) fn probe<T>(
     keys: &BurstKeys,
     want: Slots,
     flows: &Flows<T>,
-    found: &mut [FlowRef; BURST],
+    found: &mut BurstFlows,
 ) -> Slots {
     let mut hashes = [0u64; BURST];
     hash_all(table, keys, want, &mut hashes);
@@ -22,7 +22,7 @@ pub(super) fn probe<T>(
     for slot in want.iter() {
         let slot = slot & (BURST - 1);
         if let Some(flow) = search(table, keys, slot, hashes[slot], flows) {
-            found[slot] = flow;
+            found.0[slot] = flow;
             hits.insert(slot);
         }
     }
@@ -71,7 +71,7 @@ fn search<T>(
     slot: usize,
     hash: u64,
     flows: &Flows<T>,
-) -> Option<FlowRef> {
+) -> Option<u32> {
     let tag = tag_of(hash);
     let first = table.live.first()?;
     let mut at = table.bucket_of(hash);
@@ -97,7 +97,7 @@ fn in_bucket<T>(
     keys: &BurstKeys,
     slot: usize,
     flows: &Flows<T>,
-) -> Option<FlowRef> {
+) -> Option<u32> {
     let mut ways = ways_with(&bucket.tags, tag);
     while ways != 0 {
         let way = ways.trailing_zeros() as usize & (WAYS - 1);
@@ -107,7 +107,7 @@ fn in_bucket<T>(
         if keys.get(slot, first.lane).and(&first.mask) == flow.key
             && (table.live.len() == 1 || table.same_rest(flow.row, keys, slot))
         {
-            return Some(FlowRef { index, generation: flow.generation });
+            return Some(index);
         }
     }
     None

@@ -5,9 +5,9 @@
 use super::kernels;
 use super::subtable::Subtable;
 use crate::flow::BurstKeys;
-use crate::lookup::flows::{FlowRef, Flows};
+use crate::lookup::flows::{BurstFlows, Flows};
 use crate::lookup::kernel::Avx512;
-use crate::packet::{BURST, Slots};
+use crate::packet::Slots;
 
 /// As [`kernels::probe`].
 #[inline(always)]
@@ -17,7 +17,7 @@ pub(super) fn probe<T>(
     keys: &BurstKeys,
     want: Slots,
     flows: &Flows<T>,
-    found: &mut [FlowRef; BURST],
+    found: &mut BurstFlows,
 ) -> Slots {
     // SAFETY: the proof is only had where the processor has these features.
     unsafe { entry(table, keys, want, flows, found) }
@@ -29,7 +29,7 @@ fn entry<T>(
     keys: &BurstKeys,
     want: Slots,
     flows: &Flows<T>,
-    found: &mut [FlowRef; BURST],
+    found: &mut BurstFlows,
 ) -> Slots {
     kernels::probe(table, keys, want, flows, found)
 }

@@ -24,7 +24,7 @@ mod rank;
 mod subtable;
 pub mod table;
 
-pub use table::{Found, InsertError, Limits, Megaflow, Megaflows};
+pub use table::{InsertError, Limits, Looked, Megaflow, Megaflows};
 
 #[cfg(test)]
 mod tests;

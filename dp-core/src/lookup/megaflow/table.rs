@@ -12,10 +12,10 @@ use super::subtable::Subtable;
 use crate::base::{Instant, PortNo, Ufid};
 use crate::flow::key::ufid;
 use crate::flow::{BurstKeys, FlowKey, FlowMask, layout};
-use crate::lookup::flows::{FlowRef, Flows};
+use crate::lookup::flows::{BurstFlows, FlowRef, Flows};
 use crate::lookup::hash::KeyHasher;
 use crate::lookup::kernel::Kernel;
-use crate::packet::{BURST, Slots};
+use crate::packet::Slots;
 
 type Map<K, V> = HashMap<K, V, ahash::RandomState>;
 
@@ -57,20 +57,12 @@ pub enum InsertError {
 }
 
 /// What a look-up of a burst found.
-#[derive(Clone, Debug)]
-pub struct Found {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Looked {
     /// Slots whose flow was found.
     pub hits: Slots,
-    /// The flow of each hit.
-    pub flows: [FlowRef; BURST],
     /// Subtables asked, summed over the packets.
     pub probes: u64,
-}
-
-impl Default for Found {
-    fn default() -> Self {
-        Self { hits: Slots::NONE, flows: [FlowRef::NONE; BURST], probes: 0 }
-    }
 }
 
 /// A flow as a dump sees it.
@@ -169,11 +161,12 @@ impl<T> Megaflows<T> {
     }
 
     /// Finds the flows of the packets in `want`.
-    pub fn lookup(&mut self, keys: &BurstKeys, want: Slots, out: &mut Found) {
-        out.hits = Slots::NONE;
-        out.probes = 0;
+    pub fn lookup(&mut self, keys: &BurstKeys, want: Slots, found: &mut BurstFlows) -> Looked {
+        let mut out = Looked::default();
+        let walk =
+            Walk { subtables: &self.subtables, kernel: self.kernel, flows: &self.flows, keys };
         let mut left = want;
-        while let Some(slot) = left.iter().next() {
+        while let Some(slot) = left.lowest() {
             // Nearly always one round: a burst comes from one port.
             let port = port_of(keys, slot);
             let mut here = Slots::NONE;
@@ -182,13 +175,14 @@ impl<T> Megaflows<T> {
             }
             left = left.without(here);
             if let Some(ranking) = self.ports.get_mut(&port) {
-                walk(ranking, &self.subtables, self.kernel, &self.flows, keys, here, out);
+                walk.ranking(ranking, here, found, &mut out);
             }
         }
         let misses = want.without(out.hits);
         if !misses.is_empty() && !self.any.order.is_empty() {
-            walk(&mut self.any, &self.subtables, self.kernel, &self.flows, keys, misses, out);
+            walk.ranking(&mut self.any, misses, found, &mut out);
         }
+        out
     }
 
     /// Finds the flow of one key.
@@ -360,27 +354,35 @@ impl<T> Megaflows<T> {
     }
 }
 
-/// Asks the subtables of a ranking, one after another, for what is still missing.
-fn walk<T>(
-    ranking: &mut Ranking,
-    subtables: &[Option<Subtable>],
+/// What a look-up reads.
+struct Walk<'a, T> {
+    subtables: &'a [Option<Subtable>],
     kernel: Kernel,
-    flows: &Flows<T>,
-    keys: &BurstKeys,
-    want: Slots,
-    out: &mut Found,
-) {
-    let mut left = want;
-    for ranked in &mut ranking.order {
-        if left.is_empty() {
-            return;
+    flows: &'a Flows<T>,
+    keys: &'a BurstKeys,
+}
+
+impl<T> Walk<'_, T> {
+    /// Asks the subtables of a ranking, one after another, for what is still missing.
+    fn ranking(
+        &self,
+        ranking: &mut Ranking,
+        want: Slots,
+        found: &mut BurstFlows,
+        out: &mut Looked,
+    ) {
+        let mut left = want;
+        for ranked in &mut ranking.order {
+            if left.is_empty() {
+                return;
+            }
+            let Some(Some(table)) = self.subtables.get(ranked.subtable as usize) else { continue };
+            out.probes += left.len() as u64;
+            let hits = probe(self.kernel, table, self.keys, left, self.flows, found);
+            ranked.hits += hits.len() as u64;
+            out.hits = out.hits.or(hits);
+            left = left.without(hits);
         }
-        let Some(Some(table)) = subtables.get(ranked.subtable as usize) else { continue };
-        out.probes += left.len() as u64;
-        let hits = probe(kernel, table, keys, left, flows, &mut out.flows);
-        ranked.hits += hits.len() as u64;
-        out.hits = out.hits.or(hits);
-        left = left.without(hits);
     }
 }
 
@@ -391,7 +393,7 @@ fn probe<T>(
     keys: &BurstKeys,
     want: Slots,
     flows: &Flows<T>,
-    found: &mut [FlowRef; BURST],
+    found: &mut BurstFlows,
 ) -> Slots {
     match kernel {
         Kernel::Portable => kernels::probe(table, keys, want, flows, found),
@@ -399,7 +401,7 @@ fn probe<T>(
         Kernel::Avx512(proof) => kernels_unsafe::probe(proof, table, keys, want, flows, found),
         #[cfg(target_arch = "x86_64")]
         Kernel::Autovalidate(proof) => {
-            let mut judge = *found;
+            let mut judge = found.clone();
             let expected = kernels::probe(table, keys, want, flows, &mut judge);
             let hits = kernels_unsafe::probe(proof, table, keys, want, flows, found);
             assert_eq!((hits, &*found), (expected, &judge), "subtable kernels disagree");

@@ -1,9 +1,9 @@
 use proptest::prelude::*;
 
-use super::table::{Found, InsertError, Limits, Megaflows};
+use super::table::{InsertError, Limits, Megaflows};
 use crate::base::{Instant, Ufid};
 use crate::flow::{BurstKeys, FieldId, FlowKey, FlowMask, layout};
-use crate::lookup::{FlowRef, Kernel, Oracle};
+use crate::lookup::{BurstFlows, FlowRef, Kernel, Oracle};
 use crate::packet::{BURST, Slots};
 
 const LIMITS: Limits = Limits { flows: 100_000, masks: 1000 };
@@ -69,11 +69,12 @@ fn lookup(table: &mut Megaflows<usize>, keys: &[FlowKey]) -> Vec<Option<usize>> 
     for (slot, key) in keys.iter().enumerate() {
         burst.set_key(slot, key);
     }
-    let mut found = Found::default();
-    table.lookup(&burst, Slots::first(keys.len()), &mut found);
+    let mut found = BurstFlows::default();
+    let looked = table.lookup(&burst, Slots::first(keys.len()), &mut found);
     (0..keys.len())
         .map(|slot| {
-            found.hits.has(slot).then(|| *table.get(found.flows[slot]).expect("hits are alive"))
+            let flow = || *table.flows().at(found.0[slot]).expect("hits are alive");
+            looked.hits.has(slot).then(flow)
         })
         .collect()
 }
@@ -199,11 +200,11 @@ fn the_busiest_mask_is_asked_first_after_a_second() {
     table.insert(&v6, &two, 2).unwrap();
     let mut keys = BurstKeys::default();
     keys.set_key(0, &v6);
-    let mut found = Found::default();
+    let mut found = BurstFlows::default();
     let mut probes = |table: &mut Megaflows<usize>| {
-        table.lookup(&keys, Slots::first(1), &mut found);
-        assert_eq!(table.get(found.flows[0]), Some(&2));
-        found.probes
+        let looked = table.lookup(&keys, Slots::first(1), &mut found);
+        assert_eq!(table.flows().at(found.0[0]), Some(&2));
+        looked.probes
     };
     assert_eq!(probes(&mut table), 2);
     table.sort(Instant::from_millis(2000));
@@ -219,7 +220,6 @@ fn a_flow_of_one_port_is_not_looked_for_at_another() {
     let mut keys = BurstKeys::default();
     keys.set_key(0, &keys_from(&[0; 8], 2));
     keys.set_key(1, &keys_from(&[0; 8], 1));
-    let mut found = Found::default();
-    table.lookup(&keys, Slots::first(2), &mut found);
+    let found = table.lookup(&keys, Slots::first(2), &mut BurstFlows::default());
     assert_eq!((found.hits, found.probes), (Slots(0b10), 1));
 }
