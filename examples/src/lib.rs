@@ -1,1 +1,1 @@
-//! Shared parts of the examples.
+//! Examples of switches made of the dp libraries: see `examples/gateway`.
