@@ -181,6 +181,8 @@ fn every_drop_has_its_reason() {
             1 => Err(UpcallError::NoBridge),
             2 => Ok(verdict(vec![], &[FieldId::Ipv4Src], true)),
             3 => Ok(verdict(vec![Action::Output(PortNo(9))], &[FieldId::Ipv4Src], true)),
+            5 => Err(UpcallError::NoRecircContext),
+            6 => Err(UpcallError::NoRoom),
             _ => Ok(verdict(
                 vec![Action::Drop(DropReason::RecursionTooDeep)],
                 &[FieldId::Ipv4Src],
@@ -195,20 +197,23 @@ fn every_drop_has_its_reason() {
     short.append(10).unwrap().fill(0);
     let mut lying = udp(1, 1);
     lying.data_mut()[16] = 0xff;
-    let packets = [udp(1, 1), udp(2, 1), udp(3, 1), udp(4, 1), short, lying];
+    let [one, two, three, four, five, six] = [1, 2, 3, 4, 5, 6].map(|src| udp(src, 1));
+    let packets = [one, two, three, four, five, six, short, lying];
     pipeline.process(PortNo(0), &mut burst(packets), NOW, &slow, &mut out);
     let drops = &pipeline.counters().drops;
     for reason in [
         DropReason::BridgeNotFound,
         DropReason::Explicit,
         DropReason::InvalidPort,
+        DropReason::NoRecircContext,
         DropReason::RecursionTooDeep,
+        DropReason::UpcallError,
         DropReason::RxTooShort,
         DropReason::RxIpv4Length,
     ] {
         assert_eq!(drops.get(reason), 1, "{reason}");
     }
-    assert_eq!((drops.total(), sent(&mut out).len()), (6, 0));
+    assert_eq!((drops.total(), sent(&mut out).len()), (8, 0));
 }
 
 #[test]
