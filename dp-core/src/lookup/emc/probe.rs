@@ -4,6 +4,9 @@
 //! has the sets and entries of several packets under way at once, and nothing is written down in
 //! between. Loops of their own for hashing and prefetching cost more than they hid, with a cache
 //! of any size that fits the second level.
+//!
+//! Packets come in trains. The packets that begin a burst with one and the same key are looked up
+//! once; a burst that begins with two flows pays a single comparison for that.
 
 use super::{Emc, Hashes, tag_of};
 use crate::flow::{BurstKeys, LaneSet};
@@ -22,8 +25,9 @@ pub(super) fn probe<T>(
     found: &mut BurstFlows,
 ) -> Slots {
     let (first, used, secret) = (keys.lane(0), keys.used(), emc.hasher.secret(0));
+    let train = train(keys, want);
     let mut hits = want;
-    for slot in want.iter() {
+    for slot in want.without(train).iter() {
         let slot = slot & (BURST - 1);
         let key = &first[slot];
         let mut sum = lane_sum(key, secret);
@@ -45,7 +49,41 @@ pub(super) fn probe<T>(
             hits.remove(slot);
         }
     }
+    if let Some(engine) = want.lowest().filter(|_| !train.is_empty()) {
+        let engine = engine & (BURST - 1);
+        let (hash, flow) = (hashes.0[engine], found.0[engine]);
+        for slot in train.iter() {
+            let slot = slot & (BURST - 1);
+            (hashes.0[slot], found.0[slot]) = (hash, flow);
+        }
+        if !hits.has(engine) {
+            hits = hits.without(train);
+        }
+    }
     hits
+}
+
+/// The packets behind the first, up to the first that differs, whose key is the first's, if that
+/// is of lane 0 alone.
+#[inline(always)]
+fn train(keys: &BurstKeys, want: Slots) -> Slots {
+    let (first, used) = (keys.lane(0), keys.used());
+    let mut train = Slots::NONE;
+    let Some(engine) = want.lowest() else { return train };
+    let key = &first[engine & (BURST - 1)];
+    if used[engine & (BURST - 1)] != LaneSet::of(0) {
+        return train;
+    }
+    let mut rest = want;
+    rest.remove(engine);
+    for slot in rest.iter() {
+        let slot = slot & (BURST - 1);
+        if used[slot] != LaneSet::of(0) || first[slot] != *key {
+            break;
+        }
+        train.insert(slot);
+    }
+    train
 }
 
 /// What the lanes beyond the first add to the hash.

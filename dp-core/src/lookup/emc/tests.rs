@@ -81,6 +81,44 @@ fn what_was_inserted_is_found_and_nothing_else() {
 }
 
 #[test]
+fn a_train_has_the_result_of_its_first_packet() {
+    // Keys 0, 4 and 8 are of lane 0 alone, 1 is not; 8 has no entry.
+    let keys: Vec<_> = [0, 4, 1, 8].map(key).to_vec();
+    let (table, refs) = flows(&keys);
+    for kernel in Kernel::available() {
+        let mut emc = Emc::new(64, 1, 3, kernel);
+        let (burst_keys, want) = burst(&keys);
+        let mut result = Answer::default();
+        result.of(&emc, &burst_keys, want, &table);
+        let hashes = result.hashes.0;
+        for slot in 0..3 {
+            emc.insert(&burst_keys, slot, hashes[slot], refs[slot], table.flows());
+        }
+        for (engine, behind) in [(0, 1), (0, 2), (0, 3), (2, 0), (3, 0), (3, 2)] {
+            for length in 1..=BURST {
+                let numbers: Vec<_> =
+                    (0..BURST).map(|at| if at < length { engine } else { behind }).collect();
+                let (cars, all) =
+                    burst(&numbers.iter().map(|&at| keys[at].clone()).collect::<Vec<_>>());
+                for want in [all, all.without(Slots::first(1)), Slots(0xaaaa_aaaa)] {
+                    let mut result = Answer::default();
+                    result.of(&emc, &cars, want, &table);
+                    for slot in want.iter() {
+                        let number = numbers[slot];
+                        assert_eq!(result.hits.has(slot), number != 3, "{slot} of {length}");
+                        assert_eq!(result.hashes.0[slot], hashes[number]);
+                        if number != 3 {
+                            assert_eq!(result.flows.0[slot], refs[number].index);
+                        }
+                    }
+                    assert_eq!(result.hits.without(want), Slots::NONE);
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn an_entry_dies_with_its_flow_and_its_place_is_used_first() {
     let keys = [key(4), key(8)];
     let (mut table, refs) = flows(&keys);
