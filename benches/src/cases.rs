@@ -213,16 +213,17 @@ impl Rig {
     /// Takes bursts once around; returns the cycles of the part that counts.
     pub fn run(&mut self, bursts: u64, stage: Stage) -> u64 {
         let sink = ToPort(PortNo(2));
+        // The counter is read inside the loop only where that is what is asked: it costs too.
+        let clock = || if stage == Stage::Process { now() } else { 0 };
         let (mut cycles, begin) = (0, now());
         for _ in 0..bursts {
             let _ = self.rx.receive(&mut self.burst, NOW);
-            let received = now();
+            let received = clock();
             self.pipeline.process(PortNo(1), &mut self.burst, NOW, &sink, &mut self.out);
-            let processed = now();
+            cycles += clock() - received;
             self.out.flush(|_, burst| {
                 self.tx.transmit(burst, NOW);
             });
-            cycles += processed - received;
         }
         match stage {
             Stage::Process => cycles,
