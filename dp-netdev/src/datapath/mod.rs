@@ -17,7 +17,7 @@
 //! happens but in these calls, in a fixed order, at the times given; commands take effect in the
 //! call that gives them. That is how tests and single-threaded embedders work.
 //!
-//! An [`UpcallSink`](dp_core::boundary::UpcallSink) is called inside a turn and must not wait for
+//! An [`UpcallSink`] is called inside a turn and must not wait for
 //! the datapath: it may change flows, which is left for the next turn, but neither dump them nor
 //! change ports.
 

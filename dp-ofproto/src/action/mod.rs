@@ -2,7 +2,7 @@
 //!
 //! One flat list holds actions and instructions alike, in the order in which they act: actions
 //! applied at once first, then `clear_actions`, `write_actions`, `write_metadata`, `goto_table`
-//! ([`check`]). Translation lowers it to the datapath's flat actions; nothing here executes.
+//! ([`check()`]). Translation lowers it to the datapath's flat actions; nothing here executes.
 //!
 //! Actions that do the same remain apart where text and wire tell them apart (`load:` and
 //! `set_field:`, `mod_nw_tos` and `set_field:…->nw_tos`), so that what a controller wrote is what

@@ -11,7 +11,7 @@
 //! the parse: the key holds what stood before it and zeros behind, and the packet is reported as
 //! [`Malformed`]; whether such packets are forwarded or dropped is the pipeline's to say.
 //!
-//! The portable parser ([`parse`]) is the judge. Where the processor can, plain IPv4 and IPv6
+//! The portable parser ([`parse()`]) is the judge. Where the processor can, plain IPv4 and IPv6
 //! packets take a vector kernel that gives the same key with one load, one permute and one store;
 //! whatever it does not recognise at once it leaves to the portable parser.
 //!
