@@ -1,5 +1,7 @@
 //! The dp virtual switch daemon.
 
 pub mod errno;
+pub mod event_loop;
 pub mod log;
 pub mod ovsdb;
+
