@@ -5,3 +5,4 @@ pub mod event_loop;
 pub mod log;
 pub mod ovsdb;
 
+pub mod unixctl;
