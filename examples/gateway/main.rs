@@ -25,6 +25,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use dp_netdev::datapath::PortEventKind;
+use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::args::Args;
 use crate::progress::Progress;
@@ -68,8 +69,9 @@ fn forward(args: &Args) -> Result<()> {
         bail!("--seconds: expected a number above 0");
     }
     let stop = Arc::new(AtomicBool::new(false));
-    let asked = Arc::clone(&stop);
-    ctrlc::set_handler(move || asked.store(true, Ordering::Relaxed)).context("Ctrl-C")?;
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register(signal, Arc::clone(&stop)).context("Ctrl-C")?;
+    }
 
     let mut switch = Switch::new(args)?;
     switch.add_ports(&ports)?;

@@ -3,7 +3,7 @@
 //! Each module has a threshold for each destination, each destination a pattern, and operators
 //! change all of them while the switch runs (`-v`, `vlog/set`). Libraries know nothing of this:
 //! they log through the `log` facade, with the module's name as target and, where a peer could make
-//! them noisy, a limit (see [`rate`]). This is the logger behind the facade.
+//! them noisy, a limit (see `rate`). This is the logger behind the facade.
 //!
 //! ```text
 //! log::warn!(target: "bridge", …) → threshold of the module → limit of the place → pattern → write

@@ -5,8 +5,8 @@
 //! OVSDB JSON <length> <sha1>\n   {"_date":…,"_comment":…,"Bridge":{"<uuid>":{…}|null}}\n …
 //! ```
 //!
-//! A file moves between `ovsdb-server` and this server as it is. [`log`] knows records,
-//! [`record`] what is in them, [`Standalone`] the database as a whole.
+//! A file moves between `ovsdb-server` and this server as it is. `log` knows records,
+//! `record` what is in them, [`Standalone`] the database as a whole.
 
 mod lock;
 mod log;
