@@ -106,10 +106,10 @@ fn dropping_the_port_removes_the_interface() {
         drop(up(&host, "tap0", Role::Tap));
         // A child that another test is starting may hold the old descriptor for a moment.
         let gone = || host.within(|| crate::system::Netif::open("tap0").is_err()).unwrap();
-        let end = std::time::Instant::now() + std::time::Duration::from_secs(2);
+        let end = Instant::now() + Duration::from_secs(2);
         while !gone() {
-            assert!(std::time::Instant::now() < end, "the interface stays");
-            std::thread::sleep(std::time::Duration::from_millis(5));
+            assert!(Instant::now() < end, "the interface stays");
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 }
