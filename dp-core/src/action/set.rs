@@ -123,6 +123,12 @@ pub enum Set {
     Nd(Box<Masked<Nd>>),
     /// The outer tag's TCI, present bit aside.
     Vlan(Masked<u16>),
+    /// The outermost MPLS label stack entry.
+    Mpls(Masked<u32>),
+    /// Network service header.
+    Nsh(Box<Masked<super::nsh::Key>>),
+    /// What a tunnel that the packet is put into says of it; whole.
+    Tunnel(Box<super::tunnel::Metadata>),
     /// Packet mark.
     PktMark(Masked<u32>),
     /// Queueing priority.

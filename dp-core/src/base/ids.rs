@@ -89,6 +89,14 @@ impl fmt::Display for OfPort {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RecircId(pub u32);
 
+/// A meter of the datapath.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MeterId(pub u32);
+
+/// A bond whose members the datapath chooses from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BondId(pub u32);
+
 /// A conntrack zone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Zone(pub u16);

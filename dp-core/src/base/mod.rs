@@ -12,7 +12,7 @@ mod time;
 
 pub use drop::{DropCounters, DropReason};
 pub use hash::{hash_bytes, hash_words, mix64};
-pub use ids::{OfPort, PortNo, RecircId, Ufid, Zone};
+pub use ids::{BondId, MeterId, OfPort, PortNo, RecircId, Ufid, Zone};
 pub use mac::{MacAddr, ParseMacError};
 pub use prefetch_unsafe::prefetch;
 pub use time::{Duration, Instant};

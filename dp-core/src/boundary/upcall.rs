@@ -1,6 +1,6 @@
 //! The question that a packet thread asks when no megaflow matches, and the answer.
 
-use crate::action::ActionList;
+use crate::action::{ActionList, Userspace};
 use crate::base::{DropReason, Instant};
 use crate::flow::{FlowKey, FlowMask};
 
@@ -56,4 +56,19 @@ pub trait UpcallSink: Send + Sync {
     ///
     /// When there is no answer; the packet is dropped for [`UpcallError::drop_reason`].
     fn upcall(&self, upcall: &Upcall<'_>, now: Instant) -> Result<Verdict, UpcallError>;
+
+    /// Takes a packet that an action hands over: for a controller, as a sample, or because the
+    /// datapath cannot do alone what is to be done. Returns what the datapath is to do with the
+    /// copy, if anything; the list that handed it over goes on in any case.
+    ///
+    /// `upcall.key` is the packet's key as it is at that step.
+    fn userspace(
+        &self,
+        request: &Userspace,
+        upcall: &Upcall<'_>,
+        now: Instant,
+    ) -> Option<ActionList> {
+        let _ = (request, upcall, now);
+        None
+    }
 }

@@ -94,7 +94,7 @@ pub fn execute(
         Action::Output(port) => output::move_all(*port, burst, slots, exits),
         Action::Recirc(id) => recirc::move_all(*id, burst, slots, in_port, exits),
         Action::Drop(reason) => drop_all(burst, slots, *reason, exits.drops),
-        Action::PushVlan { .. } | Action::PopVlan | Action::Set(_) => {
+        _ => {
             drop_all(burst, slots, DropReason::Explicit, exits.drops);
         }
     }
@@ -160,8 +160,10 @@ fn change(action: &Action, packet: &mut Packet) -> Option<()> {
             Set::Nd(set) => neighbour::set_nd(packet, set),
             Set::PktMark(set) => metadata::set_mark(packet, *set),
             Set::SkbPriority(set) => metadata::set_priority(packet, *set),
+            Set::Mpls(_) | Set::Nsh(_) | Set::Tunnel(_) => None,
         },
         Action::Output(_) | Action::Drop(_) | Action::Recirc(_) => Some(()),
+        _ => None,
     }
 }
 
