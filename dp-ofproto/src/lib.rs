@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`action`] | the rich OpenFlow actions |
 //! | [`bridge`] | ports, VLAN modes, settings, limits |
+//! | [`group`] | groups and their buckets |
 //! | [`learn`] | MAC learning |
 //! | [`matching`] | matches, compact, and their prerequisites |
 //! | [`revalidate`] | megaflows kept true to the tables |
@@ -14,6 +15,7 @@
 
 pub mod action;
 pub mod bridge;
+pub mod group;
 pub mod learn;
 pub mod matching;
 pub mod revalidate;

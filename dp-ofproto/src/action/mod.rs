@@ -9,6 +9,11 @@
 //! it reads back.
 
 mod check;
+mod choose;
+mod control;
+mod ct;
+mod encap;
+mod learn;
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -18,6 +23,11 @@ use dp_core::flow::FieldId;
 use dp_core::flow::fields::Format;
 
 pub use check::{ActionError, Checker, check};
+pub use choose::{Bundle, BundleAlgorithm, HashFields, Multipath, MultipathAlgorithm};
+pub use control::{Controller, PacketInReason, Sample, SampleDirection, SampleNumber};
+pub use ct::{Alg, Ct, Nat, NatAddresses, NatKind, ZoneSource};
+pub use encap::{Encap, EncapProperty, PacketType};
+pub use learn::{Learn, LearnSource, LearnSpec, LearnTarget};
 
 /// What a rule does, shared between the versions of a rule and its readers. Empty: drop.
 pub type Actions = Arc<[Action]>;
@@ -107,7 +117,32 @@ pub enum Action {
         in_port: Option<OfPort>,
         /// Table; `None` is the present one.
         table: Option<u8>,
+        /// Look up by the original direction's addresses of the tracked connection.
+        ct: bool,
     },
+    /// To a port, at most this many bytes of the packet.
+    OutputTrunc {
+        /// Where to.
+        port: OfPort,
+        /// Bytes, at least 14.
+        max_len: u32,
+    },
+    /// To controllers, with all that may be said about it. `Output` to `CONTROLLER` is its short
+    /// form.
+    Controller(Box<Controller>),
+    /// To a port, by one of its queues.
+    Enqueue {
+        /// Where to.
+        port: OfPort,
+        /// The queue.
+        queue: u32,
+    },
+    /// To a group.
+    Group(u32),
+    /// To a port that is up, or its number into a subfield.
+    Bundle(Box<Bundle>),
+    /// A number that a hash chooses, into a subfield.
+    Multipath(Box<Multipath>),
     /// Goes on in a later table; nothing may follow.
     GotoTable(u8),
     /// Writes those bits of a field that are set in `mask`.
@@ -190,6 +225,69 @@ pub enum Action {
     Note(Box<[u8]>),
     /// Ends this list and those that resubmitted to it.
     Exit,
+    /// Outputs from here on go by this queue.
+    SetQueue(u32),
+    /// Outputs go by the queue of before the last `SetQueue`.
+    PopQueue,
+    /// Puts an MPLS label of this Ethertype (0x8847, 0x8848) on.
+    PushMpls(u16),
+    /// Takes the outermost MPLS label off; this Ethertype is beneath.
+    PopMpls(u16),
+    /// Label of the outermost MPLS header, 20 bits.
+    SetMplsLabel(u32),
+    /// Its traffic class, 3 bits.
+    SetMplsTc(u8),
+    /// Its TTL.
+    SetMplsTtl(u8),
+    /// Decrements it; as with [`Self::DecTtl`] a packet whose TTL is used up goes no further.
+    DecMplsTtl,
+    /// Decrements the TTL of an NSH header.
+    DecNshTtl,
+    /// Puts a header on.
+    Encap(Box<Encap>),
+    /// Takes the outermost header off; what is beneath, if it is said.
+    Decap(Option<PacketType>),
+    /// Sends the packet through the connection tracker.
+    Ct(Box<Ct>),
+    /// Forgets what the connection tracker said.
+    CtClear,
+    /// Makes a rule.
+    Learn(Box<Learn>),
+    /// One clause of a conjunction: of `clauses`, the number `clause` (from 0).
+    Conjunction {
+        /// Which conjunction.
+        id: u32,
+        /// Which clause.
+        clause: u8,
+        /// How many there are.
+        clauses: u8,
+    },
+    /// Shortens the timeouts of the rule when a TCP connection ends.
+    FinTimeout {
+        /// Idle timeout in seconds; 0: unchanged.
+        idle: u16,
+        /// Hard timeout in seconds; 0: unchanged.
+        hard: u16,
+    },
+    /// Samples.
+    Sample(Box<Sample>),
+    /// Writes into a bit whether the packet is larger than this.
+    CheckPktLarger {
+        /// Bytes.
+        len: u16,
+        /// The bit.
+        dst: Subfield,
+    },
+    /// Carries out a list, and is as before afterwards.
+    Clone(Box<[Self]>),
+    /// Meters the packet.
+    Meter(u32),
+    /// Removes a tunnel metadata field.
+    DeleteField(FieldId),
+    /// Sends the packet through the datapath once more, for tests.
+    DebugRecirc,
+    /// Makes the packet take the slow path, for tests.
+    DebugSlow,
 }
 
 impl Action {
@@ -202,7 +300,7 @@ impl Action {
     /// Resubmits to a table with the in-port that the packet has.
     #[must_use]
     pub const fn resubmit(table: u8) -> Self {
-        Self::Resubmit { in_port: None, table: Some(table) }
+        Self::Resubmit { in_port: None, table: Some(table), ct: false }
     }
 
     /// Sets a whole field.

@@ -11,9 +11,10 @@ use dp_core::base::{Instant, OfPort};
 
 use super::flow_mod::{Change, Command, FlowMod, FlowModError, Removal};
 use super::rule::{Rule, RuleId, RuleStats};
-use super::tables::{INTERNAL_TABLE, TableSet, Tables, Writer};
+use super::tables::{INTERNAL_TABLE, TableSet, Tables, Writer, group_hash};
 use super::{PrefixFields, Table, Version};
 use crate::action::{self, Action, Actions};
+use crate::group::{Group, GroupId};
 
 /// A change of the tables in the making.
 #[derive(Debug)]
@@ -97,6 +98,25 @@ impl<'a> Edit<'a> {
         self.table_mut(table).set_prefixes(fields);
         self.retuned = true;
         Ok(())
+    }
+
+    /// Puts a group in its place, in that of one with the same number if there is one.
+    pub fn put_group(&mut self, group: Group) -> Option<Arc<Group>> {
+        let hash = group_hash(group.id);
+        let old = self.set.groups.get(hash).cloned();
+        let group = Arc::new(group);
+        let place = Arc::clone(&group);
+        *self.set.groups.entry(hash, || place) = group;
+        self.retuned = true;
+        old
+    }
+
+    /// Removes a group. Rules and groups that refer to it stay; see whoever deletes groups.
+    pub fn remove_group(&mut self, id: GroupId) -> Option<Arc<Group>> {
+        let old = self.set.groups.get(group_hash(id)).cloned()?;
+        self.set.groups.remove(group_hash(id));
+        self.retuned = true;
+        Some(old)
     }
 
     /// Publishes the change. Returns what changed, in order; if nothing did, the published version

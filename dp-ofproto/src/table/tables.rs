@@ -17,7 +17,9 @@ use dp_core::base::Instant;
 use dp_core::flow::{FlowKey, FlowMask};
 
 use super::edit::Edit;
+use super::hash_trie::HashTrie;
 use super::{Change, FlowMod, FlowModError, PrefixFields, Rule, Table, Version};
+use crate::group::{Group, GroupId};
 
 /// How many tables there are, the internal one included.
 pub const TABLES: usize = 255;
@@ -66,7 +68,7 @@ impl Tables {
     /// Empty tables.
     #[must_use]
     pub fn new(config: TablesConfig) -> Self {
-        let set = TableSet { version: Version(0), tables: Vec::new() };
+        let set = TableSet { version: Version(0), tables: Vec::new(), groups: HashTrie::default() };
         Self { current: ArcSwap::from_pointee(set), writer: Mutex::default(), config }
     }
 
@@ -139,6 +141,8 @@ pub struct TableSet {
     pub(super) version: Version,
     /// By number; shorter than [`TABLES`] as long as the last ones are empty.
     pub(super) tables: Vec<Arc<Table>>,
+    /// By the hash of their number, which is different for each.
+    pub(super) groups: HashTrie<Arc<Group>>,
 }
 
 impl TableSet {
@@ -172,6 +176,17 @@ impl TableSet {
         self.tables.iter().flat_map(|table| table.rules())
     }
 
+    /// The group with this number.
+    #[must_use]
+    pub fn group(&self, id: GroupId) -> Option<&Arc<Group>> {
+        self.groups.get(group_hash(id))
+    }
+
+    /// All groups, in no order.
+    pub fn groups(&self) -> impl Iterator<Item = &Arc<Group>> {
+        self.groups.iter()
+    }
+
     /// How many rules there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -183,4 +198,9 @@ impl TableSet {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+/// Scatters the numbers of groups, each to a hash of its own.
+pub(super) fn group_hash(id: GroupId) -> u32 {
+    id.0.wrapping_mul(0x9e37_79b1).rotate_left(16).wrapping_mul(0x85eb_ca6b)
 }

@@ -254,7 +254,7 @@ fn resubmit(item: &Item<'_>, names: &dyn PortNames) -> Result<Action, TextError>
     if in_port.is_none() && table.is_none() {
         return Err(item.key.error(Problem::Missing(WHAT)));
     }
-    Ok(Action::Resubmit { in_port, table })
+    Ok(Action::Resubmit { in_port, table, ct: false })
 }
 
 fn port_error(piece: Piece<'_>) -> TextError {

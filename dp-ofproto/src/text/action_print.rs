@@ -36,7 +36,7 @@ fn write_action(f: &mut fmt::Formatter<'_>, action: &Action, names: &dyn PortNam
     match action {
         Action::Output { port, max_len } => output(f, *port, *max_len, names),
         Action::OutputReg { src, .. } => write!(f, "output:{}", SubfieldText(*src)),
-        Action::Resubmit { in_port, table } => resubmit(f, *in_port, *table, names),
+        Action::Resubmit { in_port, table, .. } => resubmit(f, *in_port, *table, names),
         Action::GotoTable(table) => write!(f, "goto_table:{table}"),
         Action::SetField { field, value, mask } => {
             let row = field.field();
@@ -90,6 +90,7 @@ fn write_action(f: &mut fmt::Formatter<'_>, action: &Action, names: &dyn PortNam
             Ok(())
         }
         Action::Exit => f.write_str("exit"),
+        _ => write!(f, "{action:?}"),
     }
 }
 

@@ -231,7 +231,7 @@ fn the_ttl_is_counted_down_and_a_used_up_one_goes_nowhere() {
 fn resubmit_comes_back_and_goto_does_not() {
     let bridge = bridge();
     let match_port = |port: u16| Match::build().exact(F::InPort, u128::from(port)).finish();
-    let resubmit = Action::Resubmit { in_port: Some(OfPort(3)), table: Some(1) };
+    let resubmit = Action::Resubmit { in_port: Some(OfPort(3)), table: Some(1), ct: false };
     add(&bridge, 0, 1, match_port(1), vec![resubmit, output(2), Action::GotoTable(2)]);
     add(&bridge, 1, 1, match_port(3), vec![Action::output(OfPort::IN_PORT), output(4)]);
     add(&bridge, 2, 1, Match::any(), vec![output(3)]);

@@ -22,7 +22,7 @@ impl Context<'_> {
         match action {
             Action::Output { port, .. } => self.output(*port),
             Action::OutputReg { src, .. } => self.output_from(*src),
-            Action::Resubmit { in_port, table } => self.resubmit(*in_port, *table),
+            Action::Resubmit { in_port, table, .. } => self.resubmit(*in_port, *table),
             Action::GotoTable(table) => self.goto(*table),
             Action::Exit => self.exit = true,
             Action::ClearActions => {

@@ -262,7 +262,11 @@ fn random_action(random: &mut Random, spelling: Spelling) -> Action {
         3 => {
             let port = *random.pick(&[None, Some(OfPort(7)), Some(OfPort::LOCAL)]);
             let table = *random.pick(&[None, Some(0), Some(3), Some(254)]);
-            Action::Resubmit { in_port: port, table: table.or((port.is_none()).then_some(9)) }
+            Action::Resubmit {
+                in_port: port,
+                table: table.or((port.is_none()).then_some(9)),
+                ct: false,
+            }
         }
         4 => {
             let src = subfield(random, ANY_FIELD, 64);

@@ -63,6 +63,7 @@ pub(crate) const LIBRARIES: &[Library] = &[
         levels: &[
             &["openflow", "matching"],
             &["action"],
+            &["group", "meter"],
             &["table", "learn", "protocols"],
             &["text", "bridge"],
             &["translate"],
