@@ -60,6 +60,10 @@ reasons! {
     RxArp = "datapath_drop_rx_arp",
     /// A neighbour discovery option is of length 0, too long or repeated.
     RxNdOption = "datapath_drop_rx_nd_option",
+    /// The frame ends before the bottom of its MPLS label stack.
+    RxMpls = "datapath_drop_rx_mpls",
+    /// The NSH is cut off, of another version, or lies about its length.
+    RxNsh = "datapath_drop_rx_nsh",
     /// The frame is larger than the buffers of the port it entered by.
     RxOversize = "datapath_drop_rx_oversize",
     /// No megaflow matched and there is no slow path, or it had no room or no answer.

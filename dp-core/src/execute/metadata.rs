@@ -5,14 +5,14 @@ use crate::packet::Packet;
 
 /// Writes the packet mark.
 pub(super) fn set_mark(packet: &mut Packet, set: Masked<u32>) -> Option<()> {
-    let mark = &mut packet.meta_mut().pkt_mark;
-    *mark = *mark & !set.mask | set.value & set.mask;
+    let (mark, priority) = packet.meta().marks();
+    packet.meta_mut().set_marks(mark & !set.mask | set.value & set.mask, priority);
     Some(())
 }
 
 /// Writes the queueing priority.
 pub(super) fn set_priority(packet: &mut Packet, set: Masked<u32>) -> Option<()> {
-    let priority = &mut packet.meta_mut().skb_priority;
-    *priority = *priority & !set.mask | set.value & set.mask;
+    let (mark, priority) = packet.meta().marks();
+    packet.meta_mut().set_marks(mark, priority & !set.mask | set.value & set.mask);
     Some(())
 }

@@ -60,7 +60,7 @@ impl WorkList {
         let meta = packet.meta_mut();
         if let Some(port) = in_port {
             // The first pass knows the port of entry; whatever the buffer carried before is stale.
-            (meta.in_port, meta.passes, meta.dp_hash) = (port, 0, 0);
+            (meta.in_port, meta.passes) = (port, 0);
         }
         if meta.passes >= self.depth || self.waiting.len() >= BOUND {
             return Err(packet);

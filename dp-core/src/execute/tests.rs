@@ -268,7 +268,7 @@ fn mark_and_priority_travel_with_the_packet() {
         Action::Recirc(RecircId(9)),
     ];
     let mut marked = packet(&frame(Kind::UdpV4, None, b""));
-    marked.meta_mut().pkt_mark = 0xab00;
+    marked.meta_mut().set_marks(0xab00, 0);
     world.run([marked], &actions);
     let mut burst = Burst::default();
     assert_eq!(world.again.next(&mut burst), 1);

@@ -16,6 +16,19 @@ pub struct BurstKeys {
     used: [LaneSet; BURST],
 }
 
+/// The lanes that a frame may fill; those of tunnels it cannot.
+#[derive(Debug)]
+pub struct FrameLanes<'a> {
+    /// Lane 0: what every packet has.
+    pub first: &'a mut Lane,
+    /// Lane 1: IPv6, ARP, neighbour discovery.
+    pub second: &'a mut Lane,
+    /// Lane 2: MPLS, the rarer parts of neighbour discovery.
+    pub third: &'a mut Lane,
+    /// Lane 3: NSH.
+    pub fourth: &'a mut Lane,
+}
+
 impl Default for BurstKeys {
     fn default() -> Self {
         Self { lanes: [[Lane::ZERO; BURST]; PACKET_LANES], used: [LaneSet::EMPTY; BURST] }
@@ -45,13 +58,31 @@ impl BurstKeys {
         &mut self.lanes[lane]
     }
 
-    /// The first two lanes of the packet in `slot`, to be written: all that most packets use.
+    /// The lanes of the packet in `slot` that its frame may fill, to be written.
     #[inline(always)]
     #[must_use]
-    pub fn first_two_mut(&mut self, slot: usize) -> (&mut Lane, &mut Lane) {
+    pub fn frame_lanes_mut(&mut self, slot: usize) -> FrameLanes<'_> {
         let slot = slot & (BURST - 1);
-        let [first, second, ..] = &mut self.lanes;
-        (&mut first[slot], &mut second[slot])
+        let [first, second, third, fourth, ..] = &mut self.lanes;
+        FrameLanes {
+            first: &mut first[slot],
+            second: &mut second[slot],
+            third: &mut third[slot],
+            fourth: &mut fourth[slot],
+        }
+    }
+
+    /// Lane `lane` of the packet in `slot`, to be written: zeros if it was not used, and used from
+    /// now on.
+    #[inline]
+    pub fn use_lane(&mut self, slot: usize, lane: usize) -> &mut Lane {
+        let (slot, lane) = (slot & (BURST - 1), lane % PACKET_LANES);
+        let place = &mut self.lanes[lane][slot];
+        if !self.used[slot].has(lane) {
+            *place = Lane::ZERO;
+            self.used[slot] = self.used[slot].with(LaneSet::of(lane));
+        }
+        place
     }
 
     /// Which lanes each packet uses, by slot.

@@ -16,7 +16,9 @@
 //! | [`key`] | [`FlowKey`] and [`FlowMask`] |
 //! | [`burst_keys`] | the keys of a burst, lane by lane |
 //! | [`extract`] | frames in, keys out |
+//! | [`beside`] | what packets carry beside their frames, in keys |
 
+pub mod beside;
 pub mod burst_keys;
 pub mod extract;
 pub mod fields;
@@ -24,7 +26,7 @@ pub mod key;
 pub mod lane;
 pub mod layout;
 
-pub use burst_keys::BurstKeys;
+pub use burst_keys::{BurstKeys, FrameLanes};
 pub use extract::{Extracted, Extractor, Malformed, Pass, VlanLimit};
 pub use fields::{FIELDS, Field, FieldId};
 pub use key::{FlowKey, FlowMask, ufid};

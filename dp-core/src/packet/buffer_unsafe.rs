@@ -10,7 +10,8 @@
 //! # Cost
 //!
 //! A handle is one pointer. Reading the frame of a packet touches the first line of the header and
-//! the frame itself; the second line holds metadata that the first pass does not need.
+//! the frame itself; the second line holds metadata that the first pass does not need, and the lines
+//! behind it ([`super::side`]) what connection tracking and tunnels add.
 
 #![expect(unsafe_code, reason = "the packet handle is a pointer into pooled memory")]
 
@@ -18,8 +19,9 @@ use core::fmt;
 use core::mem;
 use core::ptr::NonNull;
 
-use super::metadata::Metadata;
+use super::metadata::{Known, Metadata};
 use super::pool_unsafe::Pool;
+use super::side::{CtMeta, Side, TunnelMeta};
 
 /// Who gets a buffer back when its packet is dropped.
 ///
@@ -46,10 +48,17 @@ pub struct Header {
     len: u32,
     owner: &'static dyn BufferOwner,
     meta: Metadata,
+    /// For the few packets that carry more; the two lines before it serve all others.
+    side: SideLine,
 }
 
-// A driver must find room for it in its buffers' private area.
-const _: () = assert!(size_of::<Header>() == 128);
+/// Begins at a cache line of its own.
+#[repr(C, align(64))]
+struct SideLine(Side);
+
+// A driver must find room for it in its buffers' private area. The first two lines are all that
+// plain packets use.
+const _: () = assert!(core::mem::offset_of!(Header, side) == 128 && size_of::<Header>() == 576);
 
 impl Header {
     /// A header over the `room_len` bytes at `room`, with an empty frame at `start`.
@@ -66,7 +75,8 @@ impl Header {
         owner: &'static dyn BufferOwner,
     ) -> Self {
         let start = start.min(room_len);
-        Self { room, room_len, start, len: 0, owner, meta: Metadata::default() }
+        let side = SideLine(Side::default());
+        Self { room, room_len, start, len: 0, owner, meta: Metadata::default(), side }
     }
 
     /// Where the frame begins in the room, and how long it is: for drivers that keep the same in
@@ -263,6 +273,62 @@ impl Packet {
         &mut self.header_mut().meta
     }
 
+    /// What connection tracking has found out about the packet.
+    #[inline]
+    #[must_use]
+    pub fn ct(&self) -> Option<&CtMeta> {
+        let header = self.header();
+        header.meta.known.contains(Known::CT).then_some(&header.side.0.ct)
+    }
+
+    /// Notes what connection tracking has found out.
+    #[inline]
+    pub fn set_ct(&mut self, ct: CtMeta) {
+        let header = self.header_mut();
+        header.side.0.ct = ct;
+        header.meta.known |= Known::CT;
+    }
+
+    /// Forgets what connection tracking has found out.
+    #[inline]
+    pub fn clear_ct(&mut self) {
+        self.header_mut().meta.known -= Known::CT;
+    }
+
+    /// The tunnel that the packet came through, or is to leave by.
+    #[inline]
+    #[must_use]
+    pub fn tunnel(&self) -> Option<&TunnelMeta> {
+        let header = self.header();
+        header.meta.known.contains(Known::TUNNEL).then_some(&header.side.0.tunnel)
+    }
+
+    /// The same, to be changed; there is one from now on, all zeros if there was none.
+    #[inline]
+    #[must_use]
+    pub fn tunnel_mut(&mut self) -> &mut TunnelMeta {
+        let header = self.header_mut();
+        if !header.meta.known.contains(Known::TUNNEL) {
+            header.side.0.tunnel = TunnelMeta::NONE;
+            header.meta.known |= Known::TUNNEL;
+        }
+        &mut header.side.0.tunnel
+    }
+
+    /// Notes the tunnel.
+    #[inline]
+    pub fn set_tunnel(&mut self, tunnel: &TunnelMeta) {
+        let header = self.header_mut();
+        header.side.0.tunnel = *tunnel;
+        header.meta.known |= Known::TUNNEL;
+    }
+
+    /// Forgets the tunnel.
+    #[inline]
+    pub fn clear_tunnel(&mut self) {
+        self.header_mut().meta.known -= Known::TUNNEL;
+    }
+
     /// A copy in a buffer of our own pools: the same frame, headroom and metadata. `None` if the
     /// pool is exhausted or the frame larger than any buffer.
     #[must_use]
@@ -270,6 +336,12 @@ impl Packet {
         let mut copy = Pool::for_len(self.len())?.alloc()?;
         copy.append(self.len())?.copy_from_slice(self.data());
         *copy.meta_mut() = *self.meta();
+        if let Some(ct) = self.ct() {
+            copy.set_ct(*ct);
+        }
+        if let Some(tunnel) = self.tunnel() {
+            copy.set_tunnel(tunnel);
+        }
         Some(copy)
     }
 }

@@ -31,6 +31,10 @@ pub enum Malformed {
     Arp,
     /// A neighbour discovery option is of length 0, reaches beyond the packet, or is repeated.
     NdOption,
+    /// The frame ends before the bottom of its MPLS label stack.
+    Mpls,
+    /// The NSH is cut off, of another version, or lies about its length.
+    Nsh,
 }
 
 impl Malformed {
@@ -48,6 +52,8 @@ impl Malformed {
         Self::UdpLength,
         Self::Arp,
         Self::NdOption,
+        Self::Mpls,
+        Self::Nsh,
     ];
 
     /// The reason under which such a packet is dropped, where it is.
@@ -66,6 +72,8 @@ impl Malformed {
             Self::UdpLength => DropReason::RxUdpLength,
             Self::Arp => DropReason::RxArp,
             Self::NdOption => DropReason::RxNdOption,
+            Self::Mpls => DropReason::RxMpls,
+            Self::Nsh => DropReason::RxNsh,
         }
     }
 }

@@ -2,8 +2,10 @@
 //!
 //! ```text
 //!   frame ─► Ethernet, tags ─► IPv4 │ IPv6 + extension headers │ ARP ─► TCP UDP SCTP ICMP ICMPv6/ND
-//!                │                         │                                 │
-//!             lane 0                  lanes 0, 1                          lanes 0, 1
+//!                │         │               │                                 │
+//!             lane 0       │          lanes 0, 1                        lanes 0, 1, 2
+//!                          └─► MPLS │ NSH, lanes 2, 3
+//!   metadata of an earlier pass ─► lane 0 │ marks, connection tracking: 2, 3 │ tunnel: 3, 4 to 8
 //! ```
 //!
 //! What the frame's own length fields claim is believed only as far as the frame reaches. Padding
@@ -20,23 +22,25 @@
 //! One pass over the first 54 to 100 bytes of a frame; no allocation, nothing cleared but the lanes
 //! that the packet uses.
 
-mod l4;
 mod malformed;
 mod network;
 mod parse;
+mod shim;
 mod tags;
+mod transport;
 #[cfg(target_arch = "x86_64")]
 mod vector_unsafe;
 
 pub use malformed::Malformed;
 pub use parse::{Parsed, parse};
 
-use super::burst_keys::BurstKeys;
+use super::beside;
+use super::burst_keys::{BurstKeys, FrameLanes};
 use super::key::FlowKey;
-use super::lane::{Lane, LaneSet};
+use super::lane::Lane;
 use super::layout;
 use crate::base::PortNo;
-use crate::packet::{BURST, Burst, Metadata, Packet, Slots};
+use crate::packet::{BURST, Burst, Known, Metadata, Packet, Slots};
 
 /// Where a packet's metadata comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +109,7 @@ impl Extractor {
     }
 
     /// Extracts the keys of the packets in `which`, and notes the header offsets in their metadata.
+    /// On the first pass what the metadata says besides is forgotten.
     pub fn burst(
         &self,
         burst: &mut Burst,
@@ -119,6 +124,8 @@ impl Extractor {
             Pass::First(port) if self.vector => {
                 vector_unsafe::burst(burst, which, &port_lane(port), keys)
             }
+            #[cfg(target_arch = "x86_64")]
+            Pass::Again if self.vector => again(burst, which, keys),
             _ => which,
         };
         for slot in left.iter() {
@@ -139,23 +146,20 @@ impl Extractor {
         keys: &mut BurstKeys,
         out: &mut Extracted,
     ) {
-        let (first, second) = keys.first_two_mut(slot);
-        *first = match pass {
-            Pass::First(port) => port_lane(port),
+        let mut lanes = keys.frame_lanes_mut(slot);
+        *lanes.first = match pass {
+            Pass::First(port) => {
+                packet.meta_mut().known = Known::empty();
+                port_lane(port)
+            }
             Pass::Again => metadata_lane(packet.meta()),
         };
-        let parsed = parse(packet.data(), self.vlan_limit, first, second);
+        let outermost = packet.meta().outermost();
+        let parsed = parse(packet.data(), outermost, self.vlan_limit, &mut lanes);
         let meta = packet.meta_mut();
         (meta.l3, meta.l4) = (parsed.l3, parsed.l4);
-        let mut used = parsed.used;
-        if pass == Pass::Again && (meta.pkt_mark != 0 || meta.skb_priority != 0) {
-            let lane = &mut keys.lane_mut(layout::PKT_MARK.lane())[slot % BURST];
-            *lane = Lane::ZERO;
-            write_place(lane, layout::PKT_MARK, &meta.pkt_mark.to_be_bytes());
-            write_place(lane, layout::SKB_PRIORITY, &meta.skb_priority.to_be_bytes());
-            used = used.with(LaneSet::of(layout::PKT_MARK.lane()));
-        }
-        keys.set_used(slot, used);
+        keys.set_used(slot, parsed.used);
+        beside::into_slot(packet, keys, slot);
         if let Some(why) = parsed.malformed {
             out.malformed.insert(slot);
             out.why[slot % BURST] = why;
@@ -169,24 +173,52 @@ impl Extractor {
     #[must_use]
     pub fn frame(&self, frame: &[u8], meta: &Metadata) -> (FlowKey, Option<Malformed>) {
         let mut key = FlowKey::EMPTY;
-        let mut first = metadata_lane(meta);
-        let mut second = Lane::ZERO;
-        let parsed = parse(frame, self.vlan_limit, &mut first, &mut second);
-        *key.lane_mut(0) = first;
-        if parsed.used.has(1) {
-            *key.lane_mut(1) = second;
+        let mut lanes = [metadata_lane(meta), Lane::ZERO, Lane::ZERO, Lane::ZERO];
+        let [first, second, third, fourth] = &mut lanes;
+        let mut four = FrameLanes { first, second, third, fourth };
+        let parsed = parse(frame, meta.outermost(), self.vlan_limit, &mut four);
+        for (number, lane) in lanes.iter().enumerate().filter(|&(at, _)| parsed.used.has(at)) {
+            *key.lane_mut(number) = *lane;
         }
-        if meta.pkt_mark != 0 || meta.skb_priority != 0 {
-            key.store(layout::PKT_MARK, u128::from(meta.pkt_mark));
-            key.store(layout::SKB_PRIORITY, u128::from(meta.skb_priority));
-        }
+        beside::marks_into_key(meta, &mut key);
         (key, parsed.malformed)
     }
+
+    /// The key of one packet with all that it carries.
+    #[must_use]
+    pub fn packet(&self, packet: &Packet) -> (FlowKey, Option<Malformed>) {
+        let (mut key, why) = self.frame(packet.data(), packet.meta());
+        beside::into_key(packet, &mut key);
+        (key, why)
+    }
+}
+
+/// Further passes by the vector kernel: frames first, then what the packets carry besides.
+#[cfg(target_arch = "x86_64")]
+fn again(burst: &mut Burst, which: Slots, keys: &mut BurstKeys) -> Slots {
+    let mut ethernet = Slots::NONE;
+    let mut known = [Known::empty(); BURST];
+    for slot in which.iter() {
+        // The kernel takes every packet for one on its first pass and forgets what is known.
+        let Some(meta) = burst.get(slot).map(Packet::meta) else { continue };
+        known[slot % BURST] = meta.known;
+        if meta.outermost() == 0 {
+            ethernet.insert(slot);
+        }
+    }
+    let left = vector_unsafe::burst(burst, ethernet, &Lane::ZERO, keys);
+    for slot in ethernet.without(left).iter() {
+        let Some(packet) = burst.get_mut(slot) else { continue };
+        packet.meta_mut().known = known[slot % BURST];
+        beside::first_lane(packet.meta(), &mut keys.lane_mut(0)[slot % BURST]);
+        beside::into_slot(packet, keys, slot);
+    }
+    which.without(ethernet).or(left)
 }
 
 /// Writes bytes at a place of their own lane.
 #[inline(always)]
-fn write_place<const N: usize>(lane: &mut Lane, place: layout::Place, bytes: &[u8; N]) {
+pub(super) fn write_place<const N: usize>(lane: &mut Lane, place: layout::Place, bytes: &[u8; N]) {
     let from = usize::from(place.offset) % 64;
     if let Some(to) = lane.bytes_mut().get_mut(from..).and_then(<[u8]>::first_chunk_mut::<N>) {
         *to = *bytes;
@@ -202,9 +234,8 @@ fn port_lane(port: PortNo) -> Lane {
 
 /// Lane 0 with the metadata of an earlier pass.
 fn metadata_lane(meta: &Metadata) -> Lane {
-    let mut lane = port_lane(meta.in_port);
-    write_place(&mut lane, layout::RECIRC_ID, &meta.recirc_id.0.to_be_bytes());
-    write_place(&mut lane, layout::DP_HASH, &meta.dp_hash.to_be_bytes());
+    let mut lane = Lane::ZERO;
+    beside::first_lane(meta, &mut lane);
     lane
 }
 

@@ -2,6 +2,7 @@
 
 mod frames;
 mod lies;
+mod shims;
 
 use proptest::prelude::*;
 
@@ -9,7 +10,7 @@ use self::frames::{eth, icmpv6_ns, ipv4, ipv6, tagged, tcp, udp};
 use super::{Extractor, Malformed, Pass, VlanLimit};
 use crate::base::{PortNo, RecircId};
 use crate::flow::{BurstKeys, FieldId as F, FlowKey};
-use crate::packet::{Burst, Metadata, Pool, Slots};
+use crate::packet::{Burst, CtAddrs, CtMeta, Known, Metadata, Packet, Pool, Slots, TunnelMeta};
 
 /// The key of one frame, by way of a burst; the wide way must say the same.
 fn extract_with(extractor: &Extractor, frame: &[u8]) -> (Option<FlowKey>, Option<Malformed>) {
@@ -198,6 +199,7 @@ fn metadata_of_an_earlier_pass_is_in_the_key() {
         dp_hash: 0xabcd,
         pkt_mark: 0x11,
         skb_priority: 0x22,
+        known: Known::MARKS | Known::DP_HASH,
         ..Metadata::default()
     };
     burst.push(packet).unwrap();
@@ -218,6 +220,135 @@ fn metadata_of_an_earlier_pass_is_in_the_key() {
     );
     let packet = burst.get(0).unwrap();
     assert_eq!((packet.meta().l3, packet.meta().l4), (14, 34));
+}
+
+/// The key that a packet has in a further pass, by both kernels and by the wide way.
+fn key_again(packet: Packet) -> FlowKey {
+    let (wide, _) = Extractor::new(VlanLimit::Two).packet(&packet);
+    let mut burst = Burst::default();
+    burst.push(packet).unwrap();
+    for extractor in [Extractor::new(VlanLimit::Two), Extractor::portable(VlanLimit::Two)] {
+        let mut keys = BurstKeys::default();
+        // What an earlier burst has left must not show.
+        for lane in 0..crate::flow::PACKET_LANES {
+            keys.lane_mut(lane)[0] = crate::flow::Lane([u64::MAX; 8]);
+        }
+        let out = extractor.burst(&mut burst, Slots::first(1), Pass::Again, &mut keys);
+        assert_eq!(out.parsed, Slots::first(1));
+        assert_eq!(keys.key(0), wide);
+    }
+    wide
+}
+
+fn packet_of(frame: &[u8]) -> Packet {
+    let mut packet = Pool::standard().alloc().unwrap();
+    packet.append(frame.len()).unwrap().copy_from_slice(frame);
+    packet.meta_mut().in_port = PortNo(3);
+    packet
+}
+
+#[test]
+fn what_connection_tracking_found_is_in_the_key_of_further_passes() {
+    let frame = eth(0x0800, &ipv4(17, &udp(1, 2, b"")));
+    let mut packet = packet_of(&frame);
+    packet.set_ct(CtMeta {
+        label: 0x1234_0000_0000_0000_0000_0000_0000_5678,
+        mark: 77,
+        zone: 5,
+        state: 0x22,
+        proto: 17,
+        tp_src: 9,
+        tp_dst: 10,
+        addrs: CtAddrs::V4([10, 9, 8, 7].into(), [6, 5, 4, 3].into()),
+    });
+    let key = key_again(packet);
+    assert_fields(
+        &key,
+        &[
+            (F::CtMark, 77),
+            (F::CtZone, 5),
+            (F::CtState, 0x22),
+            (F::CtLabel, 0x1234_0000_0000_0000_0000_0000_0000_5678),
+            (F::CtNwProto, 17),
+            (F::CtNwSrc, 0x0a09_0807),
+            (F::CtNwDst, 0x0605_0403),
+            (F::CtTpSrc, 9),
+            (F::CtTpDst, 10),
+            (F::UdpDst, 2),
+            (F::InPort, 3),
+        ],
+    );
+    let mut packet = packet_of(&eth(0x86dd, &ipv6(17, &udp(1, 2, b""))));
+    let addrs = CtAddrs::V6("fd00::1".parse().unwrap(), "fd00::2".parse().unwrap());
+    packet.set_ct(CtMeta { state: 1, proto: 6, addrs, ..CtMeta::default() });
+    let key = key_again(packet);
+    assert_fields(&key, &[(F::CtIpv6Dst, 0xfd00_0000_0000_0000_0000_0000_0000_0002)]);
+    assert_fields(&key, &[(F::CtNwProto, 6), (F::CtNwSrc, 0), (F::Ipv6Label, 0xbeef5)]);
+    assert_eq!(crate::flow::beside::ct_of(&key).map(|ct| ct.addrs), Some(addrs));
+}
+
+#[test]
+fn the_tunnel_a_packet_came_through_is_in_the_key_of_further_passes() {
+    let mut tunnel = TunnelMeta {
+        id: 0x77,
+        src: [192, 0, 2, 1].into(),
+        dst: [192, 0, 2, 2].into(),
+        flags: 0x4,
+        ttl: 64,
+        tos: 3,
+        tp_src: 50_000,
+        tp_dst: 6081,
+        gtpu_msgtype: 255,
+        options_len: 72,
+        ..TunnelMeta::NONE
+    };
+    for (number, byte) in tunnel.options.iter_mut().take(72).enumerate() {
+        *byte = u8::try_from(number).unwrap() + 1;
+    }
+    let mut packet = packet_of(&eth(0x0800, &ipv4(17, &udp(1, 2, b""))));
+    packet.set_tunnel(&tunnel);
+    let copy = packet.copy().unwrap();
+    assert_eq!(copy.tunnel(), Some(&tunnel));
+    let key = key_again(packet);
+    assert_fields(
+        &key,
+        &[
+            (F::TunId, 0x77),
+            (F::TunSrc, 0xc000_0201),
+            (F::TunDst, 0xc000_0202),
+            (F::TunTtl, 64),
+            (F::TunTos, 3),
+            (F::TunGtpuMsgtype, 255),
+            (F::UdpSrc, 1),
+        ],
+    );
+    assert_eq!((key.lane(5).bytes()[0], key.lane(6).bytes()[7]), (1, 72));
+    assert_eq!(crate::flow::beside::tunnel_of(&key), Some(tunnel));
+    // And the way back: a packet that is injected takes on what the key says.
+    let mut injected = packet_of(&eth(0x0800, &ipv4(17, &udp(1, 2, b""))));
+    crate::flow::beside::take_on(&key, &mut injected);
+    assert_eq!(key_again(injected), key);
+}
+
+#[test]
+fn the_first_pass_forgets_what_a_buffer_carried_before() {
+    for extractor in [Extractor::default(), Extractor::portable(VlanLimit::One)] {
+        let mut packet = packet_of(&eth(0x0800, &ipv4(17, &udp(1, 2, b""))));
+        packet.meta_mut().set_marks(1, 2);
+        packet.meta_mut().set_hash(3);
+        packet.meta_mut().set_outermost(0x1_0800);
+        packet.set_ct(CtMeta { state: 1, ..CtMeta::default() });
+        packet.set_tunnel(&TunnelMeta::NONE);
+        let mut burst = Burst::default();
+        burst.push(packet).unwrap();
+        let mut keys = BurstKeys::default();
+        extractor.burst(&mut burst, Slots::first(1), Pass::First(PortNo(1)), &mut keys);
+        let packet = burst.get(0).unwrap();
+        assert_eq!(packet.meta().known, Known::empty());
+        assert_eq!((packet.ct(), packet.tunnel()), (None, None));
+        assert_eq!((packet.meta().marks(), packet.meta().hash()), ((0, 0), 0));
+        assert_eq!(keys.key(0).used().0, 1);
+    }
 }
 
 fn any_packet() -> impl Strategy<Value = Vec<u8>> {

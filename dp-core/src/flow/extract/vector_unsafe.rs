@@ -19,7 +19,7 @@ use core::arch::x86_64::{
 use crate::flow::burst_keys::BurstKeys;
 use crate::flow::lane::{Lane, LaneSet};
 use crate::flow::layout::{self, Place};
-use crate::packet::{Burst, Packet, Slots};
+use crate::packet::{Burst, Known, Packet, Slots};
 
 /// How one lane is made of 64 bytes: where each byte comes from, which are zero, which bits stay,
 /// which bits are added.
@@ -178,6 +178,7 @@ fn one(packet: &mut Packet, slot: usize, template: __m512i, keys: &mut BurstKeys
     {
         (meta.l3, meta.l4) = (l3 as u16, l4 as u16);
     }
+    meta.known = Known::empty();
     true
 }
 

@@ -4,6 +4,7 @@
 use super::malformed::Malformed;
 use super::network::Network;
 use super::write_place;
+use crate::flow::burst_keys::FrameLanes;
 use crate::flow::lane::Lane;
 use crate::flow::layout::{self, FRAG_LATER};
 
@@ -47,9 +48,9 @@ pub(super) enum Version {
 pub(super) fn transport(
     ip: &Network<'_>,
     version: Version,
-    lane0: &mut Lane,
-    lane1: &mut Lane,
+    lanes: &mut FrameLanes<'_>,
 ) -> Transport {
+    let lane0 = &mut *lanes.first;
     if ip.frag & FRAG_LATER != 0 {
         return Transport::NONE;
     }
@@ -64,7 +65,7 @@ pub(super) fn transport(
             Some(&[kind, code, ..]) => ports(lane0, [0, kind, 0, code], None),
             None => Transport::cut_off(),
         },
-        (ICMPV6, Version::V6) => icmpv6(ip.payload, lane0, lane1),
+        (ICMPV6, Version::V6) => icmpv6(ip, lanes),
         _ => Transport::NONE,
     }
 }
@@ -108,20 +109,37 @@ const NEIGHBOUR_ADVERT: u8 = 136;
 const SOURCE_LINK_ADDRESS: u8 = 1;
 const TARGET_LINK_ADDRESS: u8 = 2;
 
-fn icmpv6(payload: &[u8], lane0: &mut Lane, lane1: &mut Lane) -> Transport {
-    let Some((&[kind, code, ..], rest)) = payload.split_first_chunk::<8>() else {
+/// Whether the payload is a neighbour solicitation or advertisement: those use lane 2 as well.
+#[inline(always)]
+pub(super) fn is_neighbour_discovery(ip: &Network<'_>) -> bool {
+    ip.proto == ICMPV6
+        && ip.frag & FRAG_LATER == 0
+        && matches!(ip.payload, &[NEIGHBOUR_SOLICIT | NEIGHBOUR_ADVERT, 0, _, _, _, _, _, _, ..])
+}
+
+fn icmpv6(ip: &Network<'_>, lanes: &mut FrameLanes<'_>) -> Transport {
+    let Some((&[kind, code, _, _, a, b, c, d], rest)) = ip.payload.split_first_chunk::<8>() else {
         return Transport::cut_off();
     };
-    let is_nd = code == 0 && matches!(kind, NEIGHBOUR_SOLICIT | NEIGHBOUR_ADVERT);
-    let malformed = if is_nd { neighbour(rest, lane1).err() } else { None };
-    ports(lane0, [0, kind, 0, code], malformed)
+    let mut malformed = None;
+    if is_neighbour_discovery(ip) {
+        match neighbour(rest, lanes.second) {
+            Ok(option) => {
+                write_place(lanes.third, layout::ND_RESERVED, &[a, b, c, d]);
+                write_place(lanes.third, layout::ND_OPTIONS_TYPE, &[option]);
+            }
+            Err(why) => malformed = Some(why),
+        }
+    }
+    ports(lanes.first, [0, kind, 0, code], malformed)
 }
 
 /// Parses what follows the ICMPv6 header of a neighbour solicitation or advertisement. A bad option
-/// leaves all its fields zero.
-fn neighbour(rest: &[u8], lane1: &mut Lane) -> Result<(), Malformed> {
+/// leaves all its fields zero. Returns the type of the first link-layer option, 0 without one.
+fn neighbour(rest: &[u8], lane1: &mut Lane) -> Result<u8, Malformed> {
     let (target, mut options) = rest.split_first_chunk::<16>().ok_or(Malformed::L4Header)?;
     let mut addresses = [[0u8; 6]; 2];
+    let mut first = 0;
     while options.len() >= 8 {
         let Some(&[kind, units, mac @ ..]) = options.first_chunk::<8>() else { break };
         let len = usize::from(units) * 8;
@@ -133,6 +151,7 @@ fn neighbour(rest: &[u8], lane1: &mut Lane) -> Result<(), Malformed> {
                 return Err(Malformed::NdOption);
             }
             *slot = mac;
+            first = if first == 0 { kind } else { first };
         }
         options = after;
     }
@@ -140,5 +159,5 @@ fn neighbour(rest: &[u8], lane1: &mut Lane) -> Result<(), Malformed> {
     let [source, destination] = addresses;
     write_place(lane1, layout::ARP_SHA, &source);
     write_place(lane1, layout::ARP_THA, &destination);
-    Ok(())
+    Ok(first)
 }
