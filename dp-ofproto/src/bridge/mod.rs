@@ -5,6 +5,7 @@
 //! stands behind a lock that is only taken on upcalls.
 
 mod limits;
+mod mirror;
 mod port;
 mod vlan;
 
@@ -16,7 +17,8 @@ use crate::learn::{MacTable, MacTableConfig};
 use crate::table::{Tables, TablesConfig};
 
 pub use limits::{LimitCounters, Limits};
-pub use port::{BridgePort, PortMap, PortMapError};
+pub use mirror::{MAX_MIRRORS, Mirror, MirrorOutput};
+pub use port::{BridgePort, PortKind, PortMap, PortMapError, PriorityTags};
 pub use vlan::{VlanMode, VlanSet};
 
 /// What flow tables see of IP fragments (`ovs-ofctl set-frags`). Later fragments have no transport

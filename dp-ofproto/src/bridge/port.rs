@@ -4,9 +4,38 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use ahash::RandomState;
-use dp_core::base::{OfPort, PortNo};
+use dp_core::base::{BondId, OfPort, PortNo};
 
 use super::vlan::VlanMode;
+
+/// What is behind a port.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum PortKind {
+    /// A device.
+    #[default]
+    Device,
+    /// The host itself (`internal`).
+    Internal,
+    /// The port of another bridge with this name.
+    Patch {
+        /// Its name.
+        peer: String,
+    },
+    /// Tunnels: the datapath's port is shared by all of one kind.
+    Tunnel,
+}
+
+/// Which 802.1p tags a port puts on packets without a VLAN (`priority-tags`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PriorityTags {
+    /// None.
+    #[default]
+    Never,
+    /// On those with a priority.
+    IfNonzero,
+    /// On all.
+    Always,
+}
 
 /// A port of a bridge.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,21 +54,57 @@ pub struct BridgePort {
     pub no_forward: bool,
     /// What comes in by it is dropped (`no-receive`).
     pub no_receive: bool,
+    /// What misses the tables does not go to controllers (`no-packet-in`).
+    pub no_packet_in: bool,
+    /// What is behind it.
+    pub kind: PortKind,
+    /// The name of the port that it is an interface of; its own, unless it is a bond's member.
+    pub bundle: String,
+    /// The bond that it is a member of.
+    pub bond: Option<BondId>,
+    /// Whether its link is up and what watches it (CFM, BFD) is content.
+    pub up: bool,
+    /// Spanning tree lets packets learn.
+    pub learns: bool,
+    /// Spanning tree lets packets through.
+    pub forwards: bool,
+    /// NORMAL sends nothing from it to others that are protected too.
+    pub protected: bool,
+    /// Which tags it puts on packets without a VLAN.
+    pub priority_tags: PriorityTags,
 }
 
 impl BridgePort {
     /// A port that carries all VLANs and has no restriction.
     #[must_use]
     pub fn new(ofport: OfPort, port: PortNo, name: impl Into<String>) -> Self {
+        let name = name.into();
         Self {
             ofport,
             port,
-            name: name.into(),
+            bundle: name.clone(),
+            name,
             vlan: VlanMode::default(),
             no_flood: false,
             no_forward: false,
             no_receive: false,
+            no_packet_in: false,
+            kind: PortKind::default(),
+            bond: None,
+            up: true,
+            learns: true,
+            forwards: true,
+            protected: false,
+            priority_tags: PriorityTags::default(),
         }
+    }
+
+    /// The same as one end of a patch.
+    #[must_use]
+    pub fn with_peer(mut self, peer: impl Into<String>) -> Self {
+        self.kind = PortKind::Patch { peer: peer.into() };
+        self.port = PortNo::NONE;
+        self
     }
 
     /// The same with another VLAN mode.
@@ -72,6 +137,7 @@ pub struct PortMap {
     ports: Vec<Arc<BridgePort>>,
     by_ofport: HashMap<OfPort, usize, RandomState>,
     by_port: HashMap<PortNo, usize, RandomState>,
+    by_name: HashMap<String, usize, RandomState>,
 }
 
 impl PortMap {
@@ -91,9 +157,12 @@ impl PortMap {
             if let Some(name) = other(map.by_ofport.insert(port.ofport, index)) {
                 return Err(PortMapError::SameOfPort(name, port.name.clone(), port.ofport));
             }
-            if let Some(name) = other(map.by_port.insert(port.port, index)) {
+            // Patches and tunnels have no datapath port of their own.
+            let own = !matches!(port.kind, PortKind::Patch { .. } | PortKind::Tunnel);
+            if own && let Some(name) = other(map.by_port.insert(port.port, index)) {
                 return Err(PortMapError::SamePort(name, port.name.clone(), port.port));
             }
+            map.by_name.insert(port.name.clone(), index);
         }
         Ok(map)
     }
@@ -119,6 +188,12 @@ impl PortMap {
     #[must_use]
     pub fn by_port(&self, port: PortNo) -> Option<&Arc<BridgePort>> {
         self.ports.get(*self.by_port.get(&port)?)
+    }
+
+    /// The port with this name.
+    #[must_use]
+    pub fn by_name(&self, name: &str) -> Option<&Arc<BridgePort>> {
+        self.ports.get(*self.by_name.get(name)?)
     }
 
     /// All ports, ascending by OpenFlow number.

@@ -6,6 +6,7 @@
 //! | trunk | tagged with one of its VLANs; untagged as VLAN 0 if that is one of them | tagged |
 //! | native-tagged *v* | like a trunk; untagged as *v* | tagged, *v* too |
 //! | native-untagged *v* | like a trunk; untagged as *v* | tagged, *v* untagged |
+//! | dot1q-tunnel *v* | all, as *v*, if the customer's VLAN is allowed | *v*, without the outer tag |
 
 /// A set of VLAN ids, 0 to 4095.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +53,16 @@ pub enum VlanMode {
         /// VLANs it carries beside.
         trunks: VlanSet,
     },
+    /// All packets belong to `tag`, whatever tag of the customer they carry: it is carried inside
+    /// (802.1ad).
+    Dot1qTunnel {
+        /// The provider's VLAN.
+        tag: u16,
+        /// Customer VLANs that are taken; `None`: all.
+        cvlans: Option<VlanSet>,
+        /// Ethertype of the outer tag elsewhere.
+        ethertype: u16,
+    },
     /// A trunk whose untagged packets belong to `tag`, which goes out untagged.
     NativeUntagged {
         /// The native VLAN.
@@ -73,7 +84,7 @@ impl VlanMode {
     #[must_use]
     pub fn carries(&self, vlan: u16) -> bool {
         match self {
-            Self::Access(own) => *own == vlan,
+            Self::Access(own) | Self::Dot1qTunnel { tag: own, .. } => *own == vlan,
             Self::Trunk(trunks) => trunks.has(vlan),
             Self::NativeTagged { tag, trunks } | Self::NativeUntagged { tag, trunks } => {
                 *tag == vlan || trunks.has(vlan)
@@ -87,6 +98,9 @@ impl VlanMode {
     pub fn input(&self, vid: u16) -> Option<u16> {
         match self {
             Self::Access(own) => (vid == 0).then_some(*own),
+            Self::Dot1qTunnel { tag, cvlans, .. } => {
+                cvlans.as_ref().is_none_or(|cvlans| cvlans.has(vid)).then_some(*tag)
+            }
             Self::Trunk(trunks) => trunks.has(vid).then_some(vid),
             Self::NativeTagged { tag, .. } | Self::NativeUntagged { tag, .. } => {
                 let vlan = if vid == 0 { *tag } else { vid };
@@ -100,7 +114,7 @@ impl VlanMode {
     #[must_use]
     pub fn output(&self, vlan: u16) -> Option<u16> {
         match self {
-            Self::Access(_) => None,
+            Self::Access(_) | Self::Dot1qTunnel { .. } => None,
             Self::NativeUntagged { tag, .. } if *tag == vlan => None,
             _ => Some(vlan),
         }

@@ -34,6 +34,7 @@ mod action_set;
 mod commit;
 mod effect;
 mod fields;
+pub mod hooks;
 mod normal;
 mod output;
 mod record;

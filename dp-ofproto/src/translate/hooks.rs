@@ -1,0 +1,216 @@
+//! What other parts of a switch plug into translation: tunnels, bonds, bridge protocols, sampling.
+//!
+//! Translation asks; whoever answers is a library of its own and may be absent. Answers must be
+//! functions of what is passed and of state whose version [`Hooks::version`] tells: revalidation
+//! translates again when it moves on. Whoever looks at a bit of the flow makes it count in `wc`.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use dp_core::action::{Action as DpAction, SlowReasons, TunnelPush};
+use dp_core::base::{BondId, Instant, MacAddr, OfPort, PortNo};
+use dp_core::flow::{FlowKey, FlowMask};
+
+use crate::bridge::{Bridge, BridgePort};
+
+/// A port of a bridge.
+#[derive(Clone, Debug)]
+pub struct Location {
+    /// The bridge.
+    pub bridge: Arc<Bridge>,
+    /// The port.
+    pub port: Arc<BridgePort>,
+}
+
+/// What a tunnel does with a packet that is sent into it.
+#[derive(Clone, Debug)]
+pub enum TunnelSent {
+    /// The packet gets outer headers and goes on in the bridge that leads to the other end, as
+    /// though that bridge's own port had sent it.
+    Native {
+        /// The headers; `out_port` is filled in by translation.
+        push: Box<TunnelPush>,
+        /// What the packet looks like from outside.
+        outer: Box<FlowKey>,
+        /// Where it enters: the local port of the bridge underneath.
+        underlay: Location,
+    },
+    /// These steps are all there is to it.
+    Actions(Vec<DpAction>),
+    /// It cannot be sent now; the text says why. Packets may have to be sent before it can be
+    /// (neighbour discovery): the hook sees to them when it is told to (`wants_side_effects`).
+    Dropped(String),
+}
+
+/// A packet on its way into a tunnel.
+#[derive(Debug)]
+pub struct TunnelSend<'a> {
+    /// The bridge and port.
+    pub bridge: &'a Bridge,
+    /// The tunnel's port.
+    pub port: &'a BridgePort,
+    /// The packet; tunnel fields are written by the hook.
+    pub flow: &'a mut FlowKey,
+    /// What counts.
+    pub wc: &'a mut FlowMask,
+    /// Whether to resolve neighbours for real; traces do not.
+    pub wants_side_effects: bool,
+    /// The time.
+    pub now: Instant,
+    /// Lines for whoever watches: `(warning, text)`.
+    pub notes: Vec<(bool, String)>,
+}
+
+/// Tunnels.
+pub trait Tunnels: Send + Sync + Debug {
+    /// Moves on whenever an answer may differ.
+    fn version(&self) -> u64;
+    /// The port by which a packet with tunnel metadata came in. `None`: no tunnel wants it.
+    fn receive(&self, key: &FlowKey, wc: &mut FlowMask) -> Option<Location>;
+    /// Sends a packet into a tunnel.
+    fn send(&self, send: &mut TunnelSend<'_>) -> TunnelSent;
+    /// Whether a packet that is sent to a bridge's own port is for a tunnel that ends there: the
+    /// datapath port that takes it out of the tunnel.
+    fn terminates(&self, flow: &FlowKey, wc: &mut FlowMask) -> Option<PortNo>;
+    /// A packet to or from a bridge's own port may tell about neighbours (ARP, ND).
+    fn snoop(&self, bridge: &Bridge, flow: &FlowKey, wc: &mut FlowMask, now: Instant);
+}
+
+/// How a packet that comes in by a member of a bond is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BondAdmission {
+    /// As by any port.
+    Accept,
+    /// Not at all.
+    Drop,
+    /// Not if its source address is known on another port.
+    DropIfMoved,
+}
+
+/// The way out of a bond.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BondOutput {
+    /// By this member.
+    Member(OfPort),
+    /// The datapath chooses by its hash, from its own table.
+    Datapath(BondId),
+    /// The datapath hashes first (L4, this basis) and comes back with this id.
+    Recirculate {
+        /// The id, kept by the bond.
+        id: u32,
+        /// Basis of the hash.
+        basis: u32,
+    },
+    /// No member is up.
+    None,
+}
+
+/// Bonds, by the number in [`BridgePort::bond`].
+pub trait Bonds: Send + Sync + Debug {
+    /// Moves on whenever an answer may differ.
+    fn version(&self) -> u64;
+    /// How a packet is taken in.
+    fn admit(&self, bond: BondId, member: OfPort, dst: MacAddr) -> BondAdmission;
+    /// The way out for a packet of this VLAN.
+    fn output(&self, bond: BondId, flow: &FlowKey, wc: &mut FlowMask, vlan: u16) -> BondOutput;
+    /// What a megaflow over this bond has carried.
+    fn account(&self, bond: BondId, flow: &FlowKey, vlan: u16, bytes: u64);
+}
+
+/// Where multicast of a group goes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct McastOutputs {
+    /// To these ports.
+    pub ports: Vec<OfPort>,
+    /// To every port of the VLAN.
+    pub flood: bool,
+    /// A line for whoever watches.
+    pub note: &'static str,
+}
+
+/// Protocols that a bridge speaks itself: CFM, BFD, LACP, STP, RSTP, LLDP, multicast snooping.
+pub trait Protocols: Send + Sync + Debug {
+    /// Moves on whenever an answer may differ.
+    fn version(&self) -> u64;
+    /// Whether a packet belongs to one of them, and to which.
+    fn consumes(
+        &self,
+        bridge: &Bridge,
+        port: &BridgePort,
+        flow: &FlowKey,
+        wc: &mut FlowMask,
+    ) -> SlowReasons;
+    /// Takes a packet that belongs to one.
+    fn process(
+        &self,
+        bridge: &Bridge,
+        port: &BridgePort,
+        flow: &FlowKey,
+        frame: &[u8],
+        now: Instant,
+    );
+    /// Where NORMAL sends a multicast packet; `None`: it is flooded, snooping is off.
+    fn multicast(
+        &self,
+        bridge: &Bridge,
+        port: &BridgePort,
+        vlan: u16,
+        flow: &FlowKey,
+        wc: &mut FlowMask,
+    ) -> Option<McastOutputs>;
+    /// Learns from a multicast packet's membership reports and queries.
+    fn snoop_multicast(
+        &self,
+        bridge: &Bridge,
+        port: &BridgePort,
+        vlan: u16,
+        flow: &FlowKey,
+        frame: &[u8],
+        now: Instant,
+    );
+}
+
+/// sFlow and IPFIX of a bridge.
+pub trait Sampling: Send + Sync + Debug {
+    /// Moves on whenever an answer may differ.
+    fn version(&self) -> u64;
+    /// Steps before everything else, for packets that come in by a port.
+    fn at_entry(&self, bridge: &Bridge, port: &BridgePort, flow: &FlowKey) -> Vec<DpAction>;
+    /// Steps before an output.
+    fn at_exit(&self, bridge: &Bridge, out: &BridgePort, flow: &FlowKey) -> Vec<DpAction>;
+    /// Fills in what is known only at the end: where a packet went. `at_entry` steps are passed.
+    fn finish(&self, bridge: &Bridge, entry: &mut [DpAction], outputs: &[PortNo]);
+    /// Whether flow samples of this collector set go anywhere; the steps for one if so.
+    fn flow_sample(
+        &self,
+        bridge: &Bridge,
+        sample: &crate::action::Sample,
+        obs: (u32, u32),
+        flow: &FlowKey,
+        out: Option<PortNo>,
+    ) -> Option<Vec<DpAction>>;
+}
+
+/// All that is plugged in.
+#[derive(Clone, Debug, Default)]
+pub struct Hooks {
+    /// Tunnels.
+    pub tunnels: Option<Arc<dyn Tunnels>>,
+    /// Bonds.
+    pub bonds: Option<Arc<dyn Bonds>>,
+    /// Bridge protocols.
+    pub protocols: Option<Arc<dyn Protocols>>,
+    /// sFlow and IPFIX.
+    pub sampling: Option<Arc<dyn Sampling>>,
+}
+
+impl Hooks {
+    /// Moves on whenever an answer of any of them may differ.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.tunnels.as_ref().map_or(0, |hook| hook.version())
+            + self.bonds.as_ref().map_or(0, |hook| hook.version())
+            + self.protocols.as_ref().map_or(0, |hook| hook.version())
+            + self.sampling.as_ref().map_or(0, |hook| hook.version())
+    }
+}
