@@ -7,6 +7,7 @@
 //! | [`group`] | groups and their buckets |
 //! | [`learn`] | MAC learning |
 //! | [`matching`] | matches, compact, and their prerequisites |
+//! | [`protocols`] | what a bridge does of its own accord: BFD … |
 //! | [`revalidate`] | megaflows kept true to the tables |
 //! | [`table`] | rules, flow-mods, the tables and their classifier |
 //! | [`text`] | flow text as `ovs-ofctl` reads and writes it |
@@ -18,6 +19,7 @@ pub mod bridge;
 pub mod group;
 pub mod learn;
 pub mod matching;
+pub mod protocols;
 pub mod revalidate;
 pub mod table;
 pub mod text;

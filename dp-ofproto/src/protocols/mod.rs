@@ -1,0 +1,12 @@
+//! What a bridge does of its own accord: protocols as state machines.
+//!
+//! Each is fed frames and the time, and asked for frames and its state: bytes in, bytes and answers
+//! out. None of them does I/O, has a clock, or knows a bridge, a table or another protocol.
+//! Randomness (jitter, discriminators) comes from a seed that the maker gives.
+//!
+//! | room | what | standard |
+//! |---|---|---|
+//! | [`bfd`] | bidirectional forwarding detection | RFC 5880, 5881 |
+
+pub mod bfd;
+mod random;
