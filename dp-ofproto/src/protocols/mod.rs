@@ -7,6 +7,8 @@
 //! | room | what | standard |
 //! |---|---|---|
 //! | [`bfd`] | bidirectional forwarding detection | RFC 5880, 5881 |
+//! | [`cfm`] | connectivity fault management | IEEE 802.1ag |
 
 pub mod bfd;
+pub mod cfm;
 mod random;

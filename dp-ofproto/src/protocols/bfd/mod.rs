@@ -264,6 +264,7 @@ impl Session {
         if self.min_tx != floor && self.poll_min_tx.is_zero() {
             self.poll(floor, self.wanted_min_rx(), now);
         }
+        self.forwarding(now);
     }
 
     /// The frame to send now, if there is one, and whether it is to be marked OAM.
