@@ -222,6 +222,8 @@ pub const TUN_OPTIONS_LANE: usize = 5;
 pub const TUN_METADATA_LANE: usize = 11;
 /// Bit of a TCI in a key that says the tag is there.
 pub const VLAN_PRESENT: u16 = 0x1000;
+/// `TUN_FLAGS`: the tunnel is Geneve, with or without options. No mask has this bit.
+pub const TUN_FLAG_GENEVE: u16 = 0x10;
 /// `NW_FRAG`: the packet is a fragment.
 pub const FRAG_ANY: u8 = 1;
 /// `NW_FRAG`: the packet is a fragment, and not the first.

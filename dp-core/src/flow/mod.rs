@@ -17,6 +17,7 @@
 //! | [`burst_keys`] | the keys of a burst, lane by lane |
 //! | [`extract`] | frames in, keys out |
 //! | [`beside`] | what packets carry beside their frames, in keys |
+//! | [`text`] | keys and masks as datapath tools write them |
 
 pub mod beside;
 pub mod burst_keys;
@@ -25,6 +26,7 @@ pub mod fields;
 pub mod key;
 pub mod lane;
 pub mod layout;
+pub mod text;
 
 pub use burst_keys::{BurstKeys, FrameLanes};
 pub use extract::{Extracted, Extractor, Malformed, Pass, VlanLimit};
