@@ -49,6 +49,7 @@ const PHASES: &[Phase] = &[
         run: check_deny,
     },
     Phase { name: "tests", what: "unit, property, system and documentation tests", run: run_tests },
+    Phase { name: "dpdk", what: "lints and tests with the feature dpdk", run: run_dpdk },
     Phase { name: "benches", what: "every benchmark once, as a test", run: run_benches },
     Phase { name: "outside", what: "a crate outside the workspace links dp", run: run_outside },
     Phase { name: "fuzz", what: "a few seconds of each fuzz target", run: run_fuzz },
@@ -173,6 +174,19 @@ fn check_deny(root: &Path, _: &mut Tally) -> Result<bool> {
 fn run_tests(root: &Path, tally: &mut Tally) -> Result<bool> {
     let arguments = ["test", "--workspace", "--no-fail-fast", "--locked"];
     process::run_watching(&mut cargo(root, &arguments), |line| tally.read(line))
+}
+
+/// What only exists with the feature `dpdk`: the other phases build without it.
+fn run_dpdk(root: &Path, tally: &mut Tally) -> Result<bool> {
+    const WITH: &[&str] =
+        &["--package", "dpdk-sys", "--package", "dp-netdev", "--features", "dp-netdev/dpdk"];
+    let lint =
+        [&["clippy", "--quiet", "--locked", "--all-targets"], WITH, &["--", "-D", "warnings"]];
+    let lint = process::run(&mut cargo(root, &lint.concat()))?;
+    let test =
+        ["test", "--locked", "--package", "dp-netdev", "--features", "dpdk", "--test", "dpdk"];
+    let test = process::run_watching(&mut cargo(root, &test), |line| tally.read(line))?;
+    Ok(lint && test)
 }
 
 fn run_benches(root: &Path, tally: &mut Tally) -> Result<bool> {

@@ -50,6 +50,18 @@ pub(super) fn pseudo_sum(frame: &[u8], layout: &Layout, len: usize) -> Sum {
     Sum::new().with(addresses).with_u32(len).with_u32(u32::from(layout.protocol))
 }
 
+/// Makes a large frame one that a device can cut: the transport checksum holds the sum of a pseudo
+/// header without length, and that of an IPv4 header is zero, since lengths differ by segment.
+pub fn prepare_segmentation(packet: &mut Packet, layout: &Layout) {
+    let frame = packet.data_mut();
+    let Some(offset) = layout.checksum_offset() else { return };
+    let pseudo = !pseudo_sum(frame, layout, 0).finish();
+    put16(frame, layout.l4 + offset, pseudo);
+    if !layout.v6 {
+        put16(frame, layout.l3 + 10, 0);
+    }
+}
+
 /// Computes the transport checksum of a frame anew.
 pub(super) fn fill(frame: &mut [u8], layout: &Layout) {
     let Some(offset) = layout.checksum_offset() else { return };

@@ -10,6 +10,7 @@
 //! |---|---|
 //! | [`Layout`] | where the transport header of a frame is |
 //! | [`complete_checksum`] | completes a partial checksum |
+//! | [`prepare_segmentation`] | makes a large frame one that a device of libdpdk can cut |
 //! | [`segments`] | cuts a frame |
 //! | [`vnet`] | the virtio-net header, to and from packet metadata |
 
@@ -20,7 +21,7 @@ mod segment;
 mod tests;
 pub mod vnet;
 
-pub use checksum::complete_checksum;
+pub use checksum::{complete_checksum, prepare_segmentation};
 pub use layout::Layout;
 pub use segment::{Unfinished, segments};
 

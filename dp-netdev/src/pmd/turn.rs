@@ -12,7 +12,7 @@ use dp_core::pipeline::{Pipeline, PipelineCounters, Settings};
 
 use super::command::{Command, Execute, Mailbox};
 use super::counters::{LoopCounters, RxCounters, TxCounters};
-use crate::port::{PortError, RxEnd, RxQueue, TxQueue, Wake};
+use crate::port::{PortError, RxEnd, RxQueue, TxQueue, Wake, dpdk};
 
 /// How often the pipeline's housekeeping runs.
 const TICK: Duration = Duration::from_millis(100);
@@ -199,8 +199,14 @@ impl Pmd {
         for _ in 0..self.commands.len() {
             let Ok(command) = self.commands.try_recv() else { return };
             match command {
-                Command::AddRx(slot) => self.rx.push(*slot),
-                Command::AddTx(port, slot) => self.add_tx(port, *slot),
+                Command::AddRx(slot) => {
+                    dpdk::attach_thread();
+                    self.rx.push(*slot);
+                }
+                Command::AddTx(port, slot) => {
+                    dpdk::attach_thread();
+                    self.add_tx(port, *slot);
+                }
                 Command::RemovePort(port, done) => {
                     self.remove_port(port);
                     // Whoever asked may have given up.

@@ -86,6 +86,52 @@ pub enum OpenError {
         /// The port.
         port: String,
     },
+    /// libdpdk does not run in this process.
+    #[error("{name}: no DPDK: {why}")]
+    NoDpdk {
+        /// The port.
+        name: String,
+        /// Why not.
+        why: String,
+    },
+    /// A port of libdpdk without a device.
+    #[error(
+        "'{name}' is missing 'options:dpdk-devargs'. The old 'dpdk<port_id>' names are not supported"
+    )]
+    NoDevargs {
+        /// The port.
+        name: String,
+    },
+    /// A port of libdpdk whose device another port has.
+    #[error("'{name}' is trying to use device '{device}' which is already in use by '{by}'")]
+    DeviceInUse {
+        /// The port.
+        name: String,
+        /// The device asked for.
+        device: String,
+        /// The port that has it.
+        by: String,
+    },
+    /// libdpdk knows no such device, or could not attach it.
+    #[error("Error attaching device '{device}' to DPDK")]
+    NotAttached {
+        /// The device asked for.
+        device: String,
+        /// What libdpdk logged, behind a separator.
+        detail: String,
+    },
+    /// libdpdk refused a step on the way.
+    #[error("{name}: {step}: {reason}{detail}")]
+    Dpdk {
+        /// The port.
+        name: String,
+        /// What was being done.
+        step: &'static str,
+        /// libdpdk's reason.
+        reason: String,
+        /// What it logged, behind a separator.
+        detail: String,
+    },
     /// The system refused a step on the way.
     #[error("{name}: {step}: {source}")]
     System {

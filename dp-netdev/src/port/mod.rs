@@ -21,6 +21,7 @@
 //! | [`pcap`] | replays a capture file, writes one |
 //! | [`afpacket`] | a network interface through packet sockets |
 //! | [`tap`] | a network interface that the kernel makes for us |
+//! | [`dpdk`] | a device of libdpdk, without the kernel |
 //! | [`dummy`] | packets put in and taken out by hand |
 //! | [`capture`], [`fault`], [`delay`] | wrap any port: record it, damage its packets, slow it down |
 //! | [`PortSpec`] | ports by name, kind and options, as text gives them |
@@ -29,6 +30,7 @@
 pub mod afpacket;
 pub mod capture;
 pub mod delay;
+pub mod dpdk;
 pub mod dummy;
 mod error;
 pub mod fault;
@@ -155,6 +157,26 @@ pub trait Port: Send {
     /// When the port cannot work after all. The second call answers
     /// [`OpenError::QueuesTaken`].
     fn queues(&mut self, want: QueueCount) -> Result<Queues, OpenError>;
+
+    /// Whether its queues must be asked all the time, so that a thread of their own is worth it.
+    fn is_poll_mode(&self) -> bool {
+        false
+    }
+
+    /// The NUMA node of its device, where that is known.
+    fn numa_node(&self) -> Option<u32> {
+        None
+    }
+
+    /// Counters of its own, by name, beside those that are counted for every port.
+    fn counters(&self) -> Vec<(String, u64)> {
+        Vec::new()
+    }
+
+    /// What else there is to say of it, by the names of the interface's `status` column.
+    fn details(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
 
     /// What it is like now. Control side: may ask the kernel.
     fn status(&self) -> Status {

@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::afpacket::{self, AfPacket};
+use super::dpdk;
 use super::dummy::Dummy;
 use super::pcap::{Pace, Pcap, Repeat};
 use super::tap::{Role, Tap};
@@ -25,7 +26,7 @@ use super::{OpenError, Port};
 use crate::pcapfile::{Resolution, WriterOptions};
 
 /// The kinds that text can name.
-const KINDS: &str = "afpacket (or system), dummy, internal, pcap, tap";
+const KINDS: &str = "afpacket (or system), dpdk, dummy, internal, pcap, tap";
 
 /// What to open.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -97,6 +98,7 @@ impl PortSpec {
     pub fn open(&self) -> Result<Box<dyn Port>, OpenError> {
         let port: Box<dyn Port> = match self.kind.as_str() {
             "afpacket" | "system" => Box::new(self.afpacket()?),
+            "dpdk" => self.dpdk()?,
             "dummy" => Box::new(self.dummy()?),
             "internal" => Box::new(self.tap("internal", Role::Internal)?),
             "pcap" => Box::new(self.pcap()?),
@@ -134,6 +136,28 @@ impl PortSpec {
             port = port.capturing_tx(&path)?;
         }
         Ok(port)
+    }
+
+    fn dpdk(&self) -> Result<Box<dyn Port>, OpenError> {
+        let known = ["dpdk-devargs", "n_rxq", "n_rxq_desc", "n_txq_desc", "mtu_request"];
+        self.only("dpdk", &known, "dpdk-devargs, n_rxq, n_rxq_desc, n_txq_desc, mtu_request")?;
+        let devargs = self.options.get("dpdk-devargs").map(String::as_str).unwrap_or_default();
+        let mut options = dpdk::Options::new(devargs);
+        let number = |text: &str| text.parse().ok().filter(|&number| number > 0_u16);
+        if let Some(queues) = self.choice("n_rxq", "a number of queues", number)? {
+            options.rx_queues = queues;
+        }
+        let ring =
+            |text: &str| number(text).filter(|number| number.is_power_of_two() && *number <= 4096);
+        let expected = "a power of two up to 4096";
+        if let Some(count) = self.choice("n_rxq_desc", expected, ring)? {
+            options.rx_descriptors = count;
+        }
+        if let Some(count) = self.choice("n_txq_desc", expected, ring)? {
+            options.tx_descriptors = count;
+        }
+        options.mtu = self.choice("mtu_request", "a number of bytes", number)?;
+        dpdk::open(&self.name, &options)
     }
 
     fn tap(&self, kind: &'static str, role: Role) -> Result<Tap, OpenError> {

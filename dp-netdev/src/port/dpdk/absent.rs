@@ -1,0 +1,51 @@
+//! What stands here without the feature `dpdk`: answers that say so.
+
+use super::{EalOptions, InitError, Options, PoolInfo};
+use crate::port::{OpenError, Port};
+
+/// Initialises libdpdk.
+///
+/// # Errors
+///
+/// [`InitError::NotBuilt`].
+pub fn init(options: &EalOptions) -> Result<(), InitError> {
+    let _ = options;
+    Err(InitError::NotBuilt)
+}
+
+/// Whether libdpdk runs in this process: never.
+#[must_use]
+pub fn is_running() -> bool {
+    false
+}
+
+/// The version of libdpdk: none.
+#[must_use]
+pub fn version() -> Option<String> {
+    None
+}
+
+/// What libdpdk has logged: nothing.
+#[must_use]
+pub fn take_log() -> Vec<String> {
+    Vec::new()
+}
+
+/// The memory pools there are: none.
+#[must_use]
+pub fn pools() -> Vec<PoolInfo> {
+    Vec::new()
+}
+
+/// Makes the calling thread known to libdpdk: nothing to do.
+pub fn attach_thread() {}
+
+/// Opens a port.
+///
+/// # Errors
+///
+/// [`OpenError::NoDpdk`].
+pub fn open(name: &str, options: &Options) -> Result<Box<dyn Port>, OpenError> {
+    let _ = options;
+    Err(OpenError::NoDpdk { name: name.to_owned(), why: InitError::NotBuilt.to_string() })
+}

@@ -1,0 +1,92 @@
+//! Ports of libdpdk: network cards without the kernel, and libdpdk's virtual devices.
+//!
+//! A port is named by its *devargs*: a PCI address (`0000:01:00.0`), or a driver and its options
+//! (`net_null1,no-rx=1`, `net_pcap0,rx_pcap=in.pcap`, `net_memif0,role=server`). The device is
+//! attached when the port opens and detached when the port and its queues are gone.
+//!
+//! ```text
+//!   one element of a memory pool of libdpdk
+//!   │ rte_mbuf, 128 │ packet::Header, 128 │ headroom │ frame │ …
+//!      the driver's    ours, in the private area
+//! ```
+//!
+//! A frame stays in the buffer that the driver received it into until a driver takes it to send it:
+//! the handle's header lies in the buffer's private area, so that turning one into the other is a
+//! subtraction and four fields. Buffers of other origin are copied at transmission.
+//!
+//! libdpdk is initialised once in a process ([`init`]), which is costly and cannot be undone. Pools
+//! are process-wide and never freed, so no packet can outlive its buffer.
+//!
+//! Without the feature `dpdk` everything here answers that the program was built without libdpdk.
+//!
+//! # Threads
+//!
+//! A thread that moves packets must be known to libdpdk for its per-thread caches
+//! ([`attach_thread`]); one that is not works, at two thirds of the speed.
+
+mod options;
+
+#[cfg(feature = "dpdk")]
+mod device_unsafe;
+#[cfg(feature = "dpdk")]
+mod eal_unsafe;
+#[cfg(feature = "dpdk")]
+mod mbuf_unsafe;
+#[cfg(feature = "dpdk")]
+mod mempool_unsafe;
+#[cfg(feature = "dpdk")]
+mod queue_unsafe;
+#[cfg(feature = "dpdk")]
+mod running;
+#[cfg(feature = "dpdk")]
+use running as imp;
+
+#[cfg(not(feature = "dpdk"))]
+mod absent;
+#[cfg(not(feature = "dpdk"))]
+use absent as imp;
+
+pub use imp::{attach_thread, init, is_running, open, pools, take_log, version};
+pub use options::{EalOptions, Options};
+
+/// Whether this program was built with libdpdk.
+pub const BUILT: bool = cfg!(feature = "dpdk");
+
+/// Why libdpdk does not run in this process.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InitError {
+    /// The feature `dpdk` was off.
+    #[error("this program was built without DPDK (cargo feature \"dpdk\")")]
+    NotBuilt,
+    /// An argument cannot be given to it.
+    #[error("DPDK argument '{0}' holds a zero byte")]
+    Argument(String),
+    /// It was initialised before, which can be done once.
+    #[error("DPDK was initialised before: it can be once in a process")]
+    Twice,
+    /// It refused.
+    #[error("DPDK cannot be initialised: {reason}{said}{advice}")]
+    Refused {
+        /// Its error number, as text.
+        reason: String,
+        /// What it logged last, behind a separator.
+        said: String,
+        /// What to do about it, behind a separator.
+        advice: &'static str,
+    },
+}
+
+/// A memory pool of packet buffers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolInfo {
+    /// Its name.
+    pub name: String,
+    /// The NUMA node it lies on; -1 for any.
+    pub socket: i32,
+    /// Bytes that a buffer holds, headroom included.
+    pub room: u16,
+    /// Buffers in all.
+    pub size: u32,
+    /// Buffers that somebody holds, those in caches of threads not counted.
+    pub in_use: u32,
+}
