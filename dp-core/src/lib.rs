@@ -6,7 +6,7 @@
 //! ```text
 //!   pipeline
 //!   execute
-//!   lookup   boundary
+//!   lookup   boundary   route
 //!   action
 //!   flow
 //!   wire   packet
@@ -22,5 +22,6 @@ pub mod flow;
 pub mod lookup;
 pub mod packet;
 pub mod pipeline;
+pub mod route;
 pub mod sync;
 pub mod wire;

@@ -5,11 +5,14 @@
 //! | [`Bound`] | how many of something there may be, among threads |
 //! | [`Counter`] | a statistic that one thread writes and any thread reads |
 //! | [`FreeList`] | a shared reserve that threads visit in bulk |
+//! | [`Published`] | a value that is replaced as a whole, and readers that never wait |
 
 mod bound;
 mod counter;
 mod free_list;
+mod published;
 
 pub use bound::Bound;
 pub use counter::Counter;
 pub use free_list::FreeList;
+pub use published::{Published, Reader};
