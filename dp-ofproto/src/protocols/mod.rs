@@ -8,7 +8,9 @@
 //! |---|---|---|
 //! | [`bfd`] | bidirectional forwarding detection | RFC 5880, 5881 |
 //! | [`cfm`] | connectivity fault management | IEEE 802.1ag |
+//! | [`lacp`] | link aggregation control | IEEE 802.1AX |
 
 pub mod bfd;
 pub mod cfm;
+pub mod lacp;
 mod random;
