@@ -3,6 +3,7 @@
 //! | room | what |
 //! |---|---|
 //! | [`action`] | the rich OpenFlow actions |
+//! | [`bond`] | ports of several interfaces |
 //! | [`bridge`] | ports, VLAN modes, settings, limits |
 //! | [`group`] | groups and their buckets |
 //! | [`learn`] | MAC learning |
@@ -15,6 +16,7 @@
 //! | [`upcall`] | answers to packet threads, and what is remembered of them |
 
 pub mod action;
+pub mod bond;
 pub mod bridge;
 pub mod group;
 pub mod learn;

@@ -65,7 +65,7 @@ pub(crate) const LIBRARIES: &[Library] = &[
             &["action"],
             &["group", "meter"],
             &["table", "learn", "protocols"],
-            &["text", "bridge"],
+            &["text", "bridge", "bond"],
             &["translate"],
             &["trace", "upcall"],
             &["revalidate"],
