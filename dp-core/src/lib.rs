@@ -6,7 +6,8 @@
 //! ```text
 //!   pipeline
 //!   execute
-//!   lookup   boundary   route
+//!   boundary
+//!   lookup   meter   bond   route
 //!   action
 //!   flow
 //!   wire   packet
@@ -16,10 +17,12 @@
 
 pub mod action;
 pub mod base;
+pub mod bond;
 pub mod boundary;
 pub mod execute;
 pub mod flow;
 pub mod lookup;
+pub mod meter;
 pub mod packet;
 pub mod pipeline;
 pub mod route;

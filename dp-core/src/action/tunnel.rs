@@ -5,6 +5,7 @@ use core::net::{Ipv4Addr, Ipv6Addr};
 use smallvec::SmallVec;
 
 use crate::base::PortNo;
+use crate::packet::{TUNNEL_OPTIONS, TunnelMeta};
 
 /// What a tunnel says of a packet that it carries: set before the packet goes in, known after it
 /// came out.
@@ -72,6 +73,38 @@ impl Default for Metadata {
             gtpu_flags: 0,
             gtpu_msgtype: 0,
             options: SmallVec::new(),
+        }
+    }
+}
+
+impl From<&Metadata> for TunnelMeta {
+    fn from(from: &Metadata) -> Self {
+        let mut options = [0; TUNNEL_OPTIONS];
+        let len = from.options.len().min(usize::from(u8::MAX));
+        for (to, byte) in options.iter_mut().zip(from.options.iter().take(len)) {
+            *to = *byte;
+        }
+        Self {
+            id: from.id,
+            src: from.src,
+            dst: from.dst,
+            ipv6_src: from.ipv6_src,
+            ipv6_dst: from.ipv6_dst,
+            flags: from.flags,
+            tos: from.tos,
+            ttl: from.ttl,
+            tp_src: from.tp_src,
+            tp_dst: from.tp_dst,
+            gbp_id: from.gbp_id,
+            gbp_flags: from.gbp_flags,
+            erspan_ver: from.erspan_ver,
+            erspan_idx: from.erspan_idx,
+            erspan_dir: from.erspan_dir,
+            erspan_hwid: from.erspan_hwid,
+            gtpu_flags: from.gtpu_flags,
+            gtpu_msgtype: from.gtpu_msgtype,
+            options_len: u8::try_from(len).unwrap_or(u8::MAX),
+            options,
         }
     }
 }

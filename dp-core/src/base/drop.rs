@@ -92,6 +92,14 @@ reasons! {
     NoBuffer = "datapath_drop_no_buffer",
     /// An action needs a header that the packet does not have, or room that it lacks.
     ActionError = "datapath_drop_action_error",
+    /// Lists of actions inside lists of actions, nested more deeply than allowed.
+    NestedTooDeep = "datapath_drop_nested_action",
+    /// A meter says that there are too many.
+    Meter = "datapath_drop_meter",
+    /// A bond that does not exist, or has no member for the packet's hash.
+    InvalidBond = "datapath_drop_invalid_bond",
+    /// What a network service header carries cannot be told, or there is no such header.
+    NshDecap = "datapath_drop_nsh_decap_error",
 }
 
 impl fmt::Display for DropReason {

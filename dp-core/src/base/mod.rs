@@ -8,6 +8,7 @@ mod hash;
 mod ids;
 mod mac;
 mod prefetch_unsafe;
+mod random;
 mod time;
 
 pub use drop::{DropCounters, DropReason};
@@ -15,4 +16,5 @@ pub use hash::{hash_bytes, hash_words, mix64};
 pub use ids::{BondId, MeterId, OfPort, PortNo, RecircId, Ufid, Zone};
 pub use mac::{MacAddr, ParseMacError};
 pub use prefetch_unsafe::prefetch;
+pub use random::Random;
 pub use time::{Duration, Instant};

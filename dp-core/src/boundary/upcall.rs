@@ -71,4 +71,10 @@ pub trait UpcallSink: Send + Sync {
         let _ = (request, upcall, now);
         None
     }
+
+    /// Takes a sample that an action took for the collectors of `group`: the frame, and what the
+    /// action says of it. Where nobody collects, samples are forgotten.
+    fn sampled(&self, group: u32, cookie: &[u8], frame: &[u8], now: Instant) {
+        let _ = (group, cookie, frame, now);
+    }
 }

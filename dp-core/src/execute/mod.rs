@@ -9,8 +9,9 @@
 //! ```
 //!
 //! Steps that send a packet copy it, except the last of them, which moves it: most flows have one
-//! output and copy nothing. What is left behind the last output has no effect and is not executed.
-//! A packet that a step cannot be applied to leaves the batch with a drop reason; the others go on.
+//! output and copy nothing. What is left behind the last step that anybody notices has no effect and
+//! is not executed. A packet that a step cannot be applied to leaves the batch with a drop reason;
+//! the others go on.
 //!
 //! Checksums are updated incrementally (RFC 1624), so that a wrong one stays wrong. Header offsets
 //! come from extraction (`Metadata::l3`, `l4`), nothing is parsed twice.
@@ -19,31 +20,44 @@
 //! |---|---|
 //! | [`TxBatches`] | what is to be sent, by port |
 //! | [`WorkList`] | what is to go through the pipeline again |
-//! | `output`, `recirc` | steps that send a packet |
-//! | `vlan`, `ethernet`, `ipv4`, `ipv6`, `l4`, `neighbour`, `metadata` | steps that change it |
+//! | `output`, `recirc`, `userspace` | steps that send a packet |
+//! | `nested` | steps with lists of their own |
+//! | `change` | steps that change it, and which room changes what |
+//! | `hash`, `police` | the hash, meters |
 //! | `bytes`, `transport` | masked writes; where the transport header and its checksum are |
 
 mod bytes;
+mod change;
 mod ethernet;
+mod hash;
 mod ipv4;
 mod ipv6;
 mod l4;
 mod metadata;
+mod mpls;
 mod neighbour;
+mod nested;
+mod nsh;
 mod output;
+mod police;
 mod recirc;
 mod transport;
 mod tx;
+mod userspace;
 mod vlan;
 
 pub use recirc::WorkList;
 pub use tx::{TxBatch, TxBatches};
 
-use crate::action::{Action, Set};
-use crate::base::{DropCounters, DropReason, PortNo};
+use crate::action::Action;
+use crate::base::{DropCounters, DropReason, Instant, PortNo, Random, RecircId};
+use crate::bond::Bonds;
+use crate::boundary::UpcallSink;
+use crate::flow::Extractor;
+use crate::meter::Meters;
 use crate::packet::{Burst, Packet, Slots};
 
-/// Where packets go when they leave an action list.
+/// Where packets go when they leave an action list, and what changes on the way.
 #[derive(Debug)]
 pub struct Exits<'a> {
     /// To a port.
@@ -52,6 +66,25 @@ pub struct Exits<'a> {
     pub again: &'a mut WorkList,
     /// Nowhere.
     pub drops: &'a DropCounters,
+    /// For samples.
+    pub random: &'a mut Random,
+}
+
+/// What steps need to know.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// The port of entry of packets in their first pass; `None` where their metadata has it.
+    pub in_port: Option<PortNo>,
+    /// The time.
+    pub now: Instant,
+    /// The slow path.
+    pub sink: &'a dyn UpcallSink,
+    /// Finds headers anew, and makes keys for the slow path.
+    pub extractor: &'a Extractor,
+    /// Meters.
+    pub meters: &'a Meters,
+    /// Bonds.
+    pub bonds: &'a Bonds,
 }
 
 impl Exits<'_> {
@@ -62,56 +95,214 @@ impl Exits<'_> {
     }
 }
 
-/// Executes a flow's actions on the packets in `slots`, which are all gone afterwards. `in_port`
-/// is the port of entry of packets in their first pass; `None` where their metadata has it.
+/// How deep a list is nested, and how much of packets it sends.
+#[derive(Clone, Copy, Debug)]
+struct Scope {
+    depth: u8,
+    cut: u32,
+}
+
+impl Scope {
+    const OUTERMOST: Self = Self { depth: 0, cut: u32::MAX };
+
+    fn deeper(self) -> Option<Self> {
+        (self.depth < nested::MAX_DEPTH).then_some(Self { depth: self.depth + 1, ..self })
+    }
+
+    const fn uncut(self) -> Self {
+        Self { cut: u32::MAX, ..self }
+    }
+
+    const fn is_cut(self) -> bool {
+        self.cut != u32::MAX
+    }
+
+    fn sent_len(self, len: usize) -> usize {
+        len.min(self.cut as usize)
+    }
+}
+
+/// Executes a flow's actions on the packets in `slots`, which are all gone afterwards.
 pub fn execute(
     actions: &[Action],
     burst: &mut Burst,
     slots: Slots,
-    in_port: Option<PortNo>,
+    context: &Context<'_>,
     exits: &mut Exits<'_>,
 ) {
-    let mut slots = present(burst, slots);
-    let Some((last, before)) = up_to_last_exit(actions) else {
+    let slots = present(burst, slots);
+    run(actions, burst, slots, Scope::OUTERMOST, context, exits);
+}
+
+/// Executes a list on packets that are there.
+fn run(
+    actions: &[Action],
+    burst: &mut Burst,
+    slots: Slots,
+    scope: Scope,
+    context: &Context<'_>,
+    exits: &mut Exits<'_>,
+) {
+    let Some((last, before)) = up_to_last_effect(actions) else {
         drop_all(burst, slots, DropReason::Explicit, exits.drops);
         return;
     };
+    let (mut slots, mut scope) = (slots, scope);
     for action in before {
-        match action {
-            Action::Output(port) => output::copy(*port, burst, slots, exits),
-            Action::Recirc(id) => slots = recirc::copy(*id, burst, slots, in_port, exits),
-            Action::Drop(reason) => {
-                drop_all(burst, slots, *reason, exits.drops);
-                return;
-            }
-            change => slots = change_all(change, burst, slots, exits.drops),
-        }
+        slots = step(action, burst, slots, &mut scope, context, exits);
         if slots.is_empty() {
             return;
         }
     }
-    match last {
-        Action::Output(port) => output::move_all(*port, burst, slots, exits),
-        Action::Recirc(id) => recirc::move_all(*id, burst, slots, in_port, exits),
-        Action::Drop(reason) => drop_all(burst, slots, *reason, exits.drops),
-        _ => {
-            drop_all(burst, slots, DropReason::Explicit, exits.drops);
-        }
-    }
+    finish(last, burst, slots, &mut scope, context, exits);
 }
 
-/// The last step that decides about the packet, and those before it. Steps behind change a packet
-/// that nobody will see.
-fn up_to_last_exit(actions: &[Action]) -> Option<(&Action, &[Action])> {
-    let is_exit =
-        |action: &Action| matches!(action, Action::Output(_) | Action::Recirc(_) | Action::Drop(_));
-    let last = actions.iter().rposition(is_exit)?;
+/// The last step that anybody notices, and those before it. Steps behind it change packets that
+/// nobody will see.
+fn up_to_last_effect(actions: &[Action]) -> Option<(&Action, &[Action])> {
+    let last = actions.iter().rposition(|action| !change::is_change(action))?;
     actions.get(..=last)?.split_last()
+}
+
+/// Executes a step that others follow; returns the packets that go on.
+fn step(
+    action: &Action,
+    burst: &mut Burst,
+    slots: Slots,
+    scope: &mut Scope,
+    context: &Context<'_>,
+    exits: &mut Exits<'_>,
+) -> Slots {
+    match action {
+        Action::Output(port) => output::copy(*port, burst, slots, *scope, exits),
+        Action::LbOutput(bond) => {
+            let send = |port, same| output::copy(port, burst, same, *scope, exits);
+            let homeless = output::by_member(*bond, burst, slots, *scope, context, send);
+            exits.drops.add(DropReason::InvalidBond, homeless.len() as u64);
+        }
+        Action::Userspace(request) => {
+            userspace::copy(request, burst, slots, *scope, context, exits);
+        }
+        Action::Psample { .. } => userspace::psample(action, burst, slots, *scope, context),
+        Action::Recirc(id) => recirc::copy(*id, burst, slots, context.in_port, *scope, exits),
+        Action::Clone(actions) => nested::copy(actions, burst, slots, *scope, context, exits),
+        Action::Sample { probability, actions } => {
+            let chosen = nested::sampled(slots, *probability, exits);
+            nested::copy(actions, burst, chosen, *scope, context, exits);
+        }
+        Action::CheckPktLen { len, greater, less_or_equal } => {
+            let longer = nested::longer(burst, slots, *len, *scope);
+            nested::copy(greater, burst, longer, *scope, context, exits);
+            let others = slots.without(longer);
+            nested::copy(less_or_equal, burst, others, *scope, context, exits);
+        }
+        Action::Drop(reason) => {
+            drop_all(burst, slots, *reason, exits.drops);
+            return Slots::NONE;
+        }
+        Action::DecTtl(expired) => {
+            let mine = nested::lower_ttl(burst, slots);
+            nested::take(expired, burst, mine, *scope, context, exits);
+            return slots.without(mine);
+        }
+        Action::Meter(id) => return police::meter(*id, burst, slots, *scope, context, exits),
+        Action::Trunc(len) => {
+            scope.cut = *len;
+            return slots;
+        }
+        Action::Ct(_) | Action::TunnelPush(_) | Action::TunnelPop(_) => {
+            drop_all(burst, slots, DropReason::ActionError, exits.drops);
+            return Slots::NONE;
+        }
+        change => return change::all(change, burst, slots, context, exits.drops),
+    }
+    // Whatever has sent the packets has sent as much as it was told to.
+    *scope = if sends(action) { scope.uncut() } else { *scope };
+    slots
+}
+
+/// Whether a step sends packets, so that cutting them down has happened.
+const fn sends(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::Output(_) | Action::LbOutput(_) | Action::Userspace(_) | Action::Recirc(_)
+    )
+}
+
+/// Executes the last step of a list: the packets are gone afterwards.
+fn finish(
+    action: &Action,
+    burst: &mut Burst,
+    slots: Slots,
+    scope: &mut Scope,
+    context: &Context<'_>,
+    exits: &mut Exits<'_>,
+) {
+    match action {
+        Action::Output(port) => {
+            output::cut(burst, slots, *scope);
+            output::move_all(*port, burst, slots, exits);
+        }
+        Action::Recirc(id) => {
+            output::cut(burst, slots, *scope);
+            recirc::move_all(*id, burst, slots, context.in_port, exits);
+        }
+        Action::LbOutput(bond) => {
+            let mut chosen = [(PortNo::NONE, Slots::NONE); crate::packet::BURST];
+            let mut places = chosen.iter_mut();
+            let note = |port, same| {
+                if let Some(place) = places.next() {
+                    *place = (port, same);
+                }
+            };
+            let homeless = output::by_member(*bond, burst, slots, *scope, context, note);
+            drop_all(burst, homeless, DropReason::InvalidBond, exits.drops);
+            output::cut(burst, slots, *scope);
+            for (port, same) in chosen.into_iter().filter(|(_, same)| !same.is_empty()) {
+                output::move_all(port, burst, same, exits);
+            }
+        }
+        Action::Userspace(request) => {
+            userspace::move_all(request, burst, slots, *scope, context, exits);
+        }
+        Action::Clone(actions) => nested::take(actions, burst, slots, *scope, context, exits),
+        Action::Sample { probability, actions } => {
+            let chosen = nested::sampled(slots, *probability, exits);
+            nested::take(actions, burst, chosen, *scope, context, exits);
+            drop_all(burst, slots.without(chosen), DropReason::Explicit, exits.drops);
+        }
+        Action::CheckPktLen { len, greater, less_or_equal } => {
+            let longer = nested::longer(burst, slots, *len, *scope);
+            nested::take(greater, burst, longer, *scope, context, exits);
+            let others = slots.without(longer);
+            nested::take(less_or_equal, burst, others, *scope, context, exits);
+        }
+        Action::Psample { .. } => {
+            userspace::psample(action, burst, slots, *scope, context);
+            for slot in slots.iter() {
+                drop(burst.take(slot));
+            }
+        }
+        other => {
+            // It has an effect, but does not send: what it lets go on ends here.
+            let left = step(other, burst, slots, scope, context, exits);
+            drop_all(burst, left, DropReason::Explicit, exits.drops);
+        }
+    }
 }
 
 /// The slots that hold a packet.
 fn present(burst: &Burst, slots: Slots) -> Slots {
     slots.and(burst.live())
+}
+
+/// Lets the metadata of a packet in its first pass say where it came from, as that of all others
+/// does.
+fn settle(packet: &mut Packet, in_port: Option<PortNo>) {
+    if let Some(port) = in_port {
+        let meta = packet.meta_mut();
+        (meta.in_port, meta.recirc_id, meta.passes) = (port, RecircId(0), 0);
+    }
 }
 
 /// Drops the packets in `slots` and counts them.
@@ -121,50 +312,6 @@ pub fn drop_all(burst: &mut Burst, slots: Slots, reason: DropReason, drops: &Dro
         dropped += u64::from(burst.take(slot).is_some());
     }
     drops.add(reason, dropped);
-}
-
-/// Applies a step that changes packets; returns the slots that it could be applied to. A set of a
-/// header that a packet does not have, or not whole, leaves the packet as it is: translation knows
-/// from the key what should be there, not whether the frame was cut off.
-fn change_all(action: &Action, burst: &mut Burst, slots: Slots, drops: &DropCounters) -> Slots {
-    let mut changed = slots;
-    for slot in slots.iter() {
-        let done = burst.get_mut(slot).and_then(|packet| change(action, packet));
-        if done.is_none() && !matches!(action, Action::Set(_)) {
-            changed.remove(slot);
-        }
-    }
-    let failed = slots.without(changed);
-    if !failed.is_empty() {
-        drop_all(burst, failed, DropReason::ActionError, drops);
-    }
-    changed
-}
-
-/// Changes one packet. `None`: it lacks the header, or the room for one.
-fn change(action: &Action, packet: &mut Packet) -> Option<()> {
-    match action {
-        Action::PushVlan { tpid, tci } => vlan::push(packet, *tpid, *tci),
-        Action::PopVlan => vlan::pop(packet),
-        Action::Set(set) => match set {
-            Set::Ethernet(set) => ethernet::set(packet, set),
-            Set::Vlan(set) => vlan::set(packet, *set),
-            Set::Ipv4(set) => ipv4::set(packet, set),
-            Set::Ipv6(set) => ipv6::set(packet, set),
-            Set::Tcp(set) => l4::set_tcp(packet, set),
-            Set::Udp(set) => l4::set_udp(packet, set),
-            Set::Sctp(set) => l4::set_sctp(packet, set),
-            Set::Icmp(set) => l4::set_icmp(packet, set),
-            Set::Icmpv6(set) => l4::set_icmpv6(packet, set),
-            Set::Arp(set) => neighbour::set_arp(packet, set),
-            Set::Nd(set) => neighbour::set_nd(packet, set),
-            Set::PktMark(set) => metadata::set_mark(packet, *set),
-            Set::SkbPriority(set) => metadata::set_priority(packet, *set),
-            Set::Mpls(_) | Set::Nsh(_) | Set::Tunnel(_) => None,
-        },
-        Action::Output(_) | Action::Drop(_) | Action::Recirc(_) => Some(()),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Exits, drop_all};
+use super::{Exits, Scope, drop_all};
 use crate::base::{DropReason, PortNo, RecircId};
 use crate::packet::{BURST, Burst, Packet, Slots};
 
@@ -50,6 +50,24 @@ impl WorkList {
         burst.len()
     }
 
+    /// Queues a packet that comes in by another port from now on, without a recirculation id: it has
+    /// come out of a tunnel. Gives it back when it has passed too often or too many wait.
+    ///
+    /// # Errors
+    ///
+    /// The packet.
+    pub fn reenter(
+        &mut self,
+        packet: Packet,
+        in_port: PortNo,
+        first_pass: bool,
+    ) -> Result<(), Packet> {
+        let passes = if first_pass { 0 } else { packet.meta().passes };
+        let mut packet = packet;
+        (packet.meta_mut().in_port, packet.meta_mut().passes) = (in_port, passes);
+        self.push(packet, RecircId(0), None)
+    }
+
     /// Queues a packet; gives it back when it has passed too often or too many wait.
     fn push(
         &mut self,
@@ -78,10 +96,11 @@ pub(super) fn copy(
     burst: &Burst,
     slots: Slots,
     in_port: Option<PortNo>,
+    scope: Scope,
     exits: &mut Exits<'_>,
-) -> Slots {
+) {
     for packet in slots.iter().filter_map(|slot| burst.get(slot)) {
-        let Some(copy) = packet.copy() else {
+        let Some(copy) = packet.copy_first(scope.sent_len(packet.len())) else {
             exits.drops.add(DropReason::NoBuffer, 1);
             continue;
         };
@@ -89,7 +108,6 @@ pub(super) fn copy(
             exits.drops.add(DropReason::RecircLimit, 1);
         }
     }
-    slots
 }
 
 /// Queues the packets in `slots` themselves.

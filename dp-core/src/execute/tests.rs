@@ -1,17 +1,25 @@
+mod encapsulation;
 mod frames;
+mod lists;
 mod properties;
 
 use frames::{Kind, frame, parts, wrong};
 
-use super::{Exits, TxBatches, WorkList, execute};
+use std::sync::Mutex;
+
+use super::{Context, Exits, TxBatches, WorkList, execute};
 use crate::action::set::{Arp, Ethernet, Icmp, Ipv4, Ipv6, Nd, Ports};
-use crate::action::{Action, Masked, Set};
-use crate::base::{DropCounters, DropReason, MacAddr, PortNo, RecircId};
-use crate::flow::BurstKeys;
+use crate::action::{Action, ActionList, Masked, Set, Userspace};
+use crate::base::{DropCounters, DropReason, Instant, MacAddr, PortNo, Random, RecircId};
+use crate::bond::Bonds;
+use crate::boundary::{Upcall, UpcallError, UpcallSink, Verdict};
 use crate::flow::extract::{Extractor, Pass};
+use crate::flow::{BurstKeys, FlowKey};
+use crate::meter::Meters;
 use crate::packet::{BURST, Burst, Offloads, Packet, Pool, Slots};
 
 const IN: PortNo = PortNo(7);
+const NOW: Instant = Instant::from_millis(10_000);
 
 /// A packet with this frame, its headers found.
 fn packet(frame: &[u8]) -> Packet {
@@ -29,6 +37,39 @@ struct World {
     out: TxBatches,
     again: WorkList,
     drops: DropCounters,
+    random: Random,
+    meters: Meters,
+    bonds: Bonds,
+    slow: Slow,
+}
+
+/// A slow path that keeps what it is handed and answers with a list.
+#[derive(Default)]
+struct Slow {
+    answer: Option<ActionList>,
+    handed: Mutex<Vec<(Userspace, FlowKey, Vec<u8>)>>,
+    samples: Mutex<Vec<(u32, Vec<u8>, usize)>>,
+}
+
+impl UpcallSink for Slow {
+    fn upcall(&self, _: &Upcall<'_>, _: Instant) -> Result<Verdict, UpcallError> {
+        Err(UpcallError::NoBridge)
+    }
+
+    fn userspace(
+        &self,
+        request: &Userspace,
+        upcall: &Upcall<'_>,
+        _: Instant,
+    ) -> Option<ActionList> {
+        let handed = (request.clone(), upcall.key.clone(), upcall.frame.to_vec());
+        self.handed.lock().unwrap().push(handed);
+        self.answer.clone()
+    }
+
+    fn sampled(&self, group: u32, cookie: &[u8], frame: &[u8], _: Instant) {
+        self.samples.lock().unwrap().push((group, cookie.to_vec(), frame.len()));
+    }
 }
 
 impl World {
@@ -36,7 +77,15 @@ impl World {
     fn new() -> Self {
         let mut out = TxBatches::new(1);
         assert!((0..3).all(|port| out.add_port(PortNo(port))));
-        Self { out, again: WorkList::new(2), drops: DropCounters::default() }
+        Self {
+            out,
+            again: WorkList::new(2),
+            drops: DropCounters::default(),
+            random: Random::new(1),
+            meters: Meters::default(),
+            bonds: Bonds::default(),
+            slow: Slow::default(),
+        }
     }
 
     fn run(&mut self, packets: impl IntoIterator<Item = Packet>, actions: &[Action]) {
@@ -45,9 +94,21 @@ impl World {
             burst.push(packet).unwrap();
         }
         let all = Slots::first(burst.len());
-        let Self { out, again, drops } = self;
-        execute(actions, &mut burst, all, Some(IN), &mut Exits { out, again, drops });
+        self.execute(&mut burst, all, Some(IN), actions);
         assert!(burst.live().is_empty(), "a packet is left");
+    }
+
+    fn execute(
+        &mut self,
+        burst: &mut Burst,
+        slots: Slots,
+        in_port: Option<PortNo>,
+        actions: &[Action],
+    ) {
+        let Self { out, again, drops, random, meters, bonds, slow } = self;
+        let extractor = &Extractor::default();
+        let context = Context { in_port, now: NOW, sink: slow, extractor, meters, bonds };
+        execute(actions, burst, slots, &context, &mut Exits { out, again, drops, random });
     }
 
     fn sent(&mut self) -> Vec<(u32, Vec<u8>)> {
@@ -430,9 +491,8 @@ fn a_packet_passes_again_as_often_as_it_may() {
     let mut passes = 0;
     while world.again.next(&mut burst) > 0 {
         passes += 1;
-        let World { out, again, drops } = &mut world;
         let actions = [Action::Recirc(RecircId(2)), Action::Output(PortNo(1))];
-        execute(&actions, &mut burst, Slots::first(1), None, &mut Exits { out, again, drops });
+        world.execute(&mut burst, Slots::first(1), None, &actions);
     }
     assert_eq!((passes, world.drops.get(DropReason::RecircLimit)), (2, 1));
     assert_eq!(world.sent().len(), 2);

@@ -8,6 +8,9 @@ pub(super) const ETH_TYPE_IPV4: u16 = 0x0800;
 pub(super) const ETH_TYPE_ARP: u16 = 0x0806;
 pub(super) const ETH_TYPE_RARP: u16 = 0x8035;
 pub(super) const ETH_TYPE_IPV6: u16 = 0x86dd;
+pub(super) const ETH_TYPE_MPLS: u16 = 0x8847;
+pub(super) const ETH_TYPE_MPLS_MULTICAST: u16 = 0x8848;
+pub(super) const ETH_TYPE_NSH: u16 = 0x894f;
 pub(super) const ICMP: u8 = 1;
 pub(super) const TCP: u8 = 6;
 pub(super) const UDP: u8 = 17;
@@ -24,6 +27,10 @@ const DESTINATION: u8 = 60;
 /// The Ethertype that stands in front of the network header, and where that header is.
 pub(super) fn network(packet: &Packet) -> Option<(u16, usize)> {
     let l3 = usize::from(packet.meta().l3);
+    if l3 == 0 {
+        let [_, _, high, low] = packet.meta().outermost().to_be_bytes();
+        return Some((u16::from_be_bytes([high, low]), 0)).filter(|&(eth_type, _)| eth_type != 0);
+    }
     let eth_type = u16::from_be_bytes(read(packet.data(), l3.checked_sub(2)?)?);
     Some((eth_type, l3))
 }

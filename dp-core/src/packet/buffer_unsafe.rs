@@ -333,8 +333,15 @@ impl Packet {
     /// pool is exhausted or the frame larger than any buffer.
     #[must_use]
     pub fn copy(&self) -> Option<Self> {
-        let mut copy = Pool::for_len(self.len())?.alloc()?;
-        copy.append(self.len())?.copy_from_slice(self.data());
+        self.copy_first(self.len())
+    }
+
+    /// The same of no more than the first `len` bytes.
+    #[must_use]
+    pub fn copy_first(&self, len: usize) -> Option<Self> {
+        let data = self.data().get(..len).unwrap_or(self.data());
+        let mut copy = Pool::for_len(data.len())?.alloc()?;
+        copy.append(data.len())?.copy_from_slice(data);
         *copy.meta_mut() = *self.meta();
         if let Some(ct) = self.ct() {
             copy.set_ct(*ct);

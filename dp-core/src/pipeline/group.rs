@@ -3,7 +3,7 @@
 use super::flow::Plan;
 use super::{Pipeline, Turn};
 use crate::base::DropReason;
-use crate::execute::{Exits, TxBatches, drop_all, execute};
+use crate::execute::{TxBatches, drop_all, execute};
 use crate::flow::{BurstKeys, layout};
 use crate::packet::{BURST, Burst, Slots};
 
@@ -28,7 +28,8 @@ impl Pipeline {
         out: &mut TxBatches,
     ) {
         let scratch = &*self.scratch;
-        let mut exits = Exits { out, again: &mut self.again, drops: &self.counters.drops };
+        let context = context!(self, turn);
+        let mut exits = exits!(self, out);
         let mut left = which;
         while let Some(first) = left.lowest() {
             let index = scratch.flows.0[first & (BURST - 1)];
@@ -42,7 +43,7 @@ impl Pipeline {
                     match flow.plan() {
                         Plan::Output(port) => exits.output(port, burst, slots),
                         Plan::List => {
-                            execute(flow.actions(), burst, slots, turn.in_port(), &mut exits);
+                            execute(flow.actions(), burst, slots, &context, &mut exits);
                         }
                     }
                     Exit::Executed

@@ -33,6 +33,32 @@
 //!
 //! [`FlowStats`]: crate::boundary::FlowStats
 
+/// What steps need to know: borrows the parts of a pipeline that they read.
+macro_rules! context {
+    ($pipeline:expr, $turn:expr) => {
+        crate::execute::Context {
+            in_port: $turn.in_port(),
+            now: $turn.now,
+            sink: $turn.sink,
+            extractor: &$pipeline.extractor,
+            meters: &$pipeline.meters,
+            bonds: &$pipeline.bonds,
+        }
+    };
+}
+
+/// Where packets go: borrows the parts of a pipeline that change on the way.
+macro_rules! exits {
+    ($pipeline:expr, $out:expr) => {
+        crate::execute::Exits {
+            out: &mut *$out,
+            again: &mut $pipeline.again,
+            drops: &$pipeline.counters.drops,
+            random: &mut $pipeline.random,
+        }
+    };
+}
+
 mod cache;
 mod counters;
 mod flow;
@@ -52,12 +78,15 @@ use core::ops::Range;
 use std::sync::Arc;
 
 use crate::action::ActionList;
-use crate::base::{Instant, PortNo, Ufid};
+use crate::base::PortNo;
+use crate::base::{BondId, Instant, Random, Ufid};
+use crate::bond::{Assignment, BondBytes, Bonds};
 use crate::boundary::{FlowDump, UpcallSink};
-use crate::execute::{Exits, TxBatches, WorkList, execute};
+use crate::execute::{TxBatches, WorkList, execute};
 use crate::flow::extract::{Extractor, Pass};
-use crate::flow::{BurstKeys, FlowKey};
+use crate::flow::{BurstKeys, FlowKey, beside};
 use crate::lookup::{BurstFlows, Emc, Hashes, Kernel, Megaflows};
+use crate::meter::Meters;
 use crate::packet::{Burst, Packet, Slots};
 
 /// The pipeline of one packet thread.
@@ -69,6 +98,9 @@ pub struct Pipeline {
     megaflows: Megaflows<Flow>,
     counters: Arc<PipelineCounters>,
     again: WorkList,
+    meters: Arc<Meters>,
+    bonds: Bonds,
+    random: Random,
     scratch: Box<Scratch>,
 }
 
@@ -117,6 +149,9 @@ impl Pipeline {
             megaflows: Megaflows::new(settings.limits(), settings.seed, settings.kernel),
             counters: Arc::default(),
             again: WorkList::new(settings.recirc_limit),
+            meters: Arc::default(),
+            bonds: Bonds::default(),
+            random: Random::new(settings.seed),
             scratch: Box::default(),
             settings,
         }
@@ -166,12 +201,12 @@ impl Pipeline {
         self.run_again(now, sink, out);
     }
 
-    /// Executes actions on one packet as though it had come in by `in_port`, recirculations
-    /// included: for packets that the control side sends.
+    /// Executes actions on one packet that is as `key` says beside its frame (port of entry, marks,
+    /// tunnel …), recirculations included: for packets that the control side sends.
     pub fn execute(
         &mut self,
         mut packet: Packet,
-        in_port: PortNo,
+        key: &FlowKey,
         actions: &ActionList,
         now: Instant,
         sink: &dyn UpcallSink,
@@ -179,16 +214,30 @@ impl Pipeline {
     ) {
         let mut burst = core::mem::take(&mut self.scratch.burst);
         burst.clear();
-        packet.meta_mut().in_port = in_port;
+        beside::take_on(key, &mut packet);
+        self.extractor.locate(&mut packet);
         // There is room in an empty burst.
         drop(burst.push(packet));
-        // Header offsets come from extraction; of the key nothing is used.
-        let keys = &mut self.scratch.keys;
-        self.extractor.burst(&mut burst, Slots::first(1), Pass::First(in_port), keys);
-        let mut exits = Exits { out, again: &mut self.again, drops: &self.counters.drops };
-        execute(actions, &mut burst, Slots::first(1), Some(in_port), &mut exits);
+        let turn = Turn { now, pass: Pass::Again, sink };
+        let context = context!(self, turn);
+        execute(actions, &mut burst, Slots::first(1), &context, &mut exits!(self, out));
         self.scratch.burst = burst;
         self.run_again(now, sink, out);
+    }
+
+    /// From now on these are the meters.
+    pub fn set_meters(&mut self, meters: Arc<Meters>) {
+        self.meters = meters;
+    }
+
+    /// Assigns the buckets of a bond, new or known; `bytes` counts what they carry.
+    pub fn set_bond(&mut self, id: BondId, ports: Box<Assignment>, bytes: Arc<BondBytes>) {
+        self.bonds.set(id, ports, bytes);
+    }
+
+    /// Forgets a bond. `false`: there is none.
+    pub fn remove_bond(&mut self, id: BondId) -> bool {
+        self.bonds.remove(id)
     }
 
     /// Runs further passes until no packet waits for one.

@@ -7,7 +7,7 @@ use super::{Flow, Pipeline, Turn};
 use crate::action::ActionList;
 use crate::base::DropReason;
 use crate::boundary::{Upcall, Verdict};
-use crate::execute::{Exits, TxBatches, drop_all, execute};
+use crate::execute::{TxBatches, drop_all, execute};
 use crate::flow::FlowKey;
 use crate::lookup::{FlowRef, InsertError};
 use crate::packet::{Burst, Slots};
@@ -48,9 +48,8 @@ impl Pipeline {
                     }
                 }
                 Exit::Decided(actions) => {
-                    let mut exits =
-                        Exits { out, again: &mut self.again, drops: &self.counters.drops };
-                    execute(&actions, burst, one, turn.in_port(), &mut exits);
+                    let context = context!(self, turn);
+                    execute(&actions, burst, one, &context, &mut exits!(self, out));
                 }
                 Exit::Dropped(reason) => drop_all(burst, one, reason, &self.counters.drops),
             }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`Bound`] | how many of something there may be, among threads |
 //! | [`Counter`] | a statistic that one thread writes and any thread reads |
+//! | [`SharedCounter`], [`SharedCell`] | what several threads write |
 //! | [`FreeList`] | a shared reserve that threads visit in bulk |
 //! | [`Published`] | a value that is replaced as a whole, and readers that never wait |
 
@@ -11,8 +12,10 @@ mod bound;
 mod counter;
 mod free_list;
 mod published;
+mod shared;
 
 pub use bound::Bound;
 pub use counter::Counter;
 pub use free_list::FreeList;
 pub use published::{Published, Reader};
+pub use shared::{SharedCell, SharedCounter};

@@ -74,7 +74,7 @@ impl Datapath for Netdev {
         if !worker.mailbox.reserve_execute() {
             return Err(DatapathError::Busy);
         }
-        let execute = Execute { packet, in_port: key.in_port(), actions };
+        let execute = Execute { packet, key: key.clone(), actions };
         let posted = worker.post(Command::Execute(Box::new(execute)));
         if posted.is_err() {
             worker.mailbox.release_execute();

@@ -11,6 +11,7 @@ use crossbeam_channel::{Receiver, SendTimeoutError, Sender, TrySendError, bounde
 use dp_core::action::ActionList;
 use dp_core::base::{PortNo, Ufid};
 use dp_core::boundary::{DatapathError, FlowDump};
+use dp_core::flow::FlowKey;
 use dp_core::packet::Packet;
 use dp_core::pipeline::Settings;
 
@@ -49,7 +50,7 @@ pub(crate) enum Command {
 /// A packet from the control side.
 pub(crate) struct Execute {
     pub(crate) packet: Packet,
-    pub(crate) in_port: PortNo,
+    pub(crate) key: FlowKey,
     pub(crate) actions: ActionList,
 }
 

@@ -233,10 +233,10 @@ impl Pmd {
 
     fn run_executes(&mut self, now: Instant) -> usize {
         let count = self.executes.len();
-        for Execute { packet, in_port, actions } in self.executes.drain(..) {
+        for Execute { packet, key, actions } in self.executes.drain(..) {
             self.mailbox.release_execute();
             let Self { pipeline, sink, out, .. } = self;
-            pipeline.execute(packet, in_port, &actions, now, &**sink, out);
+            pipeline.execute(packet, &key, &actions, now, &**sink, out);
         }
         count
     }

@@ -184,6 +184,17 @@ impl Extractor {
         (key, parsed.malformed)
     }
 
+    /// Finds a packet's headers anew, after something in front of them has come or gone.
+    pub fn locate(&self, packet: &mut Packet) {
+        let mut lanes = [Lane::ZERO; 4];
+        let [first, second, third, fourth] = &mut lanes;
+        let mut four = FrameLanes { first, second, third, fourth };
+        let outermost = packet.meta().outermost();
+        let parsed = parse(packet.data(), outermost, self.vlan_limit, &mut four);
+        let meta = packet.meta_mut();
+        (meta.l3, meta.l4) = (parsed.l3, parsed.l4);
+    }
+
     /// The key of one packet with all that it carries.
     #[must_use]
     pub fn packet(&self, packet: &Packet) -> (FlowKey, Option<Malformed>) {
