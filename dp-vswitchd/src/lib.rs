@@ -1,8 +1,19 @@
 //! The dp virtual switch daemon.
+//!
+//! ```text
+//!   daemon ─► event_loop ─► switch ◄── commands ◄── unixctl
+//!                             ▲  ▼
+//!                      config │  │ status
+//!                          ovsdb::client ◄──► ovsdb-server
+//! ```
 
+mod commands;
+mod config;
+pub mod daemon;
 pub mod errno;
 pub mod event_loop;
 pub mod log;
+mod net;
 pub mod ovsdb;
-
+mod switch;
 pub mod unixctl;

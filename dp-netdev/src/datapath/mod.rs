@@ -43,6 +43,7 @@ use dp_core::boundary::UpcallSink;
 use dp_core::pipeline::{PipelineCounters, Settings};
 
 use crate::pmd::{LoopCounters, Mailbox, Pmd};
+use crate::port::Wake;
 use crate::system::Clock;
 use ports::Entry;
 
@@ -53,11 +54,13 @@ pub struct Config {
     pub threads: usize,
     /// The settings of their pipelines.
     pub pipeline: Settings,
+    /// The clock by which threads of its own move packets.
+    pub clock: Clock,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { threads: 1, pipeline: Settings::default() }
+        Self { threads: 1, pipeline: Settings::default(), clock: Clock::start() }
     }
 }
 
@@ -97,7 +100,7 @@ impl Netdev {
         Ok(Arc::new(Self {
             workers,
             ports: Mutex::default(),
-            clock: Clock::start(),
+            clock: config.clock,
             running: AtomicBool::new(false),
         }))
     }
@@ -118,6 +121,14 @@ impl Netdev {
             }
         }
         moved
+    }
+
+    /// What receive queues that no thread drives have to wait for: what whoever calls
+    /// [`Self::turn`] sleeps on.
+    #[must_use]
+    pub fn wakes(&self) -> Vec<Wake> {
+        let pmds = self.workers.iter().filter_map(Worker::at_rest);
+        pmds.flat_map(|pmd| pmd.wakes().collect::<Vec<_>>()).collect()
     }
 
     /// Lets transmit queues write out what they have kept back, where no thread drives them.

@@ -13,6 +13,12 @@ impl Clock {
         Self(std::time::Instant::now())
     }
 
+    /// A clock that began at `origin`: several with the same origin tell the same time.
+    #[must_use]
+    pub const fn since(origin: std::time::Instant) -> Self {
+        Self(origin)
+    }
+
     /// The time.
     #[must_use]
     pub fn now(&self) -> Instant {

@@ -43,6 +43,12 @@ impl Clock {
         }))
     }
 
+    /// The moment of the system's clock at which this one showed zero.
+    #[must_use]
+    pub fn origin(&self) -> time::Instant {
+        self.0.origin
+    }
+
     /// What time it is.
     #[must_use]
     pub fn now(&self) -> Instant {

@@ -138,6 +138,12 @@ impl Wants {
         self.real(Duration::ZERO);
     }
 
+    /// Wakes up when a descriptor that is known by its number only has something to read.
+    pub fn read_number(&mut self, fd: RawFd) {
+        self.fds.push(libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
+        self.owners.push(self.owner);
+    }
+
     fn add(&mut self, fd: &impl AsFd, events: libc::c_short) {
         self.fds.push(libc::pollfd { fd: fd.as_fd().as_raw_fd(), events, revents: 0 });
         self.owners.push(self.owner);

@@ -3,6 +3,7 @@
 //! Both sides of the protocol are here: the database served to `ovs-vsctl` and its kin when there
 //! is no server beside the switch, and the replica of a database that a server keeps.
 
+pub(crate) mod client;
 pub mod condition;
 pub mod database;
 pub mod error;

@@ -1,0 +1,33 @@
+//! The commands of the control socket, one family a room.
+//!
+//! A room exposes `register(&mut CommandRegistry, &Arc<Switch>)` and is named in [`register_all`].
+//! Its handlers own a clone of the [`Switch`] and find there what they are about: bridges by name
+//! ([`Switch::bridge`]), datapaths ([`Switch::datapath`]), the clock ([`Switch::now`]). What a command
+//! prints is made where the data is, in the libraries; a room here reads arguments and puts texts
+//! together.
+//!
+//! Commands run in the main loop's thread, between turns of the switch: whoever changes something
+//! that packets depend on lets [`Datapath::drive`](crate::switch::Datapath::drive) follow, or leaves
+//! it to the turn that comes next.
+
+mod daemon;
+mod dpctl;
+mod dummy;
+mod fdb;
+mod time;
+mod vlog;
+
+use std::sync::Arc;
+
+use crate::switch::Switch;
+use crate::unixctl::CommandRegistry;
+
+/// Registers all commands.
+pub(crate) fn register_all(registry: &mut CommandRegistry, switch: &Arc<Switch>) {
+    daemon::register(registry, switch);
+    dpctl::register(registry, switch);
+    dummy::register(registry, switch);
+    fdb::register(registry, switch);
+    time::register(registry, switch);
+    vlog::register(registry, switch);
+}

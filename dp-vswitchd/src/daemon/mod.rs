@@ -1,0 +1,208 @@
+//! The process: from the command line to the main loop, and to a clean end.
+//!
+//! ```text
+//!   options → log → fork → pid file → user → control socket, switch → loop → end
+//! ```
+//!
+//! The starter of a daemon in the background waits until the first configuration is in force.
+
+mod capabilities_unsafe;
+mod detach;
+mod detach_unsafe;
+mod options;
+mod paths;
+mod pidfile;
+mod signals;
+pub(crate) mod usage;
+mod user;
+
+use std::env;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(crate) use detach::Detached;
+pub(crate) use options::{DummyMode, Options};
+pub(crate) use paths::Paths;
+
+use crate::commands;
+use crate::event_loop::{Clock, EventLoop};
+use crate::log::{Level, Spec, Vlog};
+use crate::net::Remote;
+use crate::ovsdb::client::Client;
+use crate::ovsdb::client::link::Link;
+use crate::switch::Switch;
+use crate::switch::main_task::MainTask;
+use crate::unixctl::{CommandRegistry, Server};
+use options::Request;
+use pidfile::PidFile;
+use signals::Signals;
+
+/// Why the daemon does not run.
+#[derive(Debug, thiserror::Error)]
+enum StartError {
+    #[error("{0}")]
+    Usage(#[from] options::UsageError),
+    #[error("{0}")]
+    PidFile(#[from] pidfile::PidFileError),
+    #[error("{0}")]
+    Log(String),
+    #[error("{what} failed ({why})")]
+    System { what: String, why: String },
+    #[error("{0}")]
+    Remote(#[from] crate::net::RemoteError),
+    #[error("{0}")]
+    User(#[from] user::UserError),
+    #[error("{0} is not supported")]
+    Unsupported(&'static str),
+}
+
+fn system(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> StartError {
+    let what = what.into();
+    move |error| StartError::System { what, why: crate::errno::text(&error) }
+}
+
+/// Runs the program.
+#[must_use]
+pub fn main() -> ExitCode {
+    let mut words = env::args_os().map(|word| word.to_string_lossy().into_owned());
+    let first = words.next().unwrap_or_default();
+    let name = Path::new(&first).file_name().map(|it| it.to_string_lossy().into_owned());
+    let program = name.unwrap_or_else(|| "dp-vswitchd".to_owned());
+    let words: Vec<String> = words.collect();
+    match run(&program, &words) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("{program}: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(program: &str, words: &[String]) -> Result<ExitCode, StartError> {
+    let paths = Paths::from_environment(program);
+    let options = match Options::parse(words)? {
+        Request::Run(options) => options,
+        Request::Version => {
+            println!("{}", usage::version(program));
+            return Ok(ExitCode::SUCCESS);
+        }
+        Request::Help => {
+            print!("{}", usage::help(&paths));
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
+    refuse_unsupported(&options)?;
+    let vlog = start_log(&paths, &options)?;
+    let remotes = remotes(&paths, &options)?;
+    let detached = detach::detach(options.detach, options.monitor, options.no_chdir)
+        .map_err(system("fork"))?;
+    let pidfile = match &options.pidfile {
+        Some(file) => {
+            let path = paths.pidfile(file.as_deref());
+            Some(PidFile::create(&path, options.overwrite_pidfile)?)
+        }
+        None => None,
+    };
+    if let Some(user) = &options.user {
+        user::become_user(user, vlog)?;
+    }
+    if options.mlockall {
+        lock_memory();
+    }
+    serve(&paths, &options, vlog, remotes, detached)?;
+    drop(pidfile);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Options that ask for what this switch does not do.
+fn refuse_unsupported(options: &Options) -> Result<(), StartError> {
+    // Files for TLS are given by every service unit; they are refused where a remote needs them.
+    let _ = (&options.private_key, &options.certificate, &options.ca_cert);
+    let _ = (&options.bootstrap_ca_cert, &options.peer_ca_cert);
+    let _ = (&options.ssl_protocols, &options.ssl_ciphers, &options.ssl_ciphersuites);
+    if options.monitor && !options.detach {
+        return Err(StartError::Unsupported("--monitor without --detach"));
+    }
+    Ok(())
+}
+
+fn start_log(paths: &Paths, options: &Options) -> Result<&'static Vlog, StartError> {
+    let method = options.syslog_method.as_deref().unwrap_or("libc");
+    let vlog = Vlog::new(&paths.program, method).map_err(|it| StartError::Log(it.to_string()))?;
+    for spec in &options.verbosity {
+        match spec {
+            None => vlog.set_levels(None, None, Level::Dbg),
+            Some(text) => match Spec::parse(text) {
+                Ok(spec) => vlog.set(spec),
+                Err(error) => {
+                    return Err(StartError::Log(format!("processing \"{text}\": {error}")));
+                }
+            },
+        }
+    }
+    let vlog = vlog.install().map_err(|it| StartError::Log(it.to_string()))?;
+    if let Some(target) = &options.syslog_target {
+        vlog.set_syslog_target(target);
+    }
+    if let Some(file) = &options.log_file {
+        // What is wrong with it has been logged, and the daemon runs without.
+        let _ = vlog.open_file(&paths.log_file(file.as_deref()));
+    }
+    Ok(vlog)
+}
+
+/// The database servers to connect to.
+fn remotes(paths: &Paths, options: &Options) -> Result<Vec<Remote>, StartError> {
+    let usual = format!("unix:{}", paths.in_run_folder("db.sock").display());
+    let text = options.remote.as_deref().unwrap_or(&usual);
+    let parse = |it: &str| Remote::parse(it.trim(), OVSDB_PORT, &paths.in_run_folder(""));
+    Ok(text.split(',').map(parse).collect::<Result<_, _>>()?)
+}
+
+fn lock_memory() {
+    use nix::sys::mman::{MlockAllFlags, mlockall};
+    if let Err(error) = mlockall(MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE) {
+        log::error!(target: "vswitchd", "mlockall failed: {}", error.desc());
+    }
+}
+
+/// The main loop, from its making to its end.
+fn serve(
+    paths: &Paths,
+    options: &Options,
+    vlog: &'static Vlog,
+    remotes: Vec<Remote>,
+    detached: Detached,
+) -> Result<(), StartError> {
+    let clock = Clock::new();
+    let mut main_loop = EventLoop::new(clock.clone()).map_err(system("eventfd"))?;
+    let waker = main_loop.waker();
+    let switch = Switch::new(paths.clone(), clock, vlog, options.dummy, waker.clone());
+    let mut registry = CommandRegistry::new();
+    commands::register_all(&mut registry, &switch);
+    let socket = paths.control_socket(options.unixctl.as_deref());
+    let server = Server::new(socket.as_deref(), registry, waker).map_err(|error| {
+        let path = socket.as_deref().map(|it| it.display().to_string()).unwrap_or_default();
+        system(format!("{path}: bind"))(error)
+    })?;
+    let server = std::rc::Rc::new(std::cell::RefCell::new(server));
+    let signals = Signals::new(Arc::clone(&switch)).map_err(system("signalfd"))?;
+    let stopping = signals.stopping();
+    let link = Link::new(remotes, Client::new("Open_vSwitch", "ovs_vswitchd"));
+    main_loop.add(signals);
+    main_loop.add(std::rc::Rc::clone(&server));
+    main_loop.add(MainTask::new(Arc::clone(&switch), link, detached));
+    while !switch.is_ending() && !stopping.get() {
+        main_loop.turn().map_err(system("ppoll"))?;
+    }
+    switch.end();
+    server.borrow_mut().drain(LAST_WORDS);
+    Ok(())
+}
+
+/// The port of database servers.
+const OVSDB_PORT: u16 = 6640;
+/// How long the last answer may take on its way.
+const LAST_WORDS: Duration = Duration::from_secs(2);

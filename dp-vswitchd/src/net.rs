@@ -1,0 +1,211 @@
+//! Stream sockets to other programs: `unix:FILE` and `tcp:HOST:PORT`, made without waiting.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+
+use nix::errno::Errno;
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockType, SockaddrIn, SockaddrIn6, connect, getsockopt, socket,
+    sockopt,
+};
+use thiserror::Error;
+
+/// Where a server is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Remote {
+    /// A socket in the file system.
+    Unix(PathBuf),
+    /// A host and a port.
+    Tcp(String, u16),
+}
+
+/// Why a text is no remote.
+#[derive(Debug, PartialEq, Eq, Error)]
+pub(crate) enum RemoteError {
+    #[error("{0}: unknown connection method; known are unix:FILE and tcp:HOST:PORT")]
+    Method(String),
+    #[error("{0}: TLS connections are not supported")]
+    Tls(String),
+    #[error("{0}: expected tcp:HOST:PORT")]
+    Tcp(String),
+}
+
+/// A connection that is being made.
+#[derive(Debug)]
+pub(crate) struct Connecting(Stream);
+
+/// A connection; reading and writing do not wait.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    Unix(UnixStream),
+    Tcp(TcpStream),
+}
+
+impl Remote {
+    /// Reads one remote; `port` is used where none is given, and relative files are in `folder`.
+    pub(crate) fn parse(
+        text: &str,
+        port: u16,
+        folder: &std::path::Path,
+    ) -> Result<Self, RemoteError> {
+        if let Some(file) = text.strip_prefix("unix:") {
+            return Ok(Self::Unix(folder.join(file)));
+        }
+        if text.starts_with("ssl:") {
+            return Err(RemoteError::Tls(text.to_owned()));
+        }
+        let Some(rest) = text.strip_prefix("tcp:") else {
+            return Err(RemoteError::Method(text.to_owned()));
+        };
+        let wrong = || RemoteError::Tcp(text.to_owned());
+        let (host, tail) = match rest.strip_prefix('[') {
+            Some(rest) => rest.split_once(']').ok_or_else(wrong)?,
+            None => rest.find(':').map_or((rest, ""), |at| rest.split_at(at)),
+        };
+        if host.is_empty() {
+            return Err(wrong());
+        }
+        let port = match tail.strip_prefix(':') {
+            Some(number) => number.parse().map_err(|_| wrong())?,
+            None if tail.is_empty() => port,
+            None => return Err(wrong()),
+        };
+        Ok(Self::Tcp(host.to_owned(), port))
+    }
+
+    /// Whether the server is on this machine, so that its silence means nothing.
+    pub(crate) const fn is_local(&self) -> bool {
+        matches!(self, Self::Unix(_))
+    }
+
+    /// Begins a connection.
+    pub(crate) fn connect(&self) -> io::Result<Connecting> {
+        match self {
+            Self::Unix(path) => {
+                let stream = UnixStream::connect(path)?;
+                stream.set_nonblocking(true)?;
+                Ok(Connecting(Stream::Unix(stream)))
+            }
+            Self::Tcp(host, port) => {
+                let address = resolve(host, *port)?;
+                let family = match address.ip() {
+                    IpAddr::V4(_) => AddressFamily::Inet,
+                    IpAddr::V6(_) => AddressFamily::Inet6,
+                };
+                let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+                let fd: OwnedFd = socket(family, SockType::Stream, flags, None)?;
+                let begun = match address {
+                    SocketAddr::V4(it) => connect(fd.as_raw_fd(), &SockaddrIn::from(it)),
+                    SocketAddr::V6(it) => connect(fd.as_raw_fd(), &SockaddrIn6::from(it)),
+                };
+                match begun {
+                    Ok(()) | Err(Errno::EINPROGRESS) => {}
+                    Err(error) => return Err(error.into()),
+                }
+                let stream = TcpStream::from(fd);
+                // Messages are small and waited for.
+                let _ = stream.set_nodelay(true);
+                Ok(Connecting(Stream::Tcp(stream)))
+            }
+        }
+    }
+}
+
+/// The address of a host. Names ask the system's resolver, which may take its time.
+fn resolve(host: &str, port: u16) -> io::Result<SocketAddr> {
+    if let Ok(ip) = host.parse() {
+        return Ok(SocketAddr::new(ip, port));
+    }
+    let not_found = || io::Error::from(io::ErrorKind::AddrNotAvailable);
+    (host, port).to_socket_addrs()?.next().ok_or_else(not_found)
+}
+
+impl fmt::Display for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Tcp(host, port) if host.contains(':') => write!(f, "tcp:[{host}]:{port}"),
+            Self::Tcp(host, port) => write!(f, "tcp:{host}:{port}"),
+        }
+    }
+}
+
+impl Connecting {
+    /// The connection, or itself while that is not decided.
+    pub(crate) fn finish(self) -> io::Result<Result<Stream, Self>> {
+        let Stream::Tcp(stream) = &self.0 else { return Ok(Ok(self.0)) };
+        match getsockopt(stream, sockopt::SocketError)? {
+            0 => match stream.peer_addr() {
+                Ok(_) => Ok(Ok(self.0)),
+                Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(Err(self)),
+                Err(error) => Err(error),
+            },
+            number => Err(io::Error::from_raw_os_error(number)),
+        }
+    }
+}
+
+impl AsFd for Connecting {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Unix(stream) => stream.as_fd(),
+            Self::Tcp(stream) => stream.as_fd(),
+        }
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Unix(stream) => stream.read(buffer),
+            Self::Tcp(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Unix(stream) => stream.write(buffer),
+            Self::Tcp(stream) => stream.write(buffer),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::Remote;
+
+    #[test]
+    fn remotes_are_read_and_printed() {
+        let read = |text| Remote::parse(text, 6640, Path::new("/run"));
+        for (text, printed) in [
+            ("unix:/x/db.sock", "unix:/x/db.sock"),
+            ("unix:db.sock", "unix:/run/db.sock"),
+            ("tcp:127.0.0.1:1", "tcp:127.0.0.1:1"),
+            ("tcp:127.0.0.1", "tcp:127.0.0.1:6640"),
+            ("tcp:[::1]:2", "tcp:[::1]:2"),
+        ] {
+            assert_eq!(read(text).unwrap().to_string(), printed);
+        }
+        for text in ["tcp:", "tcp:a:b", "tcp:[::1", "ssl:a:1", "x"] {
+            assert!(read(text).is_err(), "{text}");
+        }
+    }
+}

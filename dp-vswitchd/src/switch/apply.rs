@@ -1,0 +1,393 @@
+//! Making what runs equal to the configuration.
+//!
+//! ```text
+//!   what is no longer wanted goes, in all bridges → what is new comes → settings → OpenFlow layer
+//! ```
+//!
+//! All removals come first, so that an interface can move from one bridge to another in one change.
+//! What cannot be opened is the error of its row; the rest proceeds.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use dp_core::base::{MacAddr, OfPort};
+use dp_netdev::port::Change;
+
+use super::bridge::{Interface, RunningBridge, own_mac};
+use super::datapath::{DUMMY, Datapath};
+use super::{Switch, open};
+use crate::config::{BridgeConfig, InterfaceConfig, PortConfig, SwitchConfig};
+use crate::daemon::DummyMode;
+use crate::ovsdb::uuid::Uuid;
+
+impl Switch {
+    /// Applies a configuration.
+    pub(crate) fn apply(&self, mut config: SwitchConfig) {
+        for bridge in &mut config.bridges {
+            with_local_port(bridge);
+        }
+        self.remove_bridges(&config);
+        for bridge in &config.bridges {
+            if let Some(running) = self.bridge(&bridge.name) {
+                remove_interfaces(&running, bridge);
+            }
+        }
+        for bridge in &config.bridges {
+            if let Some(running) = self.ensure_bridge(bridge) {
+                self.add_interfaces(&running, bridge);
+                running.state().config = bridge.clone();
+                choose_addresses(&running);
+                running.publish();
+                changes_of_interfaces(&running);
+            }
+        }
+        self.forget_datapaths();
+        self.tell_datapaths();
+        let mut state = self.state();
+        state.config = Arc::new(config);
+        state.touched = true;
+    }
+
+    /// Lets bridges go that are no longer wanted, or wanted in another datapath.
+    fn remove_bridges(&self, config: &SwitchConfig) {
+        let wanted: BTreeMap<&str, String> = config
+            .bridges
+            .iter()
+            .map(|bridge| (bridge.name.as_str(), self.datapath_kind(&bridge.datapath_type)))
+            .collect();
+        for bridge in self.bridges() {
+            if wanted.get(bridge.name.as_str()) == Some(&bridge.datapath.kind) {
+                continue;
+            }
+            let state = &mut *bridge.state();
+            let names: Vec<String> = state.interfaces.keys().cloned().collect();
+            for name in names {
+                if let Some(interface) = state.interfaces.remove(&name) {
+                    close(&bridge.datapath, &interface);
+                }
+            }
+            self.state().bridges.remove(&bridge.name);
+        }
+        self.tell_datapaths();
+    }
+
+    /// The type of the datapath that a bridge of this type belongs to.
+    fn datapath_kind(&self, datapath_type: &str) -> String {
+        match (datapath_type, self.dummy) {
+            ("netdev" | "system" | "", DummyMode::Override) => DUMMY,
+            ("system" | "", DummyMode::System) => DUMMY,
+            ("", _) => "system",
+            (kind, _) => kind,
+        }
+        .to_owned()
+    }
+
+    /// The bridge, made if it is new; `None` if it cannot be.
+    fn ensure_bridge(&self, config: &BridgeConfig) -> Option<Arc<RunningBridge>> {
+        if let Some(bridge) = self.bridge(&config.name) {
+            return Some(bridge);
+        }
+        let kind = self.datapath_kind(&config.datapath_type);
+        let datapath = match self.ensure_datapath(&kind) {
+            Ok(datapath) => datapath,
+            Err(why) => {
+                log::error!(target: "bridge", "failed to create bridge {}: {why}", config.name);
+                return None;
+            }
+        };
+        let bridge = RunningBridge::new(config, datapath);
+        self.state().bridges.insert(config.name.clone(), Arc::clone(&bridge));
+        Some(bridge)
+    }
+
+    /// The datapath of a type, made if it is new.
+    fn ensure_datapath(&self, kind: &str) -> Result<Arc<Datapath>, String> {
+        if let Some(datapath) = self.state().datapaths.get(kind) {
+            return Ok(Arc::clone(datapath));
+        }
+        let dummies = self.dummy != DummyMode::Off;
+        if kind != "netdev" && !(kind == DUMMY && dummies) {
+            log::warn!(target: "dpif", "could not create datapath of unknown type {kind}");
+            return Err("Address family not supported by protocol".to_owned());
+        }
+        let datapath = Datapath::new(kind, dummies, &self.clock)
+            .map_err(|error| crate::errno::text(&error))?;
+        if kind == DUMMY {
+            open::next_mac(&mut self.state().dummies);
+        }
+        super::status::tell_features(&datapath);
+        self.state().datapaths.insert(kind.to_owned(), Arc::clone(&datapath));
+        Ok(datapath)
+    }
+
+    /// Lets datapaths go that no bridge is in.
+    fn forget_datapaths(&self) {
+        let used: BTreeSet<String> =
+            self.bridges().iter().map(|bridge| bridge.datapath.kind.clone()).collect();
+        let mut unused = Vec::new();
+        self.state().datapaths.retain(|kind, datapath| {
+            let keep = used.contains(kind);
+            if !keep {
+                unused.push(Arc::clone(datapath));
+            }
+            keep
+        });
+        for datapath in unused {
+            datapath.stop();
+        }
+    }
+
+    /// Tells each datapath's OpenFlow layer which bridges there are.
+    fn tell_datapaths(&self) {
+        let bridges = self.bridges();
+        for datapath in self.datapaths() {
+            let own = bridges.iter().filter(|it| Arc::ptr_eq(&it.datapath, &datapath));
+            datapath.ofproto.set_bridges(own.map(|it| Arc::clone(&it.bridge)));
+        }
+    }
+
+    /// Opens what is not open: first what asks for an OpenFlow number, so that nothing else gets it.
+    fn add_interfaces(&self, bridge: &RunningBridge, config: &BridgeConfig) {
+        for requesting in [true, false] {
+            for port in &config.ports {
+                for interface in &port.interfaces {
+                    let known = bridge.state().interfaces.contains_key(&interface.name);
+                    if interface.ofport_request.is_some() == requesting && !known {
+                        let added = self.add_interface(bridge, port, interface);
+                        bridge.state().interfaces.insert(interface.name.clone(), added);
+                    }
+                }
+            }
+        }
+    }
+
+    fn add_interface(
+        &self,
+        bridge: &RunningBridge,
+        port: &PortConfig,
+        config: &InterfaceConfig,
+    ) -> Interface {
+        let is_local = config.name == bridge.name;
+        let kind = open::effective_kind(&bridge.datapath.kind, &config.kind, is_local);
+        let mut interface = Interface {
+            config: config.clone(),
+            port: port.name.clone(),
+            kind,
+            ofport: None,
+            number: None,
+            error: None,
+        };
+        match self.open_interface(bridge, &mut interface, is_local) {
+            Ok(ofport) => {
+                log::info!(
+                    target: "bridge",
+                    "bridge {}: added interface {} on port {}", bridge.name, config.name, ofport.0
+                );
+            }
+            Err(why) => {
+                log::warn!(target: "bridge", "{why}");
+                interface.error = Some(why);
+            }
+        }
+        interface
+    }
+
+    fn open_interface(
+        &self,
+        bridge: &RunningBridge,
+        interface: &mut Interface,
+        is_local: bool,
+    ) -> Result<OfPort, String> {
+        let name = interface.config.name.clone();
+        let mut dummies = self.state().dummies;
+        let opened = open::open(&interface.config, &interface.kind, self.dummy, &mut dummies);
+        self.state().dummies = dummies;
+        let opened = opened?;
+        let failed =
+            |why: String| format!("could not add network device {name} to ofproto ({why})");
+        let ofport = take_ofport(bridge, &interface.config, is_local)
+            .ok_or_else(|| failed("No space left on device".to_owned()))?;
+        let give_back = || bridge.state().ofports.free(ofport.0);
+        let datapath = &bridge.datapath;
+        let Some(number) = datapath.choose_number(&name) else {
+            give_back();
+            return Err(failed("No space left on device".to_owned()));
+        };
+        if let Err(error) = datapath.add(number, opened.port, &opened.kind, opened.hand) {
+            give_back();
+            return Err(failed(error.to_string()));
+        }
+        (interface.ofport, interface.number) = (Some(ofport), Some(number));
+        Ok(ofport)
+    }
+}
+
+/// The OpenFlow number of a new interface.
+fn take_ofport(bridge: &RunningBridge, config: &InterfaceConfig, is_local: bool) -> Option<OfPort> {
+    if is_local {
+        return Some(OfPort::LOCAL);
+    }
+    let ofports = &mut bridge.state().ofports;
+    let request = config.ofport_request.and_then(|it| u16::try_from(it).ok());
+    match request {
+        Some(number) if ofports.request(number) => Some(OfPort(number)),
+        _ => ofports.allocate().map(OfPort),
+    }
+}
+
+/// Lets interfaces go that are no longer wanted, are wanted differently, or could not be opened.
+fn remove_interfaces(bridge: &RunningBridge, config: &BridgeConfig) {
+    let wanted: BTreeMap<&str, (&PortConfig, &InterfaceConfig)> = config
+        .ports
+        .iter()
+        .flat_map(|port| port.interfaces.iter().map(move |it| (it.name.as_str(), (port, it))))
+        .collect();
+    let state = &mut *bridge.state();
+    let names: Vec<String> = state.interfaces.keys().cloned().collect();
+    for name in names {
+        let Some(interface) = state.interfaces.get_mut(&name) else { continue };
+        let keep = wanted.get(name.as_str()).is_some_and(|(port, it)| {
+            interface.port.clone_from(&port.name);
+            interface.error.is_none() && is_same(bridge, interface, it)
+        });
+        if keep {
+            if let Some((_, new)) = wanted.get(name.as_str()) {
+                interface.config = InterfaceConfig::clone(new);
+            }
+            continue;
+        }
+        if let Some(interface) = state.interfaces.remove(&name) {
+            close(&bridge.datapath, &interface);
+            if let Some(ofport) = interface.ofport {
+                state.ofports.free(ofport.0);
+                log::info!(
+                    target: "bridge",
+                    "bridge {}: deleted interface {name} on port {}", bridge.name, ofport.0
+                );
+            }
+        }
+    }
+}
+
+/// Whether an open interface can stay as it is.
+fn is_same(bridge: &RunningBridge, running: &Interface, wanted: &InterfaceConfig) -> bool {
+    let is_local = wanted.name == bridge.name;
+    let kind = open::effective_kind(&bridge.datapath.kind, &wanted.kind, is_local);
+    let number = running.ofport.map(|it| i64::from(it.0));
+    let renumbered = !is_local
+        && wanted.ofport_request.is_some()
+        && wanted.ofport_request != number
+        && wanted.ofport_request != running.config.ofport_request;
+    kind == running.kind && wanted.options == running.config.options && !renumbered
+}
+
+fn close(datapath: &Datapath, interface: &Interface) {
+    if let Some(number) = interface.number {
+        datapath.remove(number);
+    }
+}
+
+/// A bridge has a port of its own name, whether the database says so or not.
+fn with_local_port(bridge: &mut BridgeConfig) {
+    if bridge.ports.iter().all(|port| port.name != bridge.name) {
+        let name = bridge.name.clone();
+        let kind = "internal".to_owned();
+        let interface =
+            InterfaceConfig { uuid: Uuid::ZERO, name: name.clone(), kind, ..Default::default() };
+        bridge.ports.push(PortConfig { name, interfaces: vec![interface], ..Default::default() });
+    }
+}
+
+/// The address and the datapath id of a bridge.
+fn choose_addresses(bridge: &RunningBridge) {
+    let mut state = bridge.state();
+    let other = &state.config.other_config;
+    let set = other.get("hwaddr").and_then(|it| parse_mac(it));
+    let ports = state.interfaces.values().filter(|it| {
+        it.ofport != Some(OfPort::LOCAL) && !matches!(it.kind.as_str(), "tap" | "dummy-internal")
+    });
+    let macs = ports.filter_map(|it| Some(bridge.datapath.netdev.port_status(it.number?)?.mac));
+    let lowest = macs.filter(|mac| is_global(*mac)).min_by_key(|mac| mac.0);
+    let mac = set.or(lowest).unwrap_or_else(|| own_mac(state.config.uuid));
+    let id = other.get("datapath-id").and_then(|it| parse_datapath_id(it));
+    let id = id.unwrap_or_else(|| mac.to_u64());
+    if mac != state.mac {
+        state.mac = mac;
+        let local = state.interfaces.values().find(|it| it.ofport == Some(OfPort::LOCAL));
+        let number = local.and_then(|it| it.number);
+        let changed =
+            number.and_then(|it| bridge.datapath.netdev.configure_port(it, Change::Mac(mac)));
+        if let Some(Err(error)) = changed {
+            log::error!(
+                target: "bridge",
+                "bridge {}: failed to set bridge Ethernet address: {error}", bridge.name
+            );
+        }
+    }
+    if id != state.datapath_id {
+        state.datapath_id = id;
+        log::info!(target: "bridge", "bridge {}: using datapath ID {id:016x}", bridge.name);
+    }
+}
+
+/// Addresses and MTUs that interfaces ask for.
+fn changes_of_interfaces(bridge: &RunningBridge) {
+    let state = bridge.state();
+    for interface in state.interfaces.values() {
+        let Some(number) = interface.number else { continue };
+        let netdev = &bridge.datapath.netdev;
+        let Some(status) = netdev.port_status(number) else { continue };
+        let name = &interface.config.name;
+        let is_local = interface.ofport == Some(OfPort::LOCAL);
+        let mac = interface.config.mac.as_deref().and_then(parse_mac);
+        if let Some(mac) = mac.filter(|mac| !is_local && *mac != status.mac) {
+            if mac.0[0] & 1 != 0 {
+                log::error!(
+                    target: "bridge",
+                    "interface {name}: cannot set MAC to multicast address"
+                );
+            } else if let Some(Err(error)) = netdev.configure_port(number, Change::Mac(mac)) {
+                log::error!(target: "bridge", "interface {name}: setting MAC failed ({error})");
+            }
+        }
+        let mtu = interface.config.mtu_request.and_then(|it| u32::try_from(it).ok());
+        if let Some(mtu) = mtu.filter(|mtu| *mtu != status.mtu)
+            && let Some(Err(error)) = netdev.configure_port(number, Change::Mtu(mtu))
+        {
+            log::warn!(target: "bridge", "{name}: setting MTU to {mtu} failed ({error})");
+        }
+    }
+}
+
+/// Whether an address may become a bridge's: one that its maker gave.
+fn is_global(mac: MacAddr) -> bool {
+    mac != MacAddr::ZERO && mac.0[0] & 0x03 == 0
+}
+
+fn parse_mac(text: &str) -> Option<MacAddr> {
+    text.parse().ok()
+}
+
+/// Sixteen hexadecimal digits, or fewer after `0x`.
+fn parse_datapath_id(text: &str) -> Option<u64> {
+    let digits = match text.strip_prefix("0x") {
+        Some(digits) if !digits.is_empty() && digits.len() <= 16 => digits,
+        None if text.len() == 16 => text,
+        _ => return None,
+    };
+    u64::from_str_radix(digits, 16).ok().filter(|id| *id != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_datapath_id;
+
+    #[test]
+    fn datapath_ids_are_sixteen_digits_or_follow_0x() {
+        assert_eq!(parse_datapath_id("0000000000000001"), Some(1));
+        assert_eq!(parse_datapath_id("0x1f"), Some(31));
+        for text in ["1", "0x", "0000000000000000", "zzzzzzzzzzzzzzzz", "0x00000000000000001"] {
+            assert_eq!(parse_datapath_id(text), None, "{text}");
+        }
+    }
+}

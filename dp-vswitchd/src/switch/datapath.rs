@@ -1,0 +1,214 @@
+//! A datapath of the switch with its OpenFlow layer: all bridges of one datapath type share it.
+//!
+//! Where dummy ports exist the main loop drives the packets, by the switch's clock, so that nothing
+//! happens but what a script asked for. Otherwise packet threads do.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use dp_core::base::{Instant, PortNo};
+use dp_core::boundary::UpcallSink;
+use dp_netdev::datapath::AddPortError;
+use dp_netdev::port::Port;
+use dp_netdev::port::dummy::{Dummy, Hand};
+use dp_netdev::port::tap::{Role, Tap};
+use dp_netdev::{Config, Idle, Netdev, Running, system};
+use dp_ofproto::revalidate::{Revalidator, RevalidatorConfig};
+use dp_ofproto::upcall::Ofproto;
+
+use crate::event_loop::{Clock, Wants};
+
+/// A datapath and the OpenFlow layer above it.
+pub(crate) struct Datapath {
+    /// The datapath type: `netdev` or `dummy`.
+    pub(crate) kind: String,
+    /// Its name: `ovs-netdev`, `ovs-dummy`.
+    pub(crate) name: String,
+    pub(crate) netdev: Arc<Netdev>,
+    pub(crate) ofproto: Arc<Ofproto>,
+    revalidator: Mutex<Revalidator>,
+    ports: Mutex<BTreeMap<PortNo, DatapathPort>>,
+    /// Threads that drive the packets, unless the main loop does.
+    running: Mutex<Option<Running>>,
+    by_hand: bool,
+}
+
+/// A port as the commands about datapaths see it.
+#[derive(Clone, Debug)]
+pub(crate) struct DatapathPort {
+    pub(crate) name: String,
+    /// The type it was opened with: `dummy-internal`, `tap`, `system` …
+    pub(crate) kind: String,
+    /// What operates it, if it is a dummy.
+    pub(crate) hand: Option<Hand>,
+}
+
+impl Datapath {
+    /// A datapath of this type, with its own port 0.
+    pub(crate) fn new(kind: &str, by_hand: bool, clock: &Clock) -> io::Result<Arc<Self>> {
+        let ofproto = Arc::new(Ofproto::default());
+        let sink = Arc::clone(&ofproto) as Arc<dyn UpcallSink>;
+        let config = Config { clock: system::Clock::since(clock.origin()), ..Config::default() };
+        let netdev = Netdev::new(sink, config)?;
+        let revalidator = Revalidator::new(Arc::clone(&ofproto), RevalidatorConfig::default());
+        let running = if by_hand { None } else { Some(netdev.start(&[], Idle::Sleep)?) };
+        let name = format!("ovs-{kind}");
+        let datapath = Arc::new(Self {
+            kind: kind.to_owned(),
+            name: name.clone(),
+            netdev,
+            ofproto,
+            revalidator: Mutex::new(revalidator),
+            ports: Mutex::default(),
+            running: Mutex::new(running),
+            by_hand,
+        });
+        datapath.add_own_port(&name);
+        Ok(datapath)
+    }
+
+    /// The port that is the datapath itself: it belongs to no bridge.
+    fn add_own_port(&self, name: &str) {
+        let added = if self.kind == DUMMY {
+            let port = Dummy::new(name);
+            let hand = port.hand();
+            self.add(PortNo(0), Box::new(port), "dummy-internal", Some(hand))
+        } else {
+            match Tap::open(name, Role::Internal) {
+                Ok(port) => self.add(PortNo(0), Box::new(port), "tap", None),
+                Err(error) => Err(error.into()),
+            }
+        };
+        if let Err(error) = added {
+            log::warn!(target: "dpif", "{self}: failed to add {name} as port: {error}");
+        }
+    }
+
+    /// Adds a port under this number.
+    pub(crate) fn add(
+        &self,
+        number: PortNo,
+        port: Box<dyn Port>,
+        kind: &str,
+        hand: Option<Hand>,
+    ) -> Result<(), AddPortError> {
+        let name = port.name().to_owned();
+        self.netdev.add_port(number, port)?;
+        self.ports().insert(number, DatapathPort { name, kind: kind.to_owned(), hand });
+        Ok(())
+    }
+
+    /// Removes a port.
+    pub(crate) fn remove(&self, number: PortNo) {
+        self.ports().remove(&number);
+        if let Err(error) = self.netdev.remove_port(number) {
+            log::warn!(target: "dpif", "{self}: failed to remove port {}: {error}", number.0);
+        }
+    }
+
+    /// A number for a port of this name. A dummy datapath gives a port the number that its name
+    /// holds, and from 100 on for bridges, so that scripts know it; all others get the lowest number
+    /// that is free.
+    pub(crate) fn choose_number(&self, name: &str) -> Option<PortNo> {
+        let ports = self.ports();
+        if self.kind == DUMMY {
+            let start = if name.starts_with("br") { 100 } else { 0 };
+            let digits: String = name
+                .chars()
+                .skip_while(|c| !c.is_ascii_digit())
+                .take_while(char::is_ascii_digit)
+                .collect();
+            let number = digits.parse::<u32>().ok().and_then(|it| it.checked_add(start));
+            let free = |number: &u32| {
+                *number > 0 && *number < NUMBERS && !ports.contains_key(&PortNo(*number))
+            };
+            if let Some(number) = number.filter(free) {
+                return Some(PortNo(number));
+            }
+        }
+        (1..NUMBERS).map(PortNo).find(|number| !ports.contains_key(number))
+    }
+
+    /// Its ports, to be looked at or changed.
+    pub(crate) fn ports(&self) -> MutexGuard<'_, BTreeMap<PortNo, DatapathPort>> {
+        self.ports.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The dummy port of this name.
+    pub(crate) fn hand(&self, name: &str) -> Option<Hand> {
+        self.ports().values().find(|port| port.name == name)?.hand.clone()
+    }
+
+    /// Moves packets, where nobody else does, and keeps megaflows true.
+    pub(crate) fn run(&self, now: Instant) {
+        self.drive(now);
+        let mut revalidator = self.revalidator();
+        if revalidator.due(now) {
+            revalidator.run(&*self.netdev, now);
+            drop(revalidator);
+            self.drive(now);
+        }
+    }
+
+    /// Moves packets until none is left, or for a bounded time.
+    pub(crate) fn drive(&self, now: Instant) {
+        if self.by_hand {
+            for _ in 0..TURNS {
+                if self.netdev.turn(now) == 0 {
+                    break;
+                }
+            }
+            self.netdev.flush();
+        }
+    }
+
+    /// Rounds of revalidation, whether they are due or not.
+    pub(crate) fn revalidate(&self, now: Instant) {
+        self.drive(now);
+        // What is removed in the first round is credited in the second.
+        for _ in 0..2 {
+            self.revalidator().run(&*self.netdev, now);
+            self.drive(now);
+        }
+    }
+
+    /// What the main loop has to wake up for.
+    pub(crate) fn wait(&self, wants: &mut Wants, now: Instant) {
+        if self.by_hand {
+            for wake in self.netdev.wakes() {
+                if let Some(fd) = wake.readable {
+                    wants.read_number(fd);
+                }
+                if let Some(at) = wake.at {
+                    wants.at(at);
+                }
+            }
+        }
+        wants.at(now.after(ROUND));
+    }
+
+    fn revalidator(&self) -> MutexGuard<'_, Revalidator> {
+        self.revalidator.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Stops the packet threads.
+    pub(crate) fn stop(&self) {
+        drop(self.running.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
+impl std::fmt::Display for Datapath {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}@{}", self.kind, self.name)
+    }
+}
+
+/// The type of datapath that scripts operate by hand.
+pub(crate) const DUMMY: &str = "dummy";
+/// Port numbers of a datapath.
+const NUMBERS: u32 = 1 << 16;
+/// How many turns the main loop gives a datapath at once.
+const TURNS: usize = 256;
+/// How often the main loop looks whether a round of revalidation is due.
+const ROUND: std::time::Duration = std::time::Duration::from_millis(100);

@@ -1,0 +1,202 @@
+//! The running switch: its datapaths, its bridges, its clock.
+//!
+//! ```text
+//!   config ── apply ──► bridges ─► ports ─► datapaths          commands look here
+//!                          └────── status ──► database
+//! ```
+//!
+//! One [`Switch`] for the process, shared by everything that runs in the main loop: configuration,
+//! control commands, OpenFlow sessions. What packet threads need of it they have through
+//! `dp_ofproto`'s own snapshots; nothing here is on a packet's way.
+//!
+//! | room | |
+//! |---|---|
+//! | [`datapath`] | a datapath with its OpenFlow layer |
+//! | [`bridge`] | a bridge with its interfaces |
+//! | [`ofports`] | OpenFlow port numbers |
+//! | [`open`] | opening what an interface names |
+//! | [`apply`] | making what runs equal to the configuration |
+//! | [`status`] | what is written back |
+//! | [`main_task`] | all of it as a task of the main loop |
+
+pub(crate) mod apply;
+pub(crate) mod bridge;
+pub(crate) mod datapath;
+pub(crate) mod main_task;
+mod ofports;
+pub(crate) mod open;
+mod status;
+mod vlan;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use dp_core::base::Instant;
+
+pub(crate) use bridge::RunningBridge;
+pub(crate) use datapath::Datapath;
+
+use crate::config::SwitchConfig;
+use crate::daemon::{DummyMode, Paths};
+use crate::event_loop::{Clock, Waker};
+use crate::log::Vlog;
+use crate::unixctl::Responder;
+
+/// The switch.
+pub(crate) struct Switch {
+    pub(crate) paths: Paths,
+    pub(crate) clock: Clock,
+    pub(crate) vlog: &'static Vlog,
+    pub(crate) dummy: DummyMode,
+    pub(crate) waker: Waker,
+    state: Mutex<State>,
+}
+
+/// What changes.
+#[derive(Default)]
+struct State {
+    datapaths: BTreeMap<String, Arc<Datapath>>,
+    bridges: BTreeMap<String, Arc<RunningBridge>>,
+    config: Arc<SwitchConfig>,
+    /// Dummy ports made so far: the next one's address.
+    dummies: u32,
+    /// Who asked for the end, and whether datapaths are to go too.
+    exit: Option<(Responder, bool)>,
+    warp: Option<Warp>,
+    /// Whether something that is written back may have changed.
+    touched: bool,
+}
+
+/// Moving the clock by steps, a turn of the main loop each.
+struct Warp {
+    left: Duration,
+    step: Duration,
+    responder: Responder,
+}
+
+impl Switch {
+    /// A switch without bridges.
+    pub(crate) fn new(
+        paths: Paths,
+        clock: Clock,
+        vlog: &'static Vlog,
+        dummy: DummyMode,
+        waker: Waker,
+    ) -> Arc<Self> {
+        Arc::new(Self { paths, clock, vlog, dummy, waker, state: Mutex::default() })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The time by the switch's clock.
+    pub(crate) fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    /// All bridges, by name.
+    pub(crate) fn bridges(&self) -> Vec<Arc<RunningBridge>> {
+        self.state().bridges.values().cloned().collect()
+    }
+
+    /// A bridge.
+    pub(crate) fn bridge(&self, name: &str) -> Option<Arc<RunningBridge>> {
+        self.state().bridges.get(name).cloned()
+    }
+
+    /// All datapaths, by type.
+    pub(crate) fn datapaths(&self) -> Vec<Arc<Datapath>> {
+        self.state().datapaths.values().cloned().collect()
+    }
+
+    /// The configuration that was applied last.
+    pub(crate) fn config(&self) -> Arc<SwitchConfig> {
+        Arc::clone(&self.state().config)
+    }
+
+    /// The datapath that a command names as `NAME`, `TYPE@NAME` or not at all, if there is but one.
+    ///
+    /// # Errors
+    ///
+    /// The reference's words.
+    pub(crate) fn datapath(&self, name: Option<&str>) -> Result<Arc<Datapath>, String> {
+        let state = self.state();
+        let mut all = state.datapaths.values();
+        match name {
+            None => match (all.next(), all.next()) {
+                (Some(one), None) => Ok(Arc::clone(one)),
+                (None, _) => Err("no datapaths exist".to_owned()),
+                _ => Err("multiple datapaths, specify one".to_owned()),
+            },
+            Some(name) => all
+                .find(|it| it.name == name || it.to_string() == name)
+                .cloned()
+                .ok_or_else(|| "No such device".to_owned()),
+        }
+    }
+
+    /// Notes that something which is written back may have changed.
+    pub(crate) fn touch(&self) {
+        self.state().touched = true;
+        self.waker.wake();
+    }
+
+    /// Whether [`Self::touch`] was called since the last time.
+    fn take_touched(&self) -> bool {
+        std::mem::take(&mut self.state().touched)
+    }
+
+    /// Moves the clock by `total`, a `step` for each turn of the main loop.
+    pub(crate) fn begin_warp(&self, total: Duration, step: Duration, responder: Responder) {
+        self.state().warp = Some(Warp { left: total, step, responder });
+        self.waker.wake();
+    }
+
+    /// One step of a warp that is under way.
+    fn step_warp(&self) {
+        let mut state = self.state();
+        let Some(warp) = &mut state.warp else { return };
+        let step = warp.step.min(warp.left);
+        warp.left = warp.left.saturating_sub(step);
+        self.clock.warp(step);
+        if warp.left.is_zero()
+            && let Some(warp) = state.warp.take()
+        {
+            drop(state);
+            warp.responder.answer(Ok("warped"));
+        }
+    }
+
+    fn is_warping(&self) -> bool {
+        self.state().warp.is_some()
+    }
+
+    /// Asks for the end of the process.
+    pub(crate) fn request_exit(&self, responder: Responder, cleanup: bool) {
+        self.state().exit = Some((responder, cleanup));
+        self.waker.wake();
+    }
+
+    /// Whether the end was asked for.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.state().exit.is_some()
+    }
+
+    /// Lets all ports and threads go, and answers who asked for the end.
+    pub(crate) fn end(&self) {
+        let (bridges, datapaths, exit) = {
+            let mut state = self.state();
+            let bridges = std::mem::take(&mut state.bridges);
+            (bridges, std::mem::take(&mut state.datapaths), state.exit.take())
+        };
+        for datapath in datapaths.values() {
+            datapath.stop();
+        }
+        drop((bridges, datapaths));
+        if let Some((responder, _)) = exit {
+            responder.answer(Ok(()));
+        }
+    }
+}

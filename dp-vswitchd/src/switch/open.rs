@@ -1,0 +1,131 @@
+//! Opening what an `Interface` row names.
+
+use std::path::PathBuf;
+
+use dp_core::base::MacAddr;
+use dp_netdev::port::afpacket::{AfPacket, Options};
+use dp_netdev::port::dummy::{Dummy, Hand};
+use dp_netdev::port::tap::{Role, Tap};
+use dp_netdev::port::{Change, OpenError, Port};
+
+use super::datapath::DUMMY;
+use crate::config::InterfaceConfig;
+use crate::daemon::DummyMode;
+
+/// A port that is open.
+pub(super) struct Opened {
+    pub(super) port: Box<dyn Port>,
+    /// The type it was opened with.
+    pub(super) kind: String,
+    pub(super) hand: Option<Hand>,
+}
+
+/// The type that an interface of this type is opened with in a datapath of that type.
+pub(crate) fn effective_kind(datapath: &str, kind: &str, is_local: bool) -> String {
+    let kind = if is_local { "internal" } else { kind };
+    match (datapath, kind) {
+        (DUMMY, "internal") => "dummy-internal",
+        (_, "internal") => "tap",
+        (_, "") => "system",
+        (_, kind) => kind,
+    }
+    .to_owned()
+}
+
+/// The types that can be opened, as `iface_types` lists them.
+pub(super) fn known_kinds(dummy: DummyMode) -> Vec<&'static str> {
+    let mut kinds = vec!["internal", "patch", "system", "tap"];
+    if dummy != DummyMode::Off {
+        kinds.extend(["dummy", "dummy-internal"]);
+    }
+    kinds.sort_unstable();
+    kinds
+}
+
+/// Opens the port of an interface. `number` counts dummy ports, and makes their addresses.
+pub(super) fn open(
+    config: &InterfaceConfig,
+    kind: &str,
+    mode: DummyMode,
+    number: &mut u32,
+) -> Result<Opened, String> {
+    let name = &config.name;
+    let failed = |why: String| format!("could not open network device {name} ({why})");
+    let dummies = mode != DummyMode::Off;
+    let replaced = match mode {
+        DummyMode::Override => true,
+        DummyMode::System => kind == "system",
+        DummyMode::Off | DummyMode::Beside => false,
+    };
+    match kind {
+        "dummy" | "dummy-internal" if dummies => dummy(config, kind, number).map_err(failed),
+        "system" | "tap" if replaced => dummy(config, kind, number).map_err(failed),
+        "system" => {
+            let port = AfPacket::open(name, Options::default()).map_err(|it| failed(words(&it)))?;
+            Ok(Opened { port: Box::new(port), kind: kind.to_owned(), hand: None })
+        }
+        "tap" => {
+            let role = if config.kind == "tap" { Role::Tap } else { Role::Internal };
+            let port = Tap::open(name, role).map_err(|it| failed(words(&it)))?;
+            Ok(Opened { port: Box::new(port), kind: kind.to_owned(), hand: None })
+        }
+        _ => {
+            log::warn!(target: "netdev", "could not create netdev {name} of unknown type {kind}");
+            Err(failed("Address family not supported by protocol".to_owned()))
+        }
+    }
+}
+
+/// The system's words for why a port did not open, where it has any.
+fn words(error: &OpenError) -> String {
+    match error {
+        OpenError::NoInterface { .. } => "No such device".to_owned(),
+        OpenError::NotPermitted { .. } => "Operation not permitted".to_owned(),
+        OpenError::System { source, .. } => crate::errno::text(source),
+        other => other.to_string(),
+    }
+}
+
+fn dummy(config: &InterfaceConfig, kind: &str, number: &mut u32) -> Result<Opened, String> {
+    let mut port = Dummy::new(&config.name);
+    let file = |option: &str| config.options.get(option).map(PathBuf::from);
+    if let Some(path) = file("pcap") {
+        port = port.capturing(&path).map_err(|it| words(&it))?;
+    } else {
+        if let Some(path) = file("rxq_pcap") {
+            port = port.capturing_rx(&path).map_err(|it| words(&it))?;
+        }
+        if let Some(path) = file("tx_pcap") {
+            port = port.capturing_tx(&path).map_err(|it| words(&it))?;
+        }
+    }
+    let mac = next_mac(number);
+    port.configure(Change::Mac(mac)).map_err(|it| words(&it))?;
+    let hand = Some(port.hand());
+    Ok(Opened { port: Box::new(port), kind: kind.to_owned(), hand })
+}
+
+/// The address of the next dummy port: they are numbered in the order they are made.
+pub(super) fn next_mac(number: &mut u32) -> MacAddr {
+    let [_, _, c, d] = number.to_be_bytes();
+    *number = number.wrapping_add(1);
+    MacAddr([0xaa, 0x55, 0xaa, 0x55, c, d])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::effective_kind;
+
+    #[test]
+    fn types_depend_on_the_datapath() {
+        for (datapath, kind, local, found) in [
+            ("dummy", "internal", false, "dummy-internal"),
+            ("dummy", "", true, "dummy-internal"),
+            ("netdev", "internal", false, "tap"),
+            ("netdev", "", false, "system"),
+            ("netdev", "dummy", false, "dummy"),
+        ] {
+            assert_eq!(effective_kind(datapath, kind, local), found);
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! What is written back: the state of what runs, as columns of the rows it was made from.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use dp_core::base::PortNo;
+use dp_core::boundary::{Datapath as _, PortInfo};
+
+use super::bridge::{Interface, RunningBridge};
+use super::datapath::Datapath;
+use super::{Switch, open};
+use crate::config::SwitchConfig;
+use crate::daemon::DummyMode;
+use crate::ovsdb::database::Database;
+use crate::ovsdb::uuid::Uuid;
+use crate::ovsdb::value::{Atom, Datum};
+
+/// Columns by row.
+#[derive(Debug, Default)]
+pub(super) struct Columns {
+    rows: BTreeMap<(&'static str, Uuid), BTreeMap<&'static str, Datum>>,
+}
+
+impl Columns {
+    fn set(&mut self, table: &'static str, uuid: Uuid, column: &'static str, value: Datum) {
+        if uuid != Uuid::ZERO {
+            self.rows.entry((table, uuid)).or_default().insert(column, value);
+        }
+    }
+
+    /// The operations that make a database say this: nothing for what it says already.
+    pub(super) fn operations(&self, database: &Database) -> Vec<Value> {
+        let mut operations = Vec::new();
+        for ((table, uuid), columns) in &self.rows {
+            let Some(at) = database.schema().table_index(table) else { continue };
+            let Some(schema) = database.schema().tables.get(at) else { continue };
+            let Some(row) = database.row(at, *uuid) else { continue };
+            let mut changed = Map::new();
+            for (column, value) in columns {
+                // A schema of another version may lack it.
+                if let Some(place) = schema.column_index(column)
+                    && row.get(place) != value
+                {
+                    changed.insert((*column).to_owned(), value.to_json());
+                }
+            }
+            if !changed.is_empty() {
+                let uuid = json!(["uuid", uuid.to_string()]);
+                let condition = json!([["_uuid", "==", uuid]]);
+                operations.push(
+                    json!({"op": "update", "table": table, "where": condition, "row": changed}),
+                );
+            }
+        }
+        operations
+    }
+}
+
+impl Switch {
+    /// The state of everything.
+    pub(super) fn columns(&self, config: &SwitchConfig, statistics: bool) -> Columns {
+        let mut columns = Columns::default();
+        if let Some(root) = config.root {
+            let table = "Open_vSwitch";
+            columns.set(table, root, "cur_cfg", number(config.next_cfg));
+            let kinds = open::known_kinds(self.dummy).into_iter();
+            columns.set(table, root, "iface_types", texts(kinds));
+            let mut datapaths = vec!["netdev"];
+            if self.dummy != DummyMode::Off {
+                datapaths.push("dummy");
+            }
+            columns.set(table, root, "datapath_types", texts(datapaths.into_iter()));
+            columns.set(table, root, "dpdk_initialized", Datum::scalar(Atom::Boolean(false)));
+            columns.set(table, root, "dpdk_version", text("none"));
+        }
+        let ports: BTreeMap<String, BTreeMap<PortNo, PortInfo>> = self
+            .datapaths()
+            .iter()
+            .map(|datapath| {
+                let ports = datapath.netdev.ports().into_iter().map(|port| (port.port, port));
+                (datapath.kind.clone(), ports.collect())
+            })
+            .collect();
+        let none = BTreeMap::new();
+        for bridge in self.bridges() {
+            let infos = ports.get(&bridge.datapath.kind).unwrap_or(&none);
+            bridge_columns(&bridge, &mut columns);
+            for interface in bridge.state().interfaces.values() {
+                interface_columns(&bridge, interface, &mut columns);
+                if statistics && let Some(info) = interface.number.and_then(|it| infos.get(&it)) {
+                    let values = statistics_of(info, &interface.kind);
+                    let uuid = interface.config.uuid;
+                    columns.set("Interface", uuid, "statistics", numbers(values));
+                }
+            }
+        }
+        for bridge in &config.bridges {
+            if self.bridge(&bridge.name).is_none() {
+                columns.set("Bridge", bridge.uuid, "datapath_id", Datum::empty_set());
+            }
+        }
+        for (kind, uuid) in &config.datapaths {
+            let capabilities = FEATURES.iter().map(|(key, value)| pair(key, value)).collect();
+            if self.datapaths().iter().any(|it| it.kind == *kind) {
+                columns.set("Datapath", *uuid, "capabilities", map(capabilities));
+            }
+        }
+        columns
+    }
+}
+
+fn bridge_columns(bridge: &RunningBridge, columns: &mut Columns) {
+    let state = bridge.state();
+    let uuid = state.config.uuid;
+    columns.set("Bridge", uuid, "datapath_id", text(&format!("{:016x}", state.datapath_id)));
+    columns.set("Bridge", uuid, "datapath_version", text("<built-in>"));
+}
+
+fn interface_columns(bridge: &RunningBridge, interface: &Interface, columns: &mut Columns) {
+    let uuid = interface.config.uuid;
+    let mut set = |column, value| columns.set("Interface", uuid, column, value);
+    let status = interface.number.and_then(|it| bridge.datapath.netdev.port_status(it));
+    let ofport = interface.ofport.map_or(-1, |it| i64::from(it.0));
+    set("ofport", number(ofport));
+    set("error", interface.error.as_deref().map_or_else(Datum::empty_set, text));
+    let Some(status) = status else {
+        for column in ["admin_state", "link_state", "mac_in_use", "mtu", "ifindex", "link_resets"] {
+            set(column, Datum::empty_set());
+        }
+        set("statistics", Datum::empty_map());
+        set("status", Datum::empty_map());
+        return;
+    };
+    let word = |up| text(if up { "up" } else { "down" });
+    set("admin_state", word(status.admin_up));
+    set("link_state", word(status.link_up));
+    set("link_resets", number(0));
+    set("mac_in_use", text(&status.mac.to_string()));
+    set("mtu", number(i64::from(status.mtu)));
+    set("ifindex", number(i64::from(status.ifindex)));
+    set("status", map(status_of(&interface.kind)));
+}
+
+/// What a driver says of itself.
+fn status_of(kind: &str) -> Vec<(Atom, Atom)> {
+    match kind {
+        "system" => vec![pair("driver_name", "afpacket")],
+        "tap" => vec![pair("driver_name", "tun")],
+        _ => OFFLOADS.iter().map(|name| pair(name, "false")).collect(),
+    }
+}
+
+/// The offloads that a dummy port could have.
+const OFFLOADS: &[&str] = &[
+    "tx_geneve_tso_offload",
+    "tx_gre_tso_offload",
+    "tx_ip_csum_offload",
+    "tx_out_ip_csum_offload",
+    "tx_out_udp_csum_offload",
+    "tx_sctp_csum_offload",
+    "tx_tcp_csum_offload",
+    "tx_tcp_seg_offload",
+    "tx_udp_csum_offload",
+    "tx_vxlan_tso_offload",
+];
+
+fn statistics_of(info: &PortInfo, kind: &str) -> Vec<(&'static str, u64)> {
+    let stats = info.stats;
+    let mut values = vec![
+        ("rx_packets", stats.rx_packets),
+        ("rx_bytes", stats.rx_bytes),
+        ("tx_packets", stats.tx_packets),
+        ("tx_bytes", stats.tx_bytes),
+    ];
+    if kind.starts_with("dummy") {
+        values.extend([
+            ("rx_q0_packets", stats.rx_packets),
+            ("rx_q0_bytes", stats.rx_bytes),
+            ("tx_q0_packets", stats.tx_packets),
+            ("tx_q0_bytes", stats.tx_bytes),
+        ]);
+    } else {
+        values.extend([("rx_dropped", stats.rx_dropped), ("tx_dropped", stats.tx_dropped)]);
+    }
+    values
+}
+
+fn number(value: i64) -> Datum {
+    Datum::scalar(Atom::Integer(value))
+}
+
+fn text(value: &str) -> Datum {
+    Datum::scalar(Atom::String(value.into()))
+}
+
+fn texts<'a>(values: impl Iterator<Item = &'a str>) -> Datum {
+    let atoms = values.map(|value| Atom::String(value.into())).collect();
+    Datum::set(atoms).unwrap_or_else(|_| Datum::empty_set())
+}
+
+fn pair(key: &str, value: &str) -> (Atom, Atom) {
+    (Atom::String(key.into()), Atom::String(value.into()))
+}
+
+fn map(pairs: Vec<(Atom, Atom)>) -> Datum {
+    Datum::map(pairs).unwrap_or_else(|_| Datum::empty_map())
+}
+
+fn numbers(values: Vec<(&'static str, u64)>) -> Datum {
+    let atom = |value| Atom::Integer(i64::try_from(value).unwrap_or(i64::MAX));
+    map(values.into_iter().map(|(key, value)| (Atom::String(key.into()), atom(value))).collect())
+}
+
+/// What the datapath can do, by the names of `Datapath.capabilities`.
+pub(crate) const FEATURES: &[(&str, &str)] = &[
+    ("check_pkt_len", "true"),
+    ("clone", "true"),
+    ("ct_clear", "true"),
+    ("ct_eventmask", "true"),
+    ("ct_flush", "true"),
+    ("ct_label", "true"),
+    ("ct_mark", "true"),
+    ("ct_orig_tuple", "true"),
+    ("ct_orig_tuple6", "true"),
+    ("ct_state", "true"),
+    ("ct_state_nat", "true"),
+    ("ct_timeout", "true"),
+    ("ct_zero_snat", "true"),
+    ("ct_zone", "true"),
+    ("explicit_drop_action", "true"),
+    ("lb_output_action", "true"),
+    ("masked_set_action", "true"),
+    ("max_hash_alg", "1"),
+    ("max_vlan_headers", "1"),
+    ("nd_ext", "true"),
+    ("psample", "false"),
+    ("recirc", "true"),
+    ("sample_nesting", "10"),
+    ("tnl_push_pop", "true"),
+    ("trunc", "true"),
+    ("ufid", "true"),
+];
+
+/// Says in the log what a new datapath can do, in the words that scripts look for.
+pub(super) fn tell_features(datapath: &Datapath) {
+    for what in [
+        "Datapath supports recirculation",
+        "VLAN header stack length probed as 1",
+        "MPLS label stack length probed as 3",
+        "Datapath supports truncate action",
+        "Datapath supports unique flow ids",
+        "Datapath supports clone action",
+        "Max sample nesting level probed as 10",
+        "Datapath supports eventmask in conntrack action",
+        "Datapath supports ct_clear action",
+        "Max dp_hash algorithm probed to be 1",
+        "Datapath supports check_pkt_len action",
+        "Datapath supports timeout policy in conntrack action",
+        "Datapath supports explicit drop action",
+        "Datapath supports ct_zero_snat",
+        "Datapath supports add_mpls action",
+        "Datapath does not support psample action",
+        "Datapath supports ct_state",
+        "Datapath supports ct_zone",
+        "Datapath supports ct_mark",
+        "Datapath supports ct_label",
+        "Datapath supports ct_state_nat",
+        "Datapath supports ct_orig_tuple",
+        "Datapath supports ct_orig_tuple6",
+        "Datapath supports IPv6 ND Extensions",
+    ] {
+        log::info!(target: "ofproto_dpif", "{datapath}: {what}");
+    }
+}
