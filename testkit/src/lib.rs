@@ -14,6 +14,7 @@
 //! | [`process`] | child processes that end with the test that started them |
 //! | [`patience`] | waiting with a bound |
 //! | [`mod@reference`] | the reference switch in a folder of its own |
+//! | [`daemon`] | the switch under test, built |
 //! | [`folder`] | private folders |
 //! | [`packages`] | Debian packages a test needs |
 //!
@@ -23,6 +24,7 @@
 //! * What is started here (process, namespace, folder) is ended by `Drop`, by its own id.
 //! * Nothing here depends on a crate of the switch.
 
+pub mod daemon;
 pub mod folder;
 pub mod frames;
 pub mod netns;

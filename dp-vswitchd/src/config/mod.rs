@@ -200,11 +200,6 @@ pub(crate) fn is_true(settings: &Settings, key: &str) -> bool {
     settings.get(key).is_some_and(|value| value == "true")
 }
 
-/// As [`is_true`], with the answer for a key that is not there.
-pub(crate) fn is_true_or(settings: &Settings, key: &str, default: bool) -> bool {
-    settings.get(key).map_or(default, |value| value.eq_ignore_ascii_case("true"))
-}
-
 /// A setting's number, or the default where it is not one.
 pub(crate) fn number_or(settings: &Settings, key: &str, default: i64) -> i64 {
     settings.get(key).and_then(|value| value.trim().parse().ok()).unwrap_or(default)

@@ -38,14 +38,13 @@ impl Switch {
                 running.state().config = bridge.clone();
                 choose_addresses(&running);
                 running.publish();
+                running.stand_alone(self.now());
                 changes_of_interfaces(&running);
             }
         }
         self.forget_datapaths();
         self.tell_datapaths();
-        let mut state = self.state();
-        state.config = Arc::new(config);
-        state.touched = true;
+        self.state().touched = true;
     }
 
     /// Lets bridges go that are no longer wanted, or wanted in another datapath.
@@ -207,17 +206,21 @@ impl Switch {
             |why: String| format!("could not add network device {name} to ofproto ({why})");
         let ofport = take_ofport(bridge, &interface.config, is_local)
             .ok_or_else(|| failed("No space left on device".to_owned()))?;
+        interface.ofport = Some(ofport);
+        let Some(port) = opened.port else { return Ok(ofport) };
         let give_back = || bridge.state().ofports.free(ofport.0);
         let datapath = &bridge.datapath;
         let Some(number) = datapath.choose_number(&name) else {
             give_back();
+            interface.ofport = None;
             return Err(failed("No space left on device".to_owned()));
         };
-        if let Err(error) = datapath.add(number, opened.port, &opened.kind, opened.hand) {
+        if let Err(error) = datapath.add(number, port, &opened.kind, opened.hand) {
             give_back();
+            interface.ofport = None;
             return Err(failed(error.to_string()));
         }
-        (interface.ofport, interface.number) = (Some(ofport), Some(number));
+        interface.number = Some(number);
         Ok(ofport)
     }
 }

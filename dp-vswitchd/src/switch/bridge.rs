@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use dp_core::base::{MacAddr, OfPort, PortNo};
-use dp_ofproto::bridge::{Bridge, BridgePort, PortMap};
+use dp_core::base::{Instant, MacAddr, OfPort, PortNo};
+use dp_ofproto::action::Action;
+use dp_ofproto::bridge::{Bridge, BridgePort, PortKind, PortMap, PriorityTags};
 use dp_ofproto::learn::MacTableConfig;
-use dp_ofproto::table::TablesConfig;
+use dp_ofproto::matching::Match;
+use dp_ofproto::table::{FlowMod, TablesConfig};
 
 use super::Datapath;
 use super::ofports::OfPorts;
@@ -68,14 +70,20 @@ impl RunningBridge {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An interface that is open, by its name.
-    pub(crate) fn interface(&self, name: &str) -> Option<Interface> {
-        self.state().interfaces.get(name).filter(|it| it.ofport.is_some()).cloned()
-    }
-
-    /// The name of a port, as tools print it.
-    pub(crate) fn port_name(&self, ofport: OfPort) -> Option<String> {
-        Some(self.bridge.ports().get(ofport)?.name.clone())
+    /// Gives a bridge that works without controllers its one flow: it switches as any switch does.
+    /// A controller's bridge, and a secure one, forwards nothing until it is told to.
+    pub(super) fn stand_alone(&self, now: Instant) {
+        let secure = self.state().config.fail_mode.as_deref() == Some("secure");
+        if secure || !self.state().config.controllers.is_empty() {
+            return;
+        }
+        let normal = Action::Output { port: OfPort::NORMAL, max_len: 0 };
+        let flow = FlowMod::add(0, 0, Match::default(), vec![normal]);
+        let tables = self.bridge.tables().snapshot();
+        let there = tables.table(0).and_then(|table| table.get(&flow.matching, 0)).is_some();
+        if !there && let Err(error) = self.bridge.tables().apply(&flow, now) {
+            log::error!(target: "bridge", "bridge {}: {error}", self.name);
+        }
     }
 
     /// Gives the OpenFlow layer the ports and settings as they are now.
@@ -87,17 +95,40 @@ impl RunningBridge {
         self.bridge.set_config(settings);
         let by_name: BTreeMap<&str, &PortConfig> =
             state.config.ports.iter().map(|port| (port.name.as_str(), port)).collect();
-        let ports = state.interfaces.values().filter_map(|interface| {
-            let port = by_name.get(interface.port.as_str())?;
-            let name = interface.config.name.clone();
-            let made = BridgePort::new(interface.ofport?, interface.number?, name);
-            Some(made.with_vlan(vlan::mode(port)))
-        });
+        let ports = state
+            .interfaces
+            .values()
+            .filter_map(|interface| bridge_port(interface, by_name.get(interface.port.as_str())?));
         match PortMap::new(ports) {
             Ok(map) => self.bridge.set_ports(map),
             Err(error) => log::error!(target: "bridge", "bridge {}: {error}", self.name),
         }
     }
+}
+
+/// An interface as the OpenFlow layer sees it; `None` if it is not open.
+fn bridge_port(interface: &Interface, port: &PortConfig) -> Option<BridgePort> {
+    let name = interface.config.name.clone();
+    let number = interface.number.unwrap_or(PortNo::NONE);
+    let mut made = BridgePort::new(interface.ofport?, number, name).with_vlan(vlan::mode(port));
+    made.bundle.clone_from(&port.name);
+    made.protected = port.protected;
+    made.priority_tags = match port.other_config.get("priority-tags").map(String::as_str) {
+        Some("if-nonzero" | "true") => PriorityTags::IfNonzero,
+        Some("always") => PriorityTags::Always,
+        _ => PriorityTags::Never,
+    };
+    made.kind = match interface.kind.as_str() {
+        "tap" | "dummy-internal" | "internal" if interface.config.kind != "tap" => {
+            PortKind::Internal
+        }
+        "patch" => {
+            let peer = interface.config.options.get("peer").cloned().unwrap_or_default();
+            PortKind::Patch { peer }
+        }
+        _ => PortKind::Device,
+    };
+    Some(made)
 }
 
 /// The settings of the MAC table.

@@ -37,7 +37,6 @@ use dp_core::base::Instant;
 pub(crate) use bridge::RunningBridge;
 pub(crate) use datapath::Datapath;
 
-use crate::config::SwitchConfig;
 use crate::daemon::{DummyMode, Paths};
 use crate::event_loop::{Clock, Waker};
 use crate::log::Vlog;
@@ -58,7 +57,6 @@ pub(crate) struct Switch {
 struct State {
     datapaths: BTreeMap<String, Arc<Datapath>>,
     bridges: BTreeMap<String, Arc<RunningBridge>>,
-    config: Arc<SwitchConfig>,
     /// Dummy ports made so far: the next one's address.
     dummies: u32,
     /// Who asked for the end, and whether datapaths are to go too.
@@ -109,11 +107,6 @@ impl Switch {
     /// All datapaths, by type.
     pub(crate) fn datapaths(&self) -> Vec<Arc<Datapath>> {
         self.state().datapaths.values().cloned().collect()
-    }
-
-    /// The configuration that was applied last.
-    pub(crate) fn config(&self) -> Arc<SwitchConfig> {
-        Arc::clone(&self.state().config)
     }
 
     /// The datapath that a command names as `NAME`, `TYPE@NAME` or not at all, if there is but one.

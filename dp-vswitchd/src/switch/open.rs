@@ -12,9 +12,10 @@ use super::datapath::DUMMY;
 use crate::config::InterfaceConfig;
 use crate::daemon::DummyMode;
 
-/// A port that is open.
+/// An interface that is open.
 pub(super) struct Opened {
-    pub(super) port: Box<dyn Port>,
+    /// The port; none for an end of a patch, which is a thing of bridges alone.
+    pub(super) port: Option<Box<dyn Port>>,
     /// The type it was opened with.
     pub(super) kind: String,
     pub(super) hand: Option<Hand>,
@@ -62,18 +63,33 @@ pub(super) fn open(
         "system" | "tap" if replaced => dummy(config, kind, number).map_err(failed),
         "system" => {
             let port = AfPacket::open(name, Options::default()).map_err(|it| failed(words(&it)))?;
-            Ok(Opened { port: Box::new(port), kind: kind.to_owned(), hand: None })
+            Ok(Opened { port: Some(Box::new(port)), kind: kind.to_owned(), hand: None })
         }
         "tap" => {
             let role = if config.kind == "tap" { Role::Tap } else { Role::Internal };
             let port = Tap::open(name, role).map_err(|it| failed(words(&it)))?;
-            Ok(Opened { port: Box::new(port), kind: kind.to_owned(), hand: None })
+            Ok(Opened { port: Some(Box::new(port)), kind: kind.to_owned(), hand: None })
         }
+        "patch" => patch(config),
         _ => {
             log::warn!(target: "netdev", "could not create netdev {name} of unknown type {kind}");
             Err(failed("Address family not supported by protocol".to_owned()))
         }
     }
+}
+
+/// An end of a patch: it needs a name of the other end.
+fn patch(config: &InterfaceConfig) -> Result<Opened, String> {
+    let name = &config.name;
+    let peer = config.options.get("peer").map(String::as_str).unwrap_or_default();
+    let why = match peer {
+        "" => "patch type requires valid 'peer' argument",
+        peer if peer == name => "patch peer must not be self",
+        _ if config.options.len() > 1 => "patch type requires only a 'peer' option",
+        _ => return Ok(Opened { port: None, kind: "patch".to_owned(), hand: None }),
+    };
+    log::warn!(target: "netdev_vport", "{name}: {why}");
+    Err(format!("{name}: could not set configuration (Invalid argument)"))
 }
 
 /// The system's words for why a port did not open, where it has any.
@@ -102,7 +118,7 @@ fn dummy(config: &InterfaceConfig, kind: &str, number: &mut u32) -> Result<Opene
     let mac = next_mac(number);
     port.configure(Change::Mac(mac)).map_err(|it| words(&it))?;
     let hand = Some(port.hand());
-    Ok(Opened { port: Box::new(port), kind: kind.to_owned(), hand })
+    Ok(Opened { port: Some(Box::new(port)), kind: kind.to_owned(), hand })
 }
 
 /// The address of the next dummy port: they are numbered in the order they are made.

@@ -8,11 +8,7 @@ use crate::config::PortConfig;
 /// tag is an access port and any other a trunk.
 pub(super) fn mode(port: &PortConfig) -> VlanMode {
     let tag = port.tag.and_then(|tag| u16::try_from(tag).ok()).filter(|tag| *tag < 4096);
-    let trunks = || {
-        let vlans = port.trunks.iter().filter_map(|vlan| u16::try_from(*vlan).ok());
-        let set: VlanSet = vlans.filter(|vlan| *vlan < 4096).collect();
-        if port.trunks.is_empty() { VlanSet::all() } else { set }
-    };
+    let trunks = || set(&port.trunks).unwrap_or_else(VlanSet::all);
     match (port.vlan_mode.as_deref(), tag) {
         (Some("access"), tag) => VlanMode::Access(tag.unwrap_or(0)),
         (Some("native-tagged"), tag) => {
@@ -21,9 +17,23 @@ pub(super) fn mode(port: &PortConfig) -> VlanMode {
         (Some("native-untagged"), tag) => {
             VlanMode::NativeUntagged { tag: tag.unwrap_or(0), trunks: trunks() }
         }
+        (Some("dot1q-tunnel"), tag) => VlanMode::Dot1qTunnel {
+            tag: tag.unwrap_or(0),
+            cvlans: set(&port.cvlans),
+            ethertype: match port.other_config.get("qinq-ethtype").map(String::as_str) {
+                Some("802.1q" | "0x8100") => 0x8100,
+                _ => 0x88a8,
+            },
+        },
         (None, Some(tag)) => VlanMode::Access(tag),
         (Some(_) | None, _) => VlanMode::Trunk(trunks()),
     }
+}
+
+/// The VLANs of a column; `None` where it is empty.
+fn set(vlans: &[i64]) -> Option<VlanSet> {
+    let numbers = vlans.iter().filter_map(|vlan| u16::try_from(*vlan).ok());
+    (!vlans.is_empty()).then(|| numbers.filter(|vlan| *vlan < 4096).collect())
 }
 
 #[cfg(test)]

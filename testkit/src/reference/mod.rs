@@ -84,6 +84,15 @@ impl Reference {
         Setup::new().daemon(daemon).start()
     }
 
+    /// Starts our own daemon in the switch's place.
+    ///
+    /// # Errors
+    ///
+    /// As [`Reference::start`]; Cargo's words if it cannot be built.
+    pub fn start_ours() -> Result<Self, ReferenceError> {
+        Self::start_with(crate::daemon::built()?)
+    }
+
     /// Starts Debian's switch built with DPDK: userspace datapath, ports on virtual DPDK devices.
     ///
     /// # Errors

@@ -1,0 +1,55 @@
+//! The daemon as its users see it: the tools of the reference, unmodified, on a real database.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use testkit::packets::samples;
+use testkit::reference::{BRIDGE, Reference};
+
+#[test]
+fn frames_are_switched_and_addresses_learned() -> Result<()> {
+    let switch = Reference::start_ours()?;
+    switch.vsctl(&["set", "Bridge", BRIDGE, "fail_mode=standalone"])?;
+    switch.add_dummy_port("p1", 1)?;
+    switch.add_dummy_port("p2", 2)?;
+    let frame = samples::named("ipv4-udp").unwrap();
+    switch.receive_frame("p1", &frame)?;
+    assert_eq!(switch.sent("p2")?, [frame]);
+    assert!(switch.sent("p1")?.is_empty());
+    let fdb = switch.appctl(&["fdb/show", BRIDGE])?;
+    assert_eq!(fdb.lines().count(), 2, "{fdb}");
+    switch.time_stop()?;
+    switch.time_warp(Duration::from_secs(301), Some(Duration::from_secs(1)))?;
+    assert_eq!(switch.appctl(&["fdb/show", BRIDGE])?.lines().count(), 1);
+    Ok(())
+}
+
+#[test]
+fn what_cannot_be_opened_is_an_error_of_its_row_and_the_rest_works() -> Result<()> {
+    let switch = Reference::start_ours()?;
+    let words = "add-port br0 good -- set Interface good type=dummy -- add-port br0 bad -- set \
+                 Interface bad type=nosuch -- add-port br0 gone0";
+    switch.vsctl(&words.split_whitespace().collect::<Vec<_>>())?;
+    let get = |name: &str, column: &str| switch.vsctl(&["get", "Interface", name, column]);
+    assert_eq!(get("good", "error")?.trim(), "[]");
+    assert_eq!(get("good", "link_state")?.trim(), "up");
+    let why = get("bad", "error")?;
+    assert!(why.contains("bad (Address family not supported by protocol)"), "{why}");
+    let why = get("gone0", "error")?;
+    assert!(why.contains("gone0 (No such device)"), "{why}");
+    assert_eq!(get("gone0", "ofport")?.trim(), "-1");
+    Ok(())
+}
+
+#[test]
+fn a_port_keeps_its_number_while_others_come_and_go() -> Result<()> {
+    let switch = Reference::start_ours()?;
+    for name in ["a", "b", "c"] {
+        switch.vsctl(&["add-port", BRIDGE, name, "--", "set", "Interface", name, "type=dummy"])?;
+    }
+    switch.vsctl(&["del-port", "b"])?;
+    switch.vsctl(&["add-port", BRIDGE, "d", "--", "set", "Interface", "d", "type=dummy"])?;
+    let number = |name: &str| switch.vsctl(&["get", "Interface", name, "ofport"]);
+    assert_eq!([number("a")?, number("c")?, number("d")?], ["1\n", "3\n", "4\n"]);
+    Ok(())
+}
