@@ -17,10 +17,12 @@
 //! | [`burst_keys`] | the keys of a burst, lane by lane |
 //! | [`extract`] | frames in, keys out |
 //! | [`beside`] | what packets carry beside their frames, in keys |
+//! | [`compose`] | keys in, frames out |
 //! | [`text`] | keys and masks as datapath tools write them |
 
 pub mod beside;
 pub mod burst_keys;
+pub mod compose;
 pub mod extract;
 pub mod fields;
 pub mod key;
