@@ -4,8 +4,10 @@ use core::fmt;
 use std::sync::Arc;
 
 use crate::action::ActionList;
-use crate::base::{Instant, PortNo, Ufid};
+use crate::base::{BondId, Instant, MeterId, PortNo, Ufid};
+use crate::bond::{Assignment, BUCKETS};
 use crate::flow::{FlowKey, FlowMask};
+use crate::meter::{MeterConfig, MeterError, MeterStats};
 use crate::packet::Packet;
 use crate::sync::Counter;
 
@@ -71,7 +73,7 @@ pub struct FlowDump {
     pub ufid: Ufid,
     /// The thread whose table holds it.
     pub thread: u32,
-    /// The key, already masked.
+    /// The key of the packet that it was made for: what the mask wildcards says nothing of others.
     pub key: Arc<FlowKey>,
     /// The mask.
     pub mask: Arc<FlowMask>,
@@ -115,6 +117,34 @@ pub struct PortInfo {
     pub up: bool,
 }
 
+/// A megaflow to be installed from outside, in all threads.
+#[derive(Clone, Debug)]
+pub struct FlowPut {
+    /// Its key; the mask decides what of it counts.
+    pub key: FlowKey,
+    /// Its mask. The port of entry counts in any case.
+    pub mask: FlowMask,
+    /// What it does.
+    pub actions: ActionList,
+    /// What may become of it.
+    pub mode: PutMode,
+    /// One that is there begins to count anew.
+    pub zero_stats: bool,
+    /// The time.
+    pub now: Instant,
+}
+
+/// What an installation may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PutMode {
+    /// Only make a new flow.
+    Create,
+    /// Only change one that is there.
+    Modify,
+    /// Either.
+    Any,
+}
+
 /// Why a datapath refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DatapathError {
@@ -124,8 +154,12 @@ pub enum DatapathError {
     NoPort,
     /// No such thread.
     NoThread,
+    /// There is such a flow already.
+    Exists,
     /// A table is full.
     Full,
+    /// This datapath cannot do that.
+    Unsupported,
     /// The packet thread does not answer.
     Busy,
 }
@@ -136,7 +170,9 @@ impl fmt::Display for DatapathError {
             Self::NoFlow => "no such flow",
             Self::NoPort => "no such port",
             Self::NoThread => "no such thread",
+            Self::Exists => "flow exists",
             Self::Full => "table full",
+            Self::Unsupported => "not supported by this datapath",
             Self::Busy => "packet thread does not answer",
         })
     }
@@ -168,7 +204,82 @@ pub trait Datapath: Send + Sync {
     /// Number of megaflows in all threads.
     fn flow_count(&self) -> usize;
 
-    /// Executes actions on a packet as though it had come in by `key.in_port()`.
+    /// Installs or changes a megaflow in all threads, and waits until they have it.
+    ///
+    /// # Errors
+    ///
+    /// What [`PutMode`] forbids: [`DatapathError::Exists`], [`DatapathError::NoFlow`]; a full table; a
+    /// thread that does not answer.
+    fn flow_install(&self, put: &FlowPut) -> Result<Ufid, DatapathError> {
+        let _ = put;
+        Err(DatapathError::Unsupported)
+    }
+
+    /// What each thread that has the megaflow shows of it.
+    fn flow_get(&self, ufid: Ufid) -> Vec<FlowDump> {
+        let mut found = Vec::new();
+        self.flow_dump(&mut |flow| {
+            if flow.ufid == ufid {
+                found.push(flow);
+            }
+        });
+        found
+    }
+
+    /// Makes a meter, or makes it anew; its buckets are empty at `now`.
+    ///
+    /// # Errors
+    ///
+    /// When the datapath has no such meters.
+    fn meter_set(&self, id: MeterId, config: MeterConfig, now: Instant) -> Result<(), MeterError> {
+        let _ = (id, config, now);
+        Err(MeterError::Unsupported)
+    }
+
+    /// What a meter has seen.
+    fn meter_get(&self, id: MeterId) -> Option<MeterStats> {
+        let _ = id;
+        None
+    }
+
+    /// Removes a meter; returns what it has seen.
+    ///
+    /// # Errors
+    ///
+    /// [`MeterError::NotFound`].
+    fn meter_del(&self, id: MeterId) -> Result<MeterStats, MeterError> {
+        let _ = id;
+        Err(MeterError::Unsupported)
+    }
+
+    /// Assigns the buckets of a bond, new or known.
+    ///
+    /// # Errors
+    ///
+    /// A thread that does not answer.
+    fn bond_set(&self, id: BondId, ports: &Assignment) -> Result<(), DatapathError> {
+        let _ = (id, ports);
+        Err(DatapathError::Unsupported)
+    }
+
+    /// Forgets a bond.
+    ///
+    /// # Errors
+    ///
+    /// A thread that does not answer.
+    fn bond_del(&self, id: BondId) -> Result<(), DatapathError> {
+        let _ = id;
+        Err(DatapathError::Unsupported)
+    }
+
+    /// Bytes that each bucket of a bond has carried.
+    fn bond_bytes(&self, id: BondId) -> Option<[u64; BUCKETS]> {
+        let _ = id;
+        None
+    }
+
+    /// Executes actions on a packet as though it had come in by `key.in_port()`, with all else that
+    /// the key says beside the frame.
     ///
     /// # Errors
     ///

@@ -13,6 +13,7 @@ mod datapath;
 mod upcall;
 
 pub use datapath::{
-    Datapath, DatapathError, FlowDump, FlowStats, FlowStatsSnapshot, PortInfo, PortStats,
+    Datapath, DatapathError, FlowDump, FlowPut, FlowStats, FlowStatsSnapshot, PortInfo, PortStats,
+    PutMode,
 };
 pub use upcall::{Upcall, UpcallError, UpcallSink, Verdict};

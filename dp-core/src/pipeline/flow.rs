@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::action::{Action, ActionList};
 use crate::base::{Instant, PortNo};
 use crate::boundary::FlowStats;
+use crate::flow::{FlowKey, Lane, LaneSet, PACKET_LANES};
 
 /// The value of a megaflow.
 #[derive(Debug)]
@@ -12,7 +15,16 @@ pub struct Flow {
     stats: Arc<FlowStats>,
     actions: ActionList,
     plan: Plan,
+    origin: Box<Origin>,
+}
+
+/// What a megaflow was made for, and when: for those who ask, not for packets.
+#[derive(Debug)]
+struct Origin {
     created: Instant,
+    used: LaneSet,
+    /// The lanes in use of the key of the packet that it was made for.
+    key: SmallVec<[Lane; 2]>,
 }
 
 /// The shape of an action list, found out once.
@@ -25,9 +37,31 @@ pub(super) enum Plan {
 }
 
 impl Flow {
-    pub(super) fn new(actions: ActionList, created: Instant) -> Self {
+    pub(super) fn new(key: &FlowKey, actions: ActionList, created: Instant) -> Self {
         let plan = Plan::of(&actions);
-        Self { stats: Arc::default(), actions, plan, created }
+        let mut used = LaneSet::EMPTY;
+        let mut lanes = SmallVec::new();
+        for lane in key.used().iter().filter(|&lane| lane < PACKET_LANES) {
+            used = used.with(LaneSet::of(lane));
+            lanes.push(*key.lane(lane));
+        }
+        let origin = Box::new(Origin { created, used, key: lanes });
+        Self { stats: Arc::default(), actions, plan, origin }
+    }
+
+    /// The key of the packet that it was made for.
+    #[must_use]
+    pub fn key(&self) -> FlowKey {
+        let mut key = FlowKey::EMPTY;
+        for (lane, value) in self.origin.used.iter().zip(&self.origin.key) {
+            *key.lane_mut(lane) = *value;
+        }
+        key
+    }
+
+    /// Begins to count anew.
+    pub(super) fn zero_stats(&mut self) {
+        self.stats = Arc::default();
     }
 
     /// What it has carried.
@@ -44,8 +78,8 @@ impl Flow {
 
     /// When it was installed.
     #[must_use]
-    pub const fn created(&self) -> Instant {
-        self.created
+    pub fn created(&self) -> Instant {
+        self.origin.created
     }
 
     #[inline(always)]

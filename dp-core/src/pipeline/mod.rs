@@ -81,10 +81,10 @@ use crate::action::ActionList;
 use crate::base::PortNo;
 use crate::base::{BondId, Instant, Random, Ufid};
 use crate::bond::{Assignment, BondBytes, Bonds};
-use crate::boundary::{FlowDump, UpcallSink};
+use crate::boundary::{DatapathError, FlowDump, FlowPut, PutMode, UpcallSink};
 use crate::execute::{TxBatches, WorkList, execute};
 use crate::flow::extract::{Extractor, Pass};
-use crate::flow::{BurstKeys, FlowKey, beside};
+use crate::flow::{BurstKeys, FlowKey, beside, layout};
 use crate::lookup::{BurstFlows, Emc, Hashes, Kernel, Megaflows};
 use crate::meter::Meters;
 use crate::packet::{Burst, Packet, Slots};
@@ -288,6 +288,37 @@ impl Pipeline {
         self.counters.masks.set(self.megaflows.masks() as u64);
     }
 
+    /// Installs or changes a flow that did not come of an upcall.
+    ///
+    /// # Errors
+    ///
+    /// What its mode forbids, or a full table.
+    pub fn put(&mut self, put: &FlowPut) -> Result<Ufid, DatapathError> {
+        let mut mask = put.mask.clone();
+        mask.unwildcard_place(layout::IN_PORT);
+        let id = Megaflows::<Flow>::id(&put.key, &mask);
+        let known = self.megaflows.lookup_ufid(id);
+        match (known.and_then(|flow| self.megaflows.get_mut(flow)), put.mode) {
+            (Some(_), PutMode::Create) => return Err(DatapathError::Exists),
+            (None, PutMode::Modify) => return Err(DatapathError::NoFlow),
+            (Some(flow), _) => {
+                flow.set_actions(Arc::clone(&put.actions));
+                if put.zero_stats {
+                    flow.zero_stats();
+                }
+            }
+            (None, _) => {
+                let flow = Flow::new(&put.key, Arc::clone(&put.actions), put.now);
+                if self.megaflows.insert(&put.key, &mask, flow).is_err() {
+                    return Err(DatapathError::Full);
+                }
+                self.counters.installed.add(1);
+                self.count_flows();
+            }
+        }
+        Ok(id)
+    }
+
     /// Removes a flow. `false`: there is none with this id.
     pub fn remove(&mut self, ufid: Ufid) -> bool {
         let removed = self.megaflows.remove(ufid).is_some();
@@ -334,7 +365,7 @@ impl Pipeline {
         self.megaflows.range(slots).map(move |megaflow| FlowDump {
             ufid: megaflow.ufid,
             thread,
-            key: Arc::new(megaflow.key()),
+            key: Arc::new(megaflow.value.key()),
             mask: Arc::clone(megaflow.mask),
             actions: Arc::clone(megaflow.value.actions()),
             stats: Arc::clone(megaflow.value.stats()),

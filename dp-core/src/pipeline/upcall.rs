@@ -81,7 +81,7 @@ impl Pipeline {
     }
 
     fn install(&mut self, slot: usize, key: &FlowKey, verdict: &Verdict, turn: &Turn<'_>) {
-        let flow = Flow::new(ActionList::clone(&verdict.actions), turn.now);
+        let flow = Flow::new(key, ActionList::clone(&verdict.actions), turn.now);
         match self.megaflows.insert(key, &verdict.mask, flow) {
             Ok((flow, _)) => {
                 self.counters.installed.add(1);

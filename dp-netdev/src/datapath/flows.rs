@@ -1,13 +1,17 @@
 //! What the slow path asks of the datapath.
 
+use std::sync::Arc;
+
 use dp_core::action::ActionList;
-use dp_core::base::Ufid;
-use dp_core::boundary::{Datapath, DatapathError, FlowDump, PortInfo};
+use dp_core::base::{BondId, Instant, MeterId, Ufid};
+use dp_core::bond::{Assignment, BUCKETS};
+use dp_core::boundary::{Datapath, DatapathError, FlowDump, FlowPut, PortInfo};
 use dp_core::flow::FlowKey;
+use dp_core::meter::{MeterConfig, MeterError, MeterStats, MeterTable};
 use dp_core::packet::Packet;
 use dp_core::pipeline::Settings;
 
-use super::{Netdev, Worker};
+use super::{Netdev, Worker, lock};
 use crate::pmd::Command;
 use crate::pmd::command::Execute;
 
@@ -36,6 +40,15 @@ impl Netdev {
     }
 }
 
+impl Netdev {
+    /// Lets all threads see the meters as they are now.
+    fn publish(&self, meters: &MeterTable) -> Result<(), MeterError> {
+        let snapshot = meters.snapshot();
+        let each = |worker: &Worker| worker.post(Command::Meters(Arc::clone(&snapshot)));
+        self.workers.iter().try_for_each(each).map_err(|_| MeterError::Busy)
+    }
+}
+
 impl Datapath for Netdev {
     fn flow_dump(&self, each: &mut dyn FnMut(FlowDump)) {
         for worker in &self.workers {
@@ -61,6 +74,62 @@ impl Datapath for Netdev {
     fn flow_count(&self) -> usize {
         let flows = self.workers.iter().map(|worker| worker.pipeline.flows.get()).sum::<u64>();
         usize::try_from(flows).unwrap_or(usize::MAX)
+    }
+
+    fn flow_install(&self, put: &FlowPut) -> Result<Ufid, DatapathError> {
+        let put = Arc::new(put.clone());
+        let mut id = Err(DatapathError::NoThread);
+        for worker in &self.workers {
+            id = worker.ask(|answer| Command::FlowInstall(Arc::clone(&put), answer))?;
+            if id.is_err() {
+                break;
+            }
+        }
+        id
+    }
+
+    fn meter_set(&self, id: MeterId, config: MeterConfig, now: Instant) -> Result<(), MeterError> {
+        let mut meters = lock(&self.meters);
+        meters.set(id, config, now)?;
+        self.publish(&meters)
+    }
+
+    fn meter_get(&self, id: MeterId) -> Option<MeterStats> {
+        lock(&self.meters).get(id).map(|meter| meter.stats())
+    }
+
+    fn meter_del(&self, id: MeterId) -> Result<MeterStats, MeterError> {
+        let mut meters = lock(&self.meters);
+        let stats = meters.remove(id).ok_or(MeterError::NotFound)?;
+        self.publish(&meters)?;
+        Ok(stats)
+    }
+
+    fn bond_set(&self, id: BondId, ports: &Assignment) -> Result<(), DatapathError> {
+        let mut bonds = lock(&self.bonds);
+        let bytes = bonds
+            .entry(id)
+            .or_insert_with(|| self.workers.iter().map(|_| Arc::default()).collect());
+        for (worker, bytes) in self.workers.iter().zip(bytes) {
+            worker.post(Command::BondSet(id, Box::new(*ports), Arc::clone(bytes)))?;
+        }
+        Ok(())
+    }
+
+    fn bond_del(&self, id: BondId) -> Result<(), DatapathError> {
+        lock(&self.bonds).remove(&id);
+        self.workers.iter().try_for_each(|worker| worker.post(Command::BondDel(id)))
+    }
+
+    fn bond_bytes(&self, id: BondId) -> Option<[u64; BUCKETS]> {
+        let bonds = lock(&self.bonds);
+        let mut sum = [0u64; BUCKETS];
+        for bytes in bonds.get(&id)? {
+            for (sum, more) in sum.iter_mut().zip(bytes.snapshot()) {
+                *sum = sum.wrapping_add(more);
+            }
+        }
+        Some(sum)
     }
 
     /// The packet waits for the next turn of the first thread.

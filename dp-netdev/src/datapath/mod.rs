@@ -38,8 +38,10 @@ use std::io;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
-use dp_core::base::{Instant, PortNo};
+use dp_core::base::{BondId, Instant, PortNo};
+use dp_core::bond::BondBytes;
 use dp_core::boundary::UpcallSink;
+use dp_core::meter::MeterTable;
 use dp_core::pipeline::{PipelineCounters, Settings};
 
 use crate::pmd::{LoopCounters, Mailbox, Pmd};
@@ -68,6 +70,9 @@ impl Default for Config {
 pub struct Netdev {
     workers: Vec<Worker>,
     ports: Mutex<BTreeMap<PortNo, Entry>>,
+    meters: Mutex<MeterTable>,
+    /// What each thread counts for each bond.
+    bonds: Mutex<BTreeMap<BondId, Vec<Arc<BondBytes>>>>,
     clock: Clock,
     /// Whether threads drive it.
     running: AtomicBool,
@@ -100,6 +105,8 @@ impl Netdev {
         Ok(Arc::new(Self {
             workers,
             ports: Mutex::default(),
+            meters: Mutex::default(),
+            bonds: Mutex::default(),
             clock: config.clock,
             running: AtomicBool::new(false),
         }))

@@ -1,3 +1,5 @@
+mod control;
+
 use super::{AddPortError, Config, Netdev, PortEvent, PortEventKind};
 use crate::pcapfile;
 use crate::pmd::Idle;

@@ -4,14 +4,17 @@
 //! sleeping are ordered by two full fences: either the thread sees the command before it sleeps, or
 //! the asker sees that the thread is about to sleep, and rings.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, SendTimeoutError, Sender, TrySendError, bounded};
 use dp_core::action::ActionList;
-use dp_core::base::{PortNo, Ufid};
-use dp_core::boundary::{DatapathError, FlowDump};
+use dp_core::base::{BondId, PortNo, Ufid};
+use dp_core::bond::{Assignment, BondBytes};
+use dp_core::boundary::{DatapathError, FlowDump, FlowPut};
 use dp_core::flow::FlowKey;
+use dp_core::meter::Meters;
 use dp_core::packet::Packet;
 use dp_core::pipeline::Settings;
 
@@ -33,6 +36,14 @@ pub(crate) enum Command {
     AddTx(PortNo, Box<TxSlot>),
     /// Give up the queues of a port; answered when they are dropped.
     RemovePort(PortNo, Sender<()>),
+    /// Install or change a flow; answered with its id.
+    FlowInstall(Arc<FlowPut>, Sender<Result<Ufid, DatapathError>>),
+    /// These are the meters from now on.
+    Meters(Arc<Meters>),
+    /// Assign the buckets of a bond.
+    BondSet(BondId, Box<Assignment>, Arc<BondBytes>),
+    /// Forget a bond.
+    BondDel(BondId),
     /// Replace what a flow does.
     FlowPut(Ufid, ActionList),
     /// Remove a flow.

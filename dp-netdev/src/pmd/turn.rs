@@ -212,6 +212,14 @@ impl Pmd {
                     // Whoever asked may have given up.
                     let _ = done.try_send(());
                 }
+                Command::FlowInstall(put, done) => {
+                    let _ = done.try_send(self.pipeline.put(&put));
+                }
+                Command::Meters(meters) => self.pipeline.set_meters(meters),
+                Command::BondSet(id, ports, bytes) => self.pipeline.set_bond(id, ports, bytes),
+                Command::BondDel(id) => {
+                    let _ = self.pipeline.remove_bond(id);
+                }
                 Command::FlowPut(ufid, actions) => {
                     // A flow that has gone meanwhile needs no new actions.
                     let _ = self.pipeline.replace_actions(ufid, actions);

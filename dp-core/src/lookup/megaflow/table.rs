@@ -204,6 +204,13 @@ impl<T> Megaflows<T> {
         self.flow_ref(*self.by_ufid.get(&ufid)?)
     }
 
+    /// The id that a flow with this key and mask has here.
+    #[must_use]
+    pub fn id(key: &FlowKey, mask: &FlowMask) -> Ufid {
+        let mask = packet_lanes(mask);
+        ufid(&key.masked(&mask), &mask)
+    }
+
     fn flow_ref(&self, index: u32) -> Option<FlowRef> {
         let generation = self.flows.slot(index)?.generation;
         Some(FlowRef { index, generation })
