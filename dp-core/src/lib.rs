@@ -27,4 +27,5 @@ pub mod packet;
 pub mod pipeline;
 pub mod route;
 pub mod sync;
+pub mod tunnel;
 pub mod wire;

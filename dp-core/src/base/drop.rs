@@ -68,6 +68,18 @@ reasons! {
     RxOversize = "datapath_drop_rx_oversize",
     /// No megaflow matched and there is no slow path, or it had no room or no answer.
     UpcallError = "datapath_drop_upcall_error",
+    /// What came to the end of a tunnel is no packet of that tunnel.
+    TunnelPopError = "datapath_drop_tunnel_pop_error",
+    /// A packet in a tunnel ends inside the tunnel's headers, or they claim more than there is.
+    TunnelPopTruncated = "datapath_drop_tunnel_pop_truncated",
+    /// The outer checksum of a packet in a tunnel is wrong.
+    TunnelPopChecksum = "datapath_drop_tunnel_pop_checksum",
+    /// The options or extension headers of a tunnel header do not fill their room.
+    TunnelPopOptions = "datapath_drop_tunnel_pop_options",
+    /// A packet could not be put into a tunnel: no headroom, too large, or still to be segmented.
+    TunnelPushError = "datapath_drop_tunnel_push_error",
+    /// The tunnel port does not exist in the datapath.
+    InvalidTunnelPort = "datapath_drop_invalid_tnl_port",
     /// The flow's action list is empty: the flow tables said drop.
     Explicit = "drop_action_of_pipeline",
     /// Translation gave up: resubmits nested too deeply.

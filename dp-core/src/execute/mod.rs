@@ -23,6 +23,7 @@
 //! | `output`, `recirc`, `userspace` | steps that send a packet |
 //! | `nested` | steps with lists of their own |
 //! | `change` | steps that change it, and which room changes what |
+//! | `tunnel` | into tunnels and out of them |
 //! | `hash`, `police` | the hash, meters |
 //! | `bytes`, `transport` | masked writes; where the transport header and its checksum are |
 
@@ -42,6 +43,7 @@ mod output;
 mod police;
 mod recirc;
 mod transport;
+mod tunnel;
 mod tx;
 mod userspace;
 mod vlan;
@@ -56,6 +58,7 @@ use crate::boundary::UpcallSink;
 use crate::flow::Extractor;
 use crate::meter::Meters;
 use crate::packet::{Burst, Packet, Slots};
+use crate::tunnel::Ends;
 
 /// Where packets go when they leave an action list, and what changes on the way.
 #[derive(Debug)]
@@ -85,6 +88,8 @@ pub struct Context<'a> {
     pub meters: &'a Meters,
     /// Bonds.
     pub bonds: &'a Bonds,
+    /// Tunnel ports.
+    pub ends: &'a Ends,
 }
 
 impl Exits<'_> {
@@ -210,7 +215,11 @@ fn step(
             scope.cut = *len;
             return slots;
         }
-        Action::Ct(_) | Action::TunnelPush(_) | Action::TunnelPop(_) => {
+        Action::TunnelPush(push) => {
+            return tunnel::push(push, burst, slots, context, exits.drops);
+        }
+        Action::TunnelPop(port) => tunnel::copy_out(*port, burst, slots, *scope, context, exits),
+        Action::Ct(_) => {
             drop_all(burst, slots, DropReason::ActionError, exits.drops);
             return Slots::NONE;
         }
@@ -247,6 +256,7 @@ fn finish(
             output::cut(burst, slots, *scope);
             recirc::move_all(*id, burst, slots, context.in_port, exits);
         }
+        Action::TunnelPop(port) => tunnel::move_out(*port, burst, slots, context, exits),
         Action::LbOutput(bond) => {
             let mut chosen = [(PortNo::NONE, Slots::NONE); crate::packet::BURST];
             let mut places = chosen.iter_mut();

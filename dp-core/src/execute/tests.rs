@@ -2,6 +2,7 @@ mod encapsulation;
 mod frames;
 mod lists;
 mod properties;
+mod tunnels;
 
 use frames::{Kind, frame, parts, wrong};
 
@@ -17,6 +18,7 @@ use crate::flow::extract::{Extractor, Pass};
 use crate::flow::{BurstKeys, FlowKey};
 use crate::meter::Meters;
 use crate::packet::{BURST, Burst, Offloads, Packet, Pool, Slots};
+use crate::tunnel::Ends;
 
 const IN: PortNo = PortNo(7);
 const NOW: Instant = Instant::from_millis(10_000);
@@ -40,6 +42,7 @@ struct World {
     random: Random,
     meters: Meters,
     bonds: Bonds,
+    ends: Ends,
     slow: Slow,
 }
 
@@ -84,6 +87,7 @@ impl World {
             random: Random::new(1),
             meters: Meters::default(),
             bonds: Bonds::default(),
+            ends: Ends::default(),
             slow: Slow::default(),
         }
     }
@@ -105,9 +109,9 @@ impl World {
         in_port: Option<PortNo>,
         actions: &[Action],
     ) {
-        let Self { out, again, drops, random, meters, bonds, slow } = self;
+        let Self { out, again, drops, random, meters, bonds, slow, ends } = self;
         let extractor = &Extractor::default();
-        let context = Context { in_port, now: NOW, sink: slow, extractor, meters, bonds };
+        let context = Context { in_port, now: NOW, sink: slow, extractor, meters, bonds, ends };
         execute(actions, burst, slots, &context, &mut Exits { out, again, drops, random });
     }
 

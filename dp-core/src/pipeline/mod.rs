@@ -43,6 +43,7 @@ macro_rules! context {
             extractor: &$pipeline.extractor,
             meters: &$pipeline.meters,
             bonds: &$pipeline.bonds,
+            ends: $pipeline.ends.current(),
         }
     };
 }
@@ -88,6 +89,8 @@ use crate::flow::{BurstKeys, FlowKey, beside, layout};
 use crate::lookup::{BurstFlows, Emc, Hashes, Kernel, Megaflows};
 use crate::meter::Meters;
 use crate::packet::{Burst, Packet, Slots};
+use crate::sync::{Published, Reader};
+use crate::tunnel::Ends;
 
 /// The pipeline of one packet thread.
 #[derive(Debug)]
@@ -100,6 +103,7 @@ pub struct Pipeline {
     again: WorkList,
     meters: Arc<Meters>,
     bonds: Bonds,
+    ends: Reader<Ends>,
     random: Random,
     scratch: Box<Scratch>,
 }
@@ -150,6 +154,7 @@ impl Pipeline {
             counters: Arc::default(),
             again: WorkList::new(settings.recirc_limit),
             meters: Arc::default(),
+            ends: Arc::new(Published::new(Ends::default())).reader(),
             bonds: Bonds::default(),
             random: Random::new(settings.seed),
             scratch: Box::default(),
@@ -195,6 +200,7 @@ impl Pipeline {
         out: &mut TxBatches,
     ) {
         self.counters.received.add(burst.len() as u64);
+        let _ = self.ends.get();
         let turn = Turn { now, pass: Pass::First(in_port), sink };
         self.pass(burst, &turn, out);
         burst.clear();
@@ -214,6 +220,7 @@ impl Pipeline {
     ) {
         let mut burst = core::mem::take(&mut self.scratch.burst);
         burst.clear();
+        let _ = self.ends.get();
         beside::take_on(key, &mut packet);
         self.extractor.locate(&mut packet);
         // There is room in an empty burst.
@@ -223,6 +230,11 @@ impl Pipeline {
         execute(actions, &mut burst, Slots::first(1), &context, &mut exits!(self, out));
         self.scratch.burst = burst;
         self.run_again(now, sink, out);
+    }
+
+    /// From now on these are the tunnel ports, as they are published.
+    pub fn set_ends(&mut self, ends: &Arc<Published<Ends>>) {
+        self.ends = ends.reader();
     }
 
     /// From now on these are the meters.

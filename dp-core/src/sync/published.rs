@@ -71,6 +71,13 @@ impl<T> Reader<T> {
         &self.held
     }
 
+    /// The value that was seen last.
+    #[inline(always)]
+    #[must_use]
+    pub fn current(&self) -> &T {
+        &self.held
+    }
+
     #[cold]
     fn refresh(&mut self) {
         let current = match self.source.current.try_lock() {

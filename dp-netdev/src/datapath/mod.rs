@@ -43,6 +43,8 @@ use dp_core::bond::BondBytes;
 use dp_core::boundary::UpcallSink;
 use dp_core::meter::MeterTable;
 use dp_core::pipeline::{PipelineCounters, Settings};
+use dp_core::sync::Published;
+use dp_core::tunnel::Ends;
 
 use crate::pmd::{LoopCounters, Mailbox, Pmd};
 use crate::port::Wake;
@@ -74,6 +76,8 @@ pub struct Netdev {
     /// What each thread counts for each bond.
     bonds: Mutex<BTreeMap<BondId, Vec<Arc<BondBytes>>>>,
     clock: Clock,
+    /// Tunnel ports.
+    ends: Arc<Published<Ends>>,
     /// Whether threads drive it.
     running: AtomicBool,
 }
@@ -93,12 +97,14 @@ impl Netdev {
     ///
     /// When the process has no descriptors left.
     pub fn new(sink: Arc<dyn UpcallSink>, config: Config) -> io::Result<Arc<Self>> {
+        let ends = Arc::new(Published::new(Ends::default()));
         let mut workers = Vec::new();
         for id in (0..u32::MAX).take(config.threads.max(1)) {
             let (mailbox, commands) = Mailbox::new()?;
             let mailbox = Arc::new(mailbox);
             let (settings, sink) = (config.pipeline.clone(), Arc::clone(&sink));
-            let pmd = Pmd::new(id, settings, sink, Arc::clone(&mailbox), commands);
+            let mut pmd = Pmd::new(id, settings, sink, Arc::clone(&mailbox), commands);
+            pmd.set_ends(&ends);
             let (pipeline, turns) = (pmd.pipeline_counters(), pmd.loop_counters());
             workers.push(Worker { mailbox, pmd: Arc::new(Mutex::new(pmd)), pipeline, turns });
         }
@@ -108,6 +114,7 @@ impl Netdev {
             meters: Mutex::default(),
             bonds: Mutex::default(),
             clock: config.clock,
+            ends,
             running: AtomicBool::new(false),
         }))
     }
@@ -116,6 +123,12 @@ impl Netdev {
     #[must_use]
     pub const fn clock(&self) -> Clock {
         self.clock
+    }
+
+    /// The tunnel ports, to be published anew when one comes or goes.
+    #[must_use]
+    pub const fn ends(&self) -> &Arc<Published<Ends>> {
+        &self.ends
     }
 
     /// Lets each packet thread that no thread drives take one turn at the time `now`, which must

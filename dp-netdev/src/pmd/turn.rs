@@ -9,6 +9,8 @@ use dp_core::boundary::{FlowDump, UpcallSink};
 use dp_core::execute::TxBatches;
 use dp_core::packet::Burst;
 use dp_core::pipeline::{Pipeline, PipelineCounters, Settings};
+use dp_core::sync::Published;
+use dp_core::tunnel::Ends;
 
 use super::command::{Command, Execute, Mailbox};
 use super::counters::{LoopCounters, RxCounters, TxCounters};
@@ -114,6 +116,11 @@ impl Pmd {
             counters: Arc::default(),
             next_tick: Instant::default(),
         }
+    }
+
+    /// From now on these are the tunnel ports.
+    pub(crate) fn set_ends(&mut self, ends: &Arc<Published<Ends>>) {
+        self.pipeline.set_ends(ends);
     }
 
     /// What the pipeline counts.

@@ -1,0 +1,86 @@
+//! Into tunnels and out of them, for the packets of a flow.
+//!
+//! What comes out of a tunnel waits on the work list, as though it had come in by the tunnel's port.
+
+use super::hash::l4_hash;
+use super::{Context, Exits, Scope, drop_all, settle};
+use crate::action::TunnelPush;
+use crate::base::{DropCounters, DropReason, PortNo};
+use crate::packet::{Burst, Packet, Slots};
+use crate::tunnel;
+
+/// Puts the packets in `slots` into a tunnel; returns those that are in it.
+pub(super) fn push(
+    action: &TunnelPush,
+    burst: &mut Burst,
+    slots: Slots,
+    context: &Context<'_>,
+    drops: &DropCounters,
+) -> Slots {
+    let mut done = slots;
+    for slot in slots.iter() {
+        let Some(packet) = burst.get_mut(slot) else {
+            done.remove(slot);
+            continue;
+        };
+        settle(packet, context.in_port);
+        let hash = l4_hash(packet, 0);
+        if let Err(reason) = tunnel::push(packet, action, context.ends, hash, context.now) {
+            done.remove(slot);
+            drop(burst.take(slot));
+            drops.add(reason, 1);
+        }
+    }
+    done
+}
+
+/// Takes copies of the packets in `slots` out of the tunnel that ends at `port`; they stay.
+pub(super) fn copy_out(
+    port: PortNo,
+    burst: &Burst,
+    slots: Slots,
+    scope: Scope,
+    context: &Context<'_>,
+    exits: &mut Exits<'_>,
+) {
+    for packet in slots.iter().filter_map(|slot| burst.get(slot)) {
+        match packet.copy_first(scope.sent_len(packet.len())) {
+            Some(copy) => out(port, copy, context, exits),
+            None => exits.drops.add(DropReason::NoBuffer, 1),
+        }
+    }
+}
+
+/// Takes the packets in `slots` themselves out of the tunnel that ends at `port`.
+pub(super) fn move_out(
+    port: PortNo,
+    burst: &mut Burst,
+    slots: Slots,
+    context: &Context<'_>,
+    exits: &mut Exits<'_>,
+) {
+    if context.ends.get(port).is_none() {
+        drop_all(burst, slots, DropReason::InvalidTunnelPort, exits.drops);
+        return;
+    }
+    for slot in slots.iter() {
+        if let Some(packet) = burst.take(slot) {
+            out(port, packet, context, exits);
+        }
+    }
+}
+
+fn out(port: PortNo, mut packet: Packet, context: &Context<'_>, exits: &mut Exits<'_>) {
+    let Some(end) = context.ends.get(port) else {
+        exits.drops.add(DropReason::InvalidTunnelPort, 1);
+        return;
+    };
+    settle(&mut packet, context.in_port);
+    if let Err(reason) = tunnel::pop(&mut packet, end) {
+        exits.drops.add(reason, 1);
+        return;
+    }
+    if exits.again.reenter(packet, port, false).is_err() {
+        exits.drops.add(DropReason::RecircLimit, 1);
+    }
+}
