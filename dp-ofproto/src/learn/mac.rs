@@ -52,6 +52,21 @@ pub struct MacEntry {
     pub mac: MacAddr,
     /// How long ago it was refreshed.
     pub age: Duration,
+    /// An operator put it here: it neither moves nor ages.
+    pub is_static: bool,
+}
+
+/// What has happened to a table since it was made, or [`MacTable::clear_counts`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MacCounts {
+    /// Addresses learned.
+    pub learned: u64,
+    /// Addresses forgotten because of their age, or by a flush.
+    pub expired: u64,
+    /// Addresses that made room for others.
+    pub evicted: u64,
+    /// Addresses that moved to another port.
+    pub moved: u64,
 }
 
 type Place = (u16, MacAddr);
@@ -60,6 +75,8 @@ type Place = (u16, MacAddr);
 struct Entry {
     port: OfPort,
     refreshed: Instant,
+    /// Put here by an operator: not among [`Inner::by_age`].
+    fixed: bool,
 }
 
 #[derive(Debug, Default)]
@@ -68,6 +85,7 @@ struct Inner {
     /// The same by age, oldest first.
     by_age: BTreeSet<(Instant, Place)>,
     config: MacTableConfig,
+    counts: MacCounts,
 }
 
 /// The addresses that a bridge has learned.
@@ -76,7 +94,6 @@ pub struct MacTable {
     inner: Mutex<Inner>,
     version: AtomicU64,
     suppressed: AtomicU64,
-    evicted: AtomicU64,
 }
 
 impl MacTable {
@@ -87,7 +104,6 @@ impl MacTable {
             inner: Mutex::new(Inner { config, ..Inner::default() }),
             version: AtomicU64::new(0),
             suppressed: AtomicU64::new(0),
-            evicted: AtomicU64::new(0),
         }
     }
 
@@ -114,7 +130,54 @@ impl MacTable {
     /// Entries that made room for others.
     #[must_use]
     pub fn evicted(&self) -> u64 {
-        self.evicted.load(Ordering::Relaxed)
+        self.lock().counts.evicted
+    }
+
+    /// What has happened to it.
+    #[must_use]
+    pub fn counts(&self) -> MacCounts {
+        self.lock().counts
+    }
+
+    /// Counts from zero again.
+    pub fn clear_counts(&self) {
+        self.lock().counts = MacCounts::default();
+    }
+
+    /// How many entries there are at most.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.lock().config.size
+    }
+
+    /// How many entries operators have put here.
+    #[must_use]
+    pub fn static_len(&self) -> usize {
+        self.lock().entries.values().filter(|entry| entry.fixed).count()
+    }
+
+    /// Puts an address behind a port, where it stays whatever packets say.
+    pub fn add_static(&self, vlan: u16, mac: MacAddr, port: OfPort, now: Instant) {
+        let mut inner = self.lock();
+        let place = (vlan, mac);
+        if let Some(old) = inner.entries.insert(place, Entry { port, refreshed: now, fixed: true })
+            && !old.fixed
+        {
+            inner.by_age.remove(&(old.refreshed, place));
+        }
+        self.changed();
+    }
+
+    /// Removes an address that [`Self::add_static`] has put here; `false` if there is none.
+    pub fn remove_static(&self, vlan: u16, mac: MacAddr) -> bool {
+        let mut inner = self.lock();
+        let place = (vlan, mac);
+        let found = inner.entries.get(&place).is_some_and(|entry| entry.fixed);
+        if found {
+            inner.entries.remove(&place);
+            self.changed();
+        }
+        found
     }
 
     /// Changes size, ageing and moving; entries beyond the size go at once.
@@ -122,8 +185,8 @@ impl MacTable {
         let mut inner = self.lock();
         inner.config = config;
         let mut gone = false;
-        while inner.entries.len() > config.size {
-            gone |= inner.pop_oldest();
+        while inner.entries.len() > config.size && inner.pop_oldest() {
+            gone = true;
         }
         if gone {
             self.changed();
@@ -142,13 +205,20 @@ impl MacTable {
                 return;
             }
             while inner.entries.len() >= inner.config.size {
-                inner.pop_oldest();
-                self.evicted.fetch_add(1, Ordering::Relaxed);
+                if !inner.pop_oldest() {
+                    // Operators' entries alone fill it.
+                    return;
+                }
+                inner.counts.evicted += 1;
             }
-            inner.put(place, Entry { port, refreshed: now }, None);
+            inner.put(place, Entry { port, refreshed: now, fixed: false }, None);
+            inner.counts.learned += 1;
             self.changed();
             return;
         };
+        if entry.fixed {
+            return;
+        }
         let age = now.since(entry.refreshed);
         let same = entry.port == port;
         if !same && !inner.config.always_move && age < STICKY {
@@ -156,9 +226,11 @@ impl MacTable {
             return;
         }
         if !same || age >= REFRESH {
-            inner.put(place, Entry { port, refreshed: now }, Some(entry.refreshed));
+            let fresh = Entry { port, refreshed: now, fixed: false };
+            inner.put(place, fresh, Some(entry.refreshed));
         }
         if !same {
+            inner.counts.moved += 1;
             self.changed();
         }
     }
@@ -176,6 +248,7 @@ impl MacTable {
         let mut gone = false;
         while inner.by_age.first().is_some_and(|(at, _)| now.since(*at) >= ageing) {
             gone |= inner.pop_oldest();
+            inner.counts.expired += 1;
         }
         if gone {
             self.changed();
@@ -193,6 +266,7 @@ impl MacTable {
         let before = inner.entries.len();
         inner.entries.retain(|_, entry| keep(entry.port));
         if inner.entries.len() != before {
+            inner.counts.expired += (before - inner.entries.len()) as u64;
             let Inner { entries, by_age, .. } = &mut *inner;
             by_age.retain(|(_, place)| entries.contains_key(place));
             self.changed();
@@ -215,11 +289,13 @@ impl MacTable {
     #[must_use]
     pub fn dump(&self, now: Instant) -> Vec<MacEntry> {
         let inner = self.lock();
-        let row = |&(at, (vlan, mac)): &(Instant, Place)| {
-            let port = inner.entries.get(&(vlan, mac))?.port;
-            Some(MacEntry { port, vlan, mac, age: now.since(at) })
+        let row = |(&(vlan, mac), entry): (&Place, &Entry)| {
+            let age = now.since(entry.refreshed);
+            (entry.refreshed, MacEntry { port: entry.port, vlan, mac, age, is_static: entry.fixed })
         };
-        inner.by_age.iter().filter_map(row).collect()
+        let mut rows: Vec<_> = inner.entries.iter().map(row).collect();
+        rows.sort_by_key(|(refreshed, row)| (*refreshed, row.vlan, row.mac));
+        rows.into_iter().map(|(_, row)| row).collect()
     }
 }
 
@@ -302,6 +378,24 @@ mod tests {
         assert_eq!((table.lookup(1, A), table.lookup(2, C)), (None, Some(OfPort(1))));
         table.retain(|port| port != OfPort(1));
         assert!(table.is_empty() && table.dump(at(303)).is_empty());
+    }
+
+    #[test]
+    fn what_an_operator_put_here_stays_until_he_takes_it_away() {
+        let table = MacTable::new(MacTableConfig { always_move: true, ..Default::default() });
+        table.add_static(1, A, OfPort(1), at(0));
+        table.learn(1, A, OfPort(2), at(100));
+        table.expire(at(10_000));
+        assert_eq!((table.lookup(1, A), table.static_len()), (Some(OfPort(1)), 1));
+        assert!(table.dump(at(0))[0].is_static);
+        assert!(table.remove_static(1, A) && !table.remove_static(1, A));
+        table.learn(1, A, OfPort(2), at(100));
+        table.learn(1, A, OfPort(3), at(101));
+        table.flush();
+        let counts = table.counts();
+        assert_eq!((counts.learned, counts.moved, counts.expired), (1, 1, 1));
+        table.clear_counts();
+        assert_eq!(table.counts().learned, 0);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The process: `version`, `exit`, `memory/show`, `coverage/*`, `revalidator/*`.
+//! The process: `version`, `exit`, `memory/show`.
 
 use std::sync::Arc;
 
@@ -20,23 +20,6 @@ pub(super) fn register(registry: &mut CommandRegistry, switch: &Arc<Switch>) {
 
     let own = Arc::clone(switch);
     registry.register("memory/show", "", 0, 0, move |_| Ok::<_, String>(memory(&own)));
-
-    let own = Arc::clone(switch);
-    registry.register("revalidator/wait", "", 0, 0, move |_| {
-        let now = own.now();
-        own.datapaths().iter().for_each(|datapath| datapath.revalidate(now));
-        Ok::<_, String>(())
-    });
-
-    let own = Arc::clone(switch);
-    registry.register("revalidator/purge", "", 0, 0, move |_| {
-        let now = own.now();
-        for datapath in own.datapaths() {
-            datapath.revalidate(now);
-            datapath.netdev.flow_flush().map_err(|error| error.to_string())?;
-        }
-        Ok::<_, String>(())
-    });
 }
 
 /// How much there is of what costs memory.
@@ -48,5 +31,13 @@ fn memory(switch: &Switch) -> String {
     }
     let flows: usize = switch.datapaths().iter().map(|it| it.netdev.flow_count()).sum();
     let keys: usize = switch.datapaths().iter().map(|it| it.ofproto.ukeys().len()).sum();
-    format!("datapath-flows:{flows} ports:{ports} rules:{rules} udpif keys:{keys}\n")
+    let mut words = Vec::new();
+    if flows > 0 {
+        words.push(format!("datapath-flows:{flows}"));
+    }
+    words.push(format!("ports:{ports} rules:{rules}"));
+    if keys > 0 {
+        words.push(format!("udpif keys:{keys}"));
+    }
+    words.join(" ")
 }

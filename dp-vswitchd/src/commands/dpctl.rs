@@ -6,18 +6,21 @@ use std::sync::Arc;
 use dp_core::boundary::Datapath as _;
 use serde_json::{Map, Value, json};
 
-use crate::switch::{Datapath, Switch};
+use crate::switch::{Datapath, RunningBridge, Switch};
 use crate::unixctl::{CommandRegistry, Format, Reply, Request};
 
 /// Registers the family.
 pub(super) fn register(registry: &mut CommandRegistry, switch: &Arc<Switch>) {
-    for name in ["dpctl/dump-dps", "dpif/dump-dps"] {
-        let own = Arc::clone(switch);
-        registry.register(name, "", 0, 0, move |_| {
-            let names = own.datapaths();
-            Ok::<_, String>(names.iter().map(|it| format!("{it}\n")).collect::<String>())
-        });
-    }
+    let own = Arc::clone(switch);
+    registry.register("dpctl/dump-dps", "", 0, 0, move |_| {
+        let names = own.datapaths();
+        Ok::<_, String>(names.iter().map(|it| format!("{it}\n")).collect::<String>())
+    });
+    let own = Arc::clone(switch);
+    registry.register("dpif/dump-dps", "", 0, 0, move |_| {
+        let line = |it: &Arc<RunningBridge>| format!("{}@{}\n", it.datapath.kind, it.name);
+        Ok::<_, String>(own.bridges().iter().map(line).collect::<String>())
+    });
     let own = Arc::clone(switch);
     registry.register("dpctl/show", "[-s] [dp...]", 0, usize::MAX, move |request| {
         dpctl_show(&own, request)
@@ -38,7 +41,9 @@ fn dpctl_show(switch: &Switch, request: &Request<'_>) -> Result<String, String> 
         switch.datapaths()
     } else {
         let find = |name: &&String| {
-            switch.datapath(Some(name)).map_err(|why| format!("datapath {name} ({why})"))
+            switch
+                .datapath(Some(name))
+                .map_err(|why| format!("ovs-vswitchd: opening datapath {name} failed ({why})\n"))
         };
         names.iter().map(find).collect::<Result<_, _>>()?
     };
@@ -56,43 +61,28 @@ fn show_one(datapath: &Datapath, statistics: bool) -> String {
         totals.upcalls, totals.upcalls_failed
     );
     let _ = writeln!(text, "  flows: {}", totals.flows);
-    if totals.masks_probed > 0 {
-        let passes = hits + totals.upcalls;
-        let _ = writeln!(
-            text,
-            "  masks: hit:{} total:{} hit/pkt:{:.2}",
-            totals.masks_probed,
-            totals.masks,
-            ratio(totals.masks_probed, passes)
-        );
-    }
     let kinds = datapath.ports().clone();
     for port in datapath.netdev.ports() {
         let kind = kinds.get(&port.port).map_or("", |it| it.kind.as_str());
+        let dummy = kind.starts_with("dummy");
         let kind = if kind == "system" { String::new() } else { format!(" ({kind})") };
         let _ = writeln!(text, "  port {}: {}{kind}", port.port.0, port.name);
         if statistics {
             let it = port.stats;
+            let known = |value: u64| if dummy { "?".to_owned() } else { value.to_string() };
+            let (rx_dropped, tx_dropped) = (known(it.rx_dropped), known(it.tx_dropped));
+            let zero = known(0);
             let _ = writeln!(
                 text,
-                "    RX packets:{} errors:0 dropped:{} overruns:0 frame:0\n    TX packets:{} \
-                 errors:0 dropped:{} aborted:0 carrier:0\n    collisions:0\n    RX bytes:{}  TX \
-                 bytes:{}",
-                it.rx_packets,
-                it.rx_dropped,
-                it.tx_packets,
-                it.tx_dropped,
-                it.rx_bytes,
-                it.tx_bytes
+                "    RX packets:{} errors:{zero} dropped:{rx_dropped} overruns:{zero} \
+                 frame:{zero}\n    TX packets:{} errors:{zero} dropped:{tx_dropped} \
+                 aborted:{zero} carrier:{zero}\n    collisions:{zero}\n    RX bytes:{}  TX \
+                 bytes:{}\n    UPCALL packets:? errors:?",
+                it.rx_packets, it.tx_packets, it.rx_bytes, it.tx_bytes
             );
         }
     }
     text
-}
-
-#[expect(clippy::cast_precision_loss, reason = "two digits are printed")]
-fn ratio(count: u64, of: u64) -> f64 {
-    if of == 0 { 0.0 } else { count as f64 / of as f64 }
 }
 
 fn dpif_show(switch: &Switch) -> String {

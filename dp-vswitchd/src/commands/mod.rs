@@ -10,11 +10,15 @@
 //! that packets depend on lets [`Datapath::drive`](crate::switch::Datapath::drive) follow, or leaves
 //! it to the turn that comes next.
 
+mod bridge;
+pub(crate) mod coverage;
 mod daemon;
 mod dpctl;
 mod dummy;
 mod fdb;
+mod features;
 mod time;
+mod upcall;
 mod vlog;
 
 use std::sync::Arc;
@@ -24,10 +28,14 @@ use crate::unixctl::CommandRegistry;
 
 /// Registers all commands.
 pub(crate) fn register_all(registry: &mut CommandRegistry, switch: &Arc<Switch>) {
+    bridge::register(registry, switch);
+    coverage::register(registry, switch);
     daemon::register(registry, switch);
     dpctl::register(registry, switch);
     dummy::register(registry, switch);
     fdb::register(registry, switch);
+    features::register(registry, switch);
     time::register(registry, switch);
+    upcall::register(registry, switch);
     vlog::register(registry, switch);
 }

@@ -37,11 +37,11 @@ pub(super) fn register(registry: &mut CommandRegistry, switch: &Arc<Switch>) {
                 let module = if name.eq_ignore_ascii_case("any") {
                     None
                 } else {
-                    Some(Module::parse(name).ok_or_else(|| format!("unknown module \"{name}\""))?)
+                    Some(Module::parse(name).ok_or("unknown module")?)
                 };
                 vlog.set_rate_limiting(module, enabled);
             }
-            Ok::<_, String>(())
+            Ok::<_, &str>(())
         });
     }
 }

@@ -41,6 +41,11 @@ pub(crate) fn detach(background: bool, monitor: bool, no_chdir: bool) -> io::Res
 }
 
 impl Detached {
+    /// Whether the process is to let go of its terminal when it is ready.
+    pub(crate) fn leaves_terminal(&self) -> bool {
+        self.background
+    }
+
     /// Tells the starter, and lets go of its terminal.
     pub(crate) fn ready(&mut self) {
         if let Some(starter) = self.starter.take() {

@@ -10,12 +10,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use dp_core::base::{MacAddr, OfPort};
+use dp_core::base::{MacAddr, OfPort, PortNo};
 use dp_netdev::port::Change;
 
 use super::bridge::{Interface, RunningBridge, own_mac};
 use super::datapath::{DUMMY, Datapath};
-use super::{Switch, open};
+use super::{Switch, features, open};
 use crate::config::{BridgeConfig, InterfaceConfig, PortConfig, SwitchConfig};
 use crate::daemon::DummyMode;
 use crate::ovsdb::uuid::Uuid;
@@ -44,6 +44,7 @@ impl Switch {
         }
         self.forget_datapaths();
         self.tell_datapaths();
+        self.count("bridge_reconfigure");
         self.state().touched = true;
     }
 
@@ -114,7 +115,7 @@ impl Switch {
         if kind == DUMMY {
             open::next_mac(&mut self.state().dummies);
         }
-        super::status::tell_features(&datapath);
+        features::tell(&datapath);
         self.state().datapaths.insert(kind.to_owned(), Arc::clone(&datapath));
         Ok(datapath)
     }
@@ -222,6 +223,36 @@ impl Switch {
         }
         interface.number = Some(number);
         Ok(ofport)
+    }
+}
+
+impl Switch {
+    /// Gives a dummy port another number in its datapath.
+    pub(crate) fn renumber(
+        &self,
+        datapath: &Arc<Datapath>,
+        old: PortNo,
+        new: PortNo,
+    ) -> Result<(), ()> {
+        let kind = datapath.ports().get(&old).map(|it| it.kind.clone()).ok_or(())?;
+        for bridge in self.bridges().iter().filter(|it| Arc::ptr_eq(&it.datapath, datapath)) {
+            let found = {
+                let state = bridge.state();
+                state.interfaces.values().find(|it| it.number == Some(old)).cloned()
+            };
+            let Some(mut interface) = found else { continue };
+            datapath.remove(old);
+            let mut dummies = self.state().dummies;
+            let opened = open::open(&interface.config, &kind, self.dummy, &mut dummies);
+            let opened = opened.map_err(drop)?;
+            let port = opened.port.ok_or(())?;
+            datapath.add(new, port, &opened.kind, opened.hand).map_err(drop)?;
+            interface.number = Some(new);
+            bridge.state().interfaces.insert(interface.config.name.clone(), interface);
+            bridge.publish();
+            return Ok(());
+        }
+        Err(())
     }
 }
 

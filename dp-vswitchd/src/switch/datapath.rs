@@ -9,13 +9,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dp_core::base::{Instant, PortNo};
 use dp_core::boundary::UpcallSink;
+use dp_core::flow::text::PortTable;
 use dp_netdev::datapath::AddPortError;
 use dp_netdev::port::Port;
 use dp_netdev::port::dummy::{Dummy, Hand};
 use dp_netdev::port::tap::{Role, Tap};
 use dp_netdev::{Config, Idle, Netdev, Running, system};
 use dp_ofproto::revalidate::{Revalidator, RevalidatorConfig};
-use dp_ofproto::upcall::Ofproto;
+use dp_ofproto::upcall::{FLOW_LIMIT, Ofproto};
 
 use crate::event_loop::{Clock, Wants};
 
@@ -32,6 +33,22 @@ pub(crate) struct Datapath {
     /// Threads that drive the packets, unless the main loop does.
     running: Mutex<Option<Running>>,
     by_hand: bool,
+    figures: Mutex<Figures>,
+}
+
+/// What rounds of revalidation have found.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Figures {
+    /// Flows in an average round.
+    pub(crate) average: usize,
+    /// Flows in the fullest round.
+    pub(crate) most: usize,
+    /// Flows that there may be.
+    pub(crate) limit: usize,
+    /// How long the last round took.
+    pub(crate) duration: std::time::Duration,
+    /// No rounds are made.
+    paused: bool,
 }
 
 /// A port as the commands about datapaths see it.
@@ -63,6 +80,13 @@ impl Datapath {
             ports: Mutex::default(),
             running: Mutex::new(running),
             by_hand,
+            figures: Mutex::new(Figures {
+                average: 0,
+                most: 0,
+                limit: FLOW_LIMIT,
+                duration: std::time::Duration::ZERO,
+                paused: false,
+            }),
         });
         datapath.add_own_port(&name);
         Ok(datapath)
@@ -143,12 +167,45 @@ impl Datapath {
     /// Moves packets, where nobody else does, and keeps megaflows true.
     pub(crate) fn run(&self, now: Instant) {
         self.drive(now);
-        let mut revalidator = self.revalidator();
-        if revalidator.due(now) {
-            revalidator.run(&*self.netdev, now);
-            drop(revalidator);
+        if !self.figures().paused && self.revalidator().due(now) {
+            self.round(now);
             self.drive(now);
         }
+    }
+
+    /// One round of revalidation.
+    fn round(&self, now: Instant) {
+        let start = std::time::Instant::now();
+        let round = self.revalidator().run(&*self.netdev, now);
+        let mut figures = self.figures();
+        figures.duration = start.elapsed();
+        figures.average = (figures.average + round.flows) / 2;
+        figures.most = figures.most.max(round.flows);
+    }
+
+    fn figures(&self) -> MutexGuard<'_, Figures> {
+        self.figures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What rounds of revalidation have found.
+    pub(crate) fn revalidation(&self) -> Figures {
+        *self.figures()
+    }
+
+    /// Sets how many megaflows there may be.
+    pub(crate) fn set_flow_limit(&self, limit: usize) {
+        self.ofproto.set_flow_limit(limit);
+        self.figures().limit = limit;
+    }
+
+    /// Has no rounds made, or again.
+    pub(crate) fn pause_revalidation(&self, paused: bool) {
+        self.figures().paused = paused;
+    }
+
+    /// Its ports by name, for texts.
+    pub(crate) fn port_table(&self) -> PortTable {
+        self.ports().iter().map(|(number, port)| (*number, port.name.clone())).collect()
     }
 
     /// Moves packets until none is left, or for a bounded time.
@@ -168,7 +225,7 @@ impl Datapath {
         self.drive(now);
         // What is removed in the first round is credited in the second.
         for _ in 0..2 {
-            self.revalidator().run(&*self.netdev, now);
+            self.round(now);
             self.drive(now);
         }
     }

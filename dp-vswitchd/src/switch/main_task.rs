@@ -9,6 +9,7 @@ use super::Switch;
 use crate::config::{SwitchConfig, number_or};
 use crate::daemon::{Detached, usage};
 use crate::event_loop::{Task, Turn, Wants};
+use crate::log::{Destination, Level};
 use crate::ovsdb::client::link::Link;
 use crate::ovsdb::client::{Committed, Lock};
 
@@ -138,6 +139,9 @@ impl MainTask {
     /// The first configuration is in force.
     fn ready(&mut self) {
         if let Some(mut detached) = self.first.take() {
+            if detached.leaves_terminal() {
+                self.switch.vlog.set_levels(None, Some(Destination::Console), Level::Off);
+            }
             detached.ready();
         }
     }
@@ -156,6 +160,7 @@ impl Task for MainTask {
         for datapath in self.switch.datapaths() {
             datapath.run(now);
         }
+        self.switch.sample_rates(now);
         self.write_back(now);
     }
 

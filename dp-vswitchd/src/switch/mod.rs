@@ -17,26 +17,34 @@
 //! | [`open`] | opening what an interface names |
 //! | [`apply`] | making what runs equal to the configuration |
 //! | [`status`] | what is written back |
+//! | [`features`] | what a datapath can do |
+//! | [`rates`] | counters some time ago |
 //! | [`main_task`] | all of it as a task of the main loop |
 
 pub(crate) mod apply;
 pub(crate) mod bridge;
 pub(crate) mod datapath;
+pub(crate) mod features;
 pub(crate) mod main_task;
 mod ofports;
 pub(crate) mod open;
+mod rates;
 mod status;
 mod vlan;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use dp_core::base::Instant;
 
-pub(crate) use bridge::RunningBridge;
+pub(crate) use bridge::{Interface, RunningBridge};
 pub(crate) use datapath::Datapath;
 
+use rates::{Counters, Rates};
+
+use crate::commands::coverage;
 use crate::daemon::{DummyMode, Paths};
 use crate::event_loop::{Clock, Waker};
 use crate::log::Vlog;
@@ -64,6 +72,11 @@ struct State {
     warp: Option<Warp>,
     /// Whether something that is written back may have changed.
     touched: bool,
+    /// Addresses that scripts have given to dummy ports, by name.
+    addresses: BTreeMap<String, Vec<(IpAddr, u8)>>,
+    /// What has happened in the main loop.
+    events: Counters,
+    rates: Rates,
 }
 
 /// Moving the clock by steps, a turn of the main loop each.
@@ -123,10 +136,66 @@ impl Switch {
                 (None, _) => Err("no datapaths exist".to_owned()),
                 _ => Err("multiple datapaths, specify one".to_owned()),
             },
-            Some(name) => all
-                .find(|it| it.name == name || it.to_string() == name)
-                .cloned()
-                .ok_or_else(|| "No such device".to_owned()),
+            Some(text) => {
+                let (kind, name) = text.split_once('@').unwrap_or(("system", text));
+                let known = kind == "netdev" || kind == "dummy" && self.dummy != DummyMode::Off;
+                if !known {
+                    log::warn!(
+                        target: "dpif",
+                        "could not create datapath {name} of unknown type {kind}"
+                    );
+                    return Err("Address family not supported by protocol".to_owned());
+                }
+                all.find(|it| it.name == name && it.kind == kind)
+                    .cloned()
+                    .ok_or_else(|| "No such device".to_owned())
+            }
+        }
+    }
+
+    /// An interface that is open, and its bridge.
+    pub(crate) fn interface(&self, name: &str) -> Option<(Arc<RunningBridge>, Interface)> {
+        self.bridges().into_iter().find_map(|bridge| {
+            let found = bridge.state().interfaces.get(name).cloned();
+            found.filter(|it| it.ofport.is_some()).map(|it| (bridge, it))
+        })
+    }
+
+    /// Gives a dummy port an address, as though the host had.
+    pub(crate) fn add_address(&self, port: &str, ip: IpAddr, prefix: u8) {
+        let mut state = self.state();
+        let addresses = state.addresses.entry(port.to_owned()).or_default();
+        if !addresses.contains(&(ip, prefix)) {
+            addresses.push((ip, prefix));
+        }
+    }
+
+    /// The addresses that scripts have given to dummy ports, by name.
+    #[expect(dead_code, reason = "the routing table will ask")]
+    pub(crate) fn addresses(&self) -> BTreeMap<String, Vec<(IpAddr, u8)>> {
+        self.state().addresses.clone()
+    }
+
+    /// Counts something that has happened.
+    pub(crate) fn count(&self, event: &'static str) {
+        *self.state().events.entry(event).or_default() += 1;
+    }
+
+    /// What has happened in the main loop, counted.
+    pub(crate) fn events(&self) -> Counters {
+        self.state().events.clone()
+    }
+
+    /// How often each second, lately.
+    pub(crate) fn rates(&self, counters: &Counters) -> BTreeMap<&'static str, [f64; 3]> {
+        self.state().rates.rates(counters)
+    }
+
+    /// Takes a sample of all counters when it is time.
+    fn sample_rates(&self, now: Instant) {
+        if self.state().rates.due(now) {
+            let counters = coverage::counters(self);
+            self.state().rates.sample(counters, now);
         }
     }
 

@@ -8,8 +8,7 @@ use dp_core::base::PortNo;
 use dp_core::boundary::{Datapath as _, PortInfo};
 
 use super::bridge::{Interface, RunningBridge};
-use super::datapath::Datapath;
-use super::{Switch, open};
+use super::{Switch, features, open};
 use crate::config::SwitchConfig;
 use crate::daemon::DummyMode;
 use crate::ovsdb::database::Database;
@@ -101,7 +100,7 @@ impl Switch {
             }
         }
         for (kind, uuid) in &config.datapaths {
-            let capabilities = FEATURES.iter().map(|(key, value)| pair(key, value)).collect();
+            let capabilities = features::capabilities().map(|it| pair(it.name, it.value)).collect();
             if self.datapaths().iter().any(|it| it.kind == *kind) {
                 columns.set("Datapath", *uuid, "capabilities", map(capabilities));
             }
@@ -210,66 +209,4 @@ fn map(pairs: Vec<(Atom, Atom)>) -> Datum {
 fn numbers(values: Vec<(&'static str, u64)>) -> Datum {
     let atom = |value| Atom::Integer(i64::try_from(value).unwrap_or(i64::MAX));
     map(values.into_iter().map(|(key, value)| (Atom::String(key.into()), atom(value))).collect())
-}
-
-/// What the datapath can do, by the names of `Datapath.capabilities`.
-pub(crate) const FEATURES: &[(&str, &str)] = &[
-    ("check_pkt_len", "true"),
-    ("clone", "true"),
-    ("ct_clear", "true"),
-    ("ct_eventmask", "true"),
-    ("ct_flush", "true"),
-    ("ct_label", "true"),
-    ("ct_mark", "true"),
-    ("ct_orig_tuple", "true"),
-    ("ct_orig_tuple6", "true"),
-    ("ct_state", "true"),
-    ("ct_state_nat", "true"),
-    ("ct_timeout", "true"),
-    ("ct_zero_snat", "true"),
-    ("ct_zone", "true"),
-    ("explicit_drop_action", "true"),
-    ("lb_output_action", "true"),
-    ("masked_set_action", "true"),
-    ("max_hash_alg", "1"),
-    ("max_vlan_headers", "1"),
-    ("nd_ext", "true"),
-    ("psample", "false"),
-    ("recirc", "true"),
-    ("sample_nesting", "10"),
-    ("tnl_push_pop", "true"),
-    ("trunc", "true"),
-    ("ufid", "true"),
-];
-
-/// Says in the log what a new datapath can do, in the words that scripts look for.
-pub(super) fn tell_features(datapath: &Datapath) {
-    for what in [
-        "Datapath supports recirculation",
-        "VLAN header stack length probed as 1",
-        "MPLS label stack length probed as 3",
-        "Datapath supports truncate action",
-        "Datapath supports unique flow ids",
-        "Datapath supports clone action",
-        "Max sample nesting level probed as 10",
-        "Datapath supports eventmask in conntrack action",
-        "Datapath supports ct_clear action",
-        "Max dp_hash algorithm probed to be 1",
-        "Datapath supports check_pkt_len action",
-        "Datapath supports timeout policy in conntrack action",
-        "Datapath supports explicit drop action",
-        "Datapath supports ct_zero_snat",
-        "Datapath supports add_mpls action",
-        "Datapath does not support psample action",
-        "Datapath supports ct_state",
-        "Datapath supports ct_zone",
-        "Datapath supports ct_mark",
-        "Datapath supports ct_label",
-        "Datapath supports ct_state_nat",
-        "Datapath supports ct_orig_tuple",
-        "Datapath supports ct_orig_tuple6",
-        "Datapath supports IPv6 ND Extensions",
-    ] {
-        log::info!(target: "ofproto_dpif", "{datapath}: {what}");
-    }
 }

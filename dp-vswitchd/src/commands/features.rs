@@ -1,0 +1,58 @@
+//! `dpif/show-dp-features` and `dpif/set-dp-features`: what the datapath can do.
+//!
+//! The second lets a script pretend that a datapath can do less, so that translation takes the
+//! detour for old kernels. This switch has one datapath and no detours: what a feature is can be
+//! asked for, and set to what it is.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use crate::switch::Switch;
+use crate::switch::features::{FEATURES, Feature};
+use crate::unixctl::{CommandRegistry, Request};
+
+/// Registers the family.
+pub(super) fn register(registry: &mut CommandRegistry, switch: &Arc<Switch>) {
+    let own = Arc::clone(switch);
+    registry.register("dpif/show-dp-features", "bridge", 1, 1, move |request| {
+        own.bridge(request.argument(0)).ok_or("no such bridge")?;
+        let mut text = String::new();
+        for feature in FEATURES.iter().filter(|it| !it.title.is_empty()) {
+            let value = match feature.value {
+                "true" => "Yes",
+                "false" => "No",
+                number => number,
+            };
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{}: {value}", feature.title);
+        }
+        Ok::<_, &str>(text)
+    });
+    let own = Arc::clone(switch);
+    let usage = "[--force] bridge [feature [value]]";
+    registry
+        .register("dpif/set-dp-features", usage, 1, 4, move |request| set_features(&own, request));
+}
+
+fn set_features(switch: &Switch, request: &Request<'_>) -> Result<String, String> {
+    let words: Vec<&str> =
+        request.arguments().iter().map(String::as_str).filter(|it| *it != "--force").collect();
+    let name = words.first().copied().unwrap_or_default();
+    switch.bridge(name).ok_or("no such bridge")?;
+    let line = |feature: &Feature| {
+        let Feature { name, title, value } = feature;
+        format!("{name} ({title}) : [run time]:{value}, [boot time]:{value}\n")
+    };
+    let Some(wanted) = words.get(1) else {
+        return Ok(FEATURES.iter().filter(|it| !it.title.is_empty()).map(line).collect());
+    };
+    let Some(feature) = FEATURES.iter().find(|it| it.name == *wanted && !it.title.is_empty())
+    else {
+        return Ok("Unexpected support field".to_owned());
+    };
+    match words.get(2) {
+        None => Ok(line(feature)),
+        Some(value) if value.eq_ignore_ascii_case(feature.value) => Ok(String::new()),
+        Some(value) => Err(format!("{wanted} is {} and cannot be set to {value}", feature.value)),
+    }
+}
