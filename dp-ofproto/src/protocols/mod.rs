@@ -9,8 +9,10 @@
 //! | [`bfd`] | bidirectional forwarding detection | RFC 5880, 5881 |
 //! | [`cfm`] | connectivity fault management | IEEE 802.1ag |
 //! | [`lacp`] | link aggregation control | IEEE 802.1AX |
+//! | [`mcast`] | multicast snooping | RFC 4541 |
 
 pub mod bfd;
 pub mod cfm;
 pub mod lacp;
+pub mod mcast;
 mod random;
