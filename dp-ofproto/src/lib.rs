@@ -10,6 +10,7 @@
 //! | [`matching`] | matches, compact, and their prerequisites |
 //! | [`protocols`] | what a bridge does of its own accord: BFD … |
 //! | [`revalidate`] | megaflows kept true to the tables |
+//! | [`services`] | bonds and bridge protocols, plugged into translation |
 //! | [`table`] | rules, flow-mods, the tables and their classifier |
 //! | [`text`] | flow text as `ovs-ofctl` reads and writes it |
 //! | [`translate`](mod@translate) | what the tables make of a packet: datapath actions and a mask |
@@ -23,6 +24,7 @@ pub mod learn;
 pub mod matching;
 pub mod protocols;
 pub mod revalidate;
+pub mod services;
 pub mod table;
 pub mod text;
 pub mod translate;

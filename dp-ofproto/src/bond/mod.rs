@@ -196,6 +196,12 @@ impl Bond {
         }
     }
 
+    /// Whether it speaks LACP.
+    #[must_use]
+    pub const fn speaks_lacp(&self) -> bool {
+        matches!(self.lacp, LacpState::On(_))
+    }
+
     /// Says whether a member's link can carry traffic: carrier, LACP, CFM and BFD together.
     pub fn set_may_enable(&mut self, ofport: OfPort, may: bool) {
         if let Some(member) = self.members.get_mut(&ofport) {
@@ -359,7 +365,9 @@ impl Bond {
     /// Whether packets go out by what the datapath hashes: balance-tcp that works.
     #[must_use]
     pub fn hashes_in_datapath(&self) -> bool {
-        self.mode_now() == Mode::BalanceTcp && self.lacp.is_negotiated()
+        self.mode_now() == Mode::BalanceTcp
+            && self.lacp.is_negotiated()
+            && self.members.values().any(Member::is_enabled)
     }
 
     /// Moves on whenever an answer may differ.

@@ -117,15 +117,27 @@ pub trait Bonds: Send + Sync + Debug {
     fn account(&self, bond: BondId, flow: &FlowKey, vlan: u16, bytes: u64);
 }
 
+/// One step of sending multicast on; a trace shows its note.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum McastStep {
+    /// To a port.
+    Output {
+        /// The port; one interface of it, if it is a bond.
+        port: OfPort,
+        /// Why.
+        note: &'static str,
+    },
+    /// Not to a port that might have been meant.
+    Note(&'static str),
+}
+
 /// Where multicast of a group goes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct McastOutputs {
-    /// To these ports.
-    pub ports: Vec<OfPort>,
-    /// To every port of the VLAN.
+    /// In this order.
+    pub steps: Vec<McastStep>,
+    /// To every port of the VLAN, after the steps.
     pub flood: bool,
-    /// A line for whoever watches.
-    pub note: &'static str,
 }
 
 /// Protocols that a bridge speaks itself: CFM, BFD, LACP, STP, RSTP, LLDP, multicast snooping.

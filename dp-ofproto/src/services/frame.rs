@@ -1,0 +1,47 @@
+//! Payloads of frames: just enough to hand a protocol its message.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use dp_core::wire::ipv4;
+
+/// What follows the Ethertype, behind VLAN tags.
+pub(super) fn ether_payload(frame: &[u8]) -> Option<&[u8]> {
+    let mut at = 12;
+    while matches!(frame.get(at..at + 2)?, [0x81, 0x00] | [0x88, 0xa8]) {
+        at += 4;
+    }
+    frame.get(at + 2..)
+}
+
+/// An IPv4 packet: source, destination, TTL, payload.
+pub(super) fn ipv4(frame: &[u8]) -> Option<(Ipv4Addr, Ipv4Addr, u8, &[u8])> {
+    let bytes = ether_payload(frame)?;
+    let packet = ipv4::Packet::new_checked(bytes).ok()?;
+    let header = packet.header_len();
+    let total = usize::from(u16::from_be_bytes(*bytes.get(2..4)?.first_chunk()?));
+    let src = Ipv4Addr::from(*bytes.get(12..16)?.first_chunk::<4>()?);
+    let dst = Ipv4Addr::from(*bytes.get(16..20)?.first_chunk::<4>()?);
+    let ttl = *bytes.get(8)?;
+    Some((src, dst, ttl, bytes.get(header..total.min(bytes.len()))?))
+}
+
+/// The UDP payload of an IPv4 packet.
+pub(super) fn udp(payload: &[u8]) -> Option<(u16, &[u8])> {
+    let port = u16::from_be_bytes(*payload.get(2..4)?.first_chunk()?);
+    let len = usize::from(u16::from_be_bytes(*payload.get(4..6)?.first_chunk()?));
+    Some((port, payload.get(8..len.min(payload.len()))?))
+}
+
+/// An ICMPv6 message, behind hop-by-hop options if there are any: source and message.
+pub(super) fn icmpv6(frame: &[u8]) -> Option<(Ipv6Addr, &[u8])> {
+    let bytes = ether_payload(frame)?;
+    let src = Ipv6Addr::from(*bytes.get(8..24)?.first_chunk::<16>()?);
+    let mut next = *bytes.get(6)?;
+    let mut rest = bytes.get(40..)?;
+    if next == 0 {
+        let &[after, words, ..] = rest.first_chunk::<8>()?;
+        next = after;
+        rest = rest.get(8 + usize::from(words) * 8..)?;
+    }
+    (next == 58).then_some((src, rest))
+}

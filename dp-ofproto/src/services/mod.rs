@@ -1,0 +1,178 @@
+//! What a switch's bridges do of their own accord, plugged into translation.
+//!
+//! The state machines of [`crate::protocols`] and [`crate::bond`] know nothing of each other or of a
+//! bridge; here they meet. One [`Services`] serves all bridges: it is configured by whoever owns the
+//! switch, run with the time, asked by translation through the hooks, and says which frames to send.
+//!
+//! ```text
+//!   carrier ─┐
+//!   CFM, BFD ├─► may carry ─► bond ─► translation asks: admit? which member?
+//!   LACP ────┘
+//!   frames in (hooks) ─► state machines ─► frames out ([`Services::run`])
+//! ```
+//!
+//! | room | what |
+//! |---|---|
+//! | [`links`] | bonds and LACP |
+//! | [`watch`] | CFM and BFD |
+//! | [`multicast`] | snooping |
+//! | `hooks` | the answers to translation |
+//! | `frame` | payloads of frames |
+//!
+//! # Threads
+//!
+//! One lock over all of it: translation takes it for packets of ports that are bonds or speak a
+//! protocol, on upcalls alone; the time-driven part holds it briefly.
+
+mod frame;
+mod hooks;
+pub mod links;
+pub mod multicast;
+pub mod watch;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use dp_core::base::{BondId, Instant, OfPort};
+
+use crate::translate::hooks::Hooks;
+use links::{Aggregate, BondEntry};
+use multicast::BridgeSnooping;
+use watch::Watch;
+
+/// A port of a bridge, by name and OpenFlow number.
+pub(crate) type PortKey = (String, OfPort);
+
+/// Bonds and bridge protocols of a switch.
+#[derive(Debug, Default)]
+pub struct Services {
+    state: Mutex<State>,
+    /// Moves on whenever an answer to translation may differ.
+    version: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    bonds: BTreeMap<BondId, BondEntry>,
+    /// LACP by bridge and port, bonds or not.
+    aggregates: BTreeMap<(String, String), Aggregate>,
+    watches: BTreeMap<PortKey, Watch>,
+    snooping: BTreeMap<String, BridgeSnooping>,
+    next_bond: u32,
+    /// For seeds: each session gets another.
+    sessions: u64,
+    /// The versions of everything together, when last looked at.
+    seen: u64,
+}
+
+/// What the switch knows of a port.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PortFacts {
+    /// Whether its link is up.
+    pub carrier: bool,
+    /// Frames that it has received so far.
+    pub rx_packets: u64,
+}
+
+/// A frame to send out of a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    /// The bridge.
+    pub bridge: String,
+    /// The port.
+    pub ofport: OfPort,
+    /// The frame.
+    pub frame: Vec<u8>,
+    /// To be marked OAM, where the port is a tunnel that can.
+    pub oam: bool,
+}
+
+/// What a turn brought about.
+#[derive(Debug, Default)]
+pub struct Turn {
+    /// Frames to send.
+    pub outgoing: Vec<Outgoing>,
+    /// Bonds whose active member changed: [`Services::announcements`] are to be sent.
+    pub announce: Vec<(String, BondId)>,
+    /// Whether something that operators see has changed.
+    pub changed: bool,
+}
+
+impl Services {
+    /// Nothing configured.
+    #[must_use]
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Itself as the hooks of translation; what it does not answer is taken from `others`.
+    #[must_use]
+    pub fn hooks(self: &Arc<Self>, others: Hooks) -> Hooks {
+        let (bonds, protocols) = (Arc::clone(self), Arc::clone(self));
+        Hooks { bonds: Some(bonds), protocols: Some(protocols), ..others }
+    }
+
+    /// Lets time pass: `facts` tells about ports. Call it when something may have come in, and when
+    /// [`Self::wake`] says so.
+    pub fn run(&self, now: Instant, mut facts: impl FnMut(&str, OfPort) -> PortFacts) -> Turn {
+        let mut state = self.state();
+        let mut turn = Turn::default();
+        state.run_watches(now, &mut facts, &mut turn);
+        state.run_links(now, &mut facts, &mut turn);
+        for snooping in state.snooping.values_mut() {
+            snooping.table.expire(now);
+        }
+        turn.changed = self.notice(&mut state);
+        turn
+    }
+
+    /// When [`Self::run`] has something to do, if nothing comes in before.
+    #[must_use]
+    pub fn wake(&self) -> Option<Instant> {
+        let state = self.state();
+        let watches = state.watches.values().filter_map(Watch::wake);
+        let bonds = state.bonds.values().filter_map(|entry| entry.bond.wake());
+        let lacp = state.aggregates.values().filter_map(|aggregate| aggregate.lacp.wake());
+        watches.chain(bonds).chain(lacp).min()
+    }
+
+    /// Everything of a bridge goes.
+    pub fn remove_bridge(&self, bridge: &str) {
+        let mut state = self.state();
+        state.bonds.retain(|_, entry| entry.bridge != bridge);
+        state.aggregates.retain(|(of, _), _| of != bridge);
+        state.watches.retain(|(of, _), _| of != bridge);
+        state.snooping.remove(bridge);
+        self.version.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Lets translation know that answers may differ, if they do.
+    fn notice(&self, state: &mut State) -> bool {
+        let bonds = state.bonds.values().map(|entry| entry.bond.version());
+        let watches = state.watches.values().map(Watch::version);
+        let snooping = state.snooping.values().map(|snooping| snooping.table.version());
+        let now = bonds.chain(watches).chain(snooping).fold(0, u64::wrapping_add);
+        let changed = now != state.seen;
+        if changed {
+            state.seen = now;
+            self.version.fetch_add(1, Ordering::Relaxed);
+        }
+        changed
+    }
+}
+
+impl State {
+    /// A seed that no session has had.
+    fn seed(&mut self) -> u64 {
+        self.sessions += 1;
+        self.sessions.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+}
+
+#[cfg(test)]
+mod tests;
