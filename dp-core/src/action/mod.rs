@@ -12,11 +12,13 @@
 //! | [`ct`] | connection tracking and NAT |
 //! | [`tunnel`] | encapsulation headers, and what a tunnel says of a packet |
 //! | [`nsh`] | network service headers |
+//! | [`text`] | lists as datapath tools write them |
 //! | [`userspace`] | what goes to the slow path, and why |
 
 pub mod ct;
 pub mod nsh;
 pub mod set;
+pub mod text;
 pub mod tunnel;
 pub mod userspace;
 

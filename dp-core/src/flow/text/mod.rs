@@ -26,10 +26,13 @@ pub mod value;
 
 pub use error::{Problem, TextError};
 pub use fit::Misfit;
+pub(crate) use parse::parse_attribute;
 pub use parse::{ParsedFlow, parse_flow, parse_ufid};
 pub use ports::{DpPorts, PortNumbers, PortTable, Unnamed};
+pub(crate) use print::Commas;
 pub use print::KeyText;
 pub use table::Attrs;
+pub(crate) use tunnel::{bytes, print_bytes};
 
 #[cfg(test)]
 mod tests;

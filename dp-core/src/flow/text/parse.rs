@@ -4,7 +4,7 @@ use core::net::Ipv6Addr;
 
 use super::error::{Problem, TextError};
 use super::ports::DpPorts;
-use super::scan::{Item, Piece, Value};
+use super::scan::{Item, Piece};
 use super::table::{self, Attr, Attrs, Format, Part};
 use super::{tunnel, value};
 use crate::base::Ufid;
@@ -46,12 +46,7 @@ pub struct ParsedFlow {
 /// The first token that is wrong.
 pub fn parse_flow<'a>(text: &'a str, ports: &dyn DpPorts) -> Result<ParsedFlow, TextError<'a>> {
     let mut piece = Piece::whole(text);
-    let mut flow = ParsedFlow {
-        ufid: None,
-        key: FlowKey::EMPTY,
-        mask: FlowMask::EMPTY,
-        attrs: Attrs::empty(),
-    };
+    let mut flow = ParsedFlow::empty();
     piece.more();
     if piece.take("ufid:") {
         let end = piece.text.find([',', ' ']).unwrap_or(piece.text.len());
@@ -62,6 +57,24 @@ pub fn parse_flow<'a>(text: &'a str, ports: &dyn DpPorts) -> Result<ParsedFlow, 
     flow.mask.unwildcard_place(layout::RECIRC_ID);
     Reader { flow: &mut flow, ports }.level(piece, 0)?;
     Ok(flow)
+}
+
+/// Reads one attribute, as a `set` action has it. Values without a mask are written whole.
+pub(crate) fn parse_attribute<'a>(
+    piece: Piece<'a>,
+    ports: &dyn DpPorts,
+) -> Result<ParsedFlow, TextError<'a>> {
+    let mut flow = ParsedFlow::empty();
+    let mut rest = piece;
+    let mut reader = Reader { flow: &mut flow, ports };
+    let Some(item) = rest.next_item()? else {
+        return Err(piece.error(Problem::Expected("an attribute of a flow key")));
+    };
+    reader.item(&item, 0)?;
+    match rest.next_item()? {
+        Some(more) => Err(more.name.error(Problem::Expected("one attribute"))),
+        None => Ok(flow),
+    }
 }
 
 /// Reads the id of a flow: 32 hexadecimal digits, with dashes where a UUID has them.
@@ -79,6 +92,10 @@ pub fn parse_ufid(piece: Piece<'_>) -> Result<Ufid, TextError<'_>> {
 }
 
 impl ParsedFlow {
+    fn empty() -> Self {
+        Self { ufid: None, key: FlowKey::EMPTY, mask: FlowMask::EMPTY, attrs: Attrs::empty() }
+    }
+
     /// Sets bits of a place; the mask says which of the value's bits count.
     pub(crate) fn put(&mut self, place: Place, shift: u8, ones: u128, value: u128, mask: u128) {
         let clear = !(ones << shift);
@@ -106,7 +123,7 @@ impl Reader<'_> {
                 "eth_type" => eth_type = Some(self.eth_type(&item)?),
                 "vlan" => {
                     tagged = true;
-                    self.vlan(&item, depth)?;
+                    self.item(&item, depth)?;
                 }
                 "encap" => {
                     tagged = true;
@@ -116,21 +133,31 @@ impl Reader<'_> {
                     self.flow.attrs |= Attrs::ENCAP;
                     self.level(item.inside()?, depth + 1)?;
                 }
-                "tunnel" => {
-                    self.once(&item, Attrs::TUNNEL)?;
-                    tunnel::parse(item.inside()?, self.flow)?;
-                }
-                "mpls" => {
-                    self.once(&item, Attrs::MPLS)?;
-                    self.mpls(item.inside()?)?;
-                }
-                name => match table::by_name(name) {
-                    Some(attr) => self.attribute(&item, attr)?,
-                    None => return Err(item.name.error(Problem::UnknownAttribute)),
-                },
+                _ => self.item(&item, depth)?,
             }
         }
         self.end_of_level(start, depth, tagged, eth_type)
+    }
+
+    fn item<'a>(&mut self, item: &Item<'a>, depth: usize) -> Result<(), TextError<'a>> {
+        match item.name.text {
+            "vlan" => {
+                self.flow.attrs |= TAGS.get(depth).map_or(Attrs::empty(), |(_, _, attr)| *attr);
+                self.vlan(item, depth)
+            }
+            "tunnel" => {
+                self.once(item, Attrs::TUNNEL)?;
+                tunnel::parse(item.inside()?, self.flow)
+            }
+            "mpls" => {
+                self.once(item, Attrs::MPLS)?;
+                self.mpls(item.inside()?)
+            }
+            name => match table::by_name(name) {
+                Some(attr) => self.attribute(item, attr),
+                None => Err(item.name.error(Problem::UnknownAttribute)),
+            },
+        }
     }
 
     fn end_of_level<'a>(
@@ -282,12 +309,4 @@ pub(crate) fn parts<'a>(
 pub(crate) fn is_ct_ipv6(key: &FlowKey) -> bool {
     let addresses = key.load(layout::CT_IPV6_SRC) | key.load(layout::CT_IPV6_DST);
     Ipv6Addr::from(addresses) != Ipv6Addr::UNSPECIFIED || key.eth_type() == 0x86dd
-}
-
-impl Value<'_> {
-    /// Whether something in parentheses follows the name.
-    #[must_use]
-    pub const fn is_inside(&self) -> bool {
-        matches!(self, Self::Inside(_))
-    }
 }

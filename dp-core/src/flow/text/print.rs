@@ -96,6 +96,20 @@ impl fmt::Display for KeyText<'_> {
 }
 
 impl KeyText<'_> {
+    /// Prints one attribute whether the rest of the key calls for it or not: what a `set` action
+    /// writes.
+    pub(crate) fn one(&self, f: &mut dyn fmt::Write, attr: Attrs) -> fmt::Result {
+        match attr {
+            Attrs::TUNNEL => tunnel::print(f, self.key, self.mask, self.verbose),
+            Attrs::VLAN => self.vlan(f, layout::VLAN_TCI),
+            Attrs::MPLS => self.labels(f, &[layout::MPLS0]),
+            _ => match ATTRS.iter().find(|row| row.id == attr) {
+                Some(row) => self.write_attribute(f, row),
+                None => Ok(()),
+            },
+        }
+    }
+
     fn tunnel(&self, out: &mut Commas<'_>) -> fmt::Result {
         let wild = self.mask.is_some_and(|mask| {
             [layout::TUN_ID.lane(), layout::TUN_TP_SRC.lane()].iter().all(|&lane| {
@@ -177,11 +191,17 @@ impl KeyText<'_> {
         if wild && !always && !self.verbose || wild && attr.id == Attrs::NSH {
             return Ok(());
         }
-        let f = out.next()?;
+        self.write_attribute(out.next()?, attr)
+    }
+
+    fn write_attribute(&self, f: &mut dyn fmt::Write, attr: &Attr) -> fmt::Result {
         write!(f, "{}(", attr.name)?;
         let mut list = Commas::new(f);
         for part in attr.parts {
-            let mask = if always { None } else { mask_of(part) };
+            let mask = match attr.id {
+                Attrs::RECIRC_ID => None,
+                _ => self.mask(part.place).map(|m| m >> part.shift & part.ones()),
+            };
             let hidden = part.name == "frag" || attr.id == Attrs::NSH || !self.verbose;
             if mask == Some(0) && hidden {
                 continue;
@@ -225,27 +245,31 @@ impl KeyText<'_> {
             return self.payload(out);
         };
         write!(out.next()?, "eth_type({:#06x})", self.key.load(tpid))?;
-        let value = self.key.load(tci);
-        let mask = self.mask(tci);
-        if mask != Some(0) || self.verbose {
-            let mut list = Commas::open(out.next()?, "vlan(")?;
-            for (name, shift, ones) in [("vid", 0, 0xfffu128), ("pcp", 13, 7)] {
-                let mask = mask.map(|mask| mask >> shift & ones);
-                let value = value >> shift & ones;
-                if mask == Some(0) && value == 0 && !self.verbose {
-                    continue;
-                }
-                let f = list.next()?;
-                write!(f, "{name}={value}")?;
-                if let Some(mask) = mask.filter(|&mask| mask != ones) {
-                    write!(f, "/{mask:#x}")?;
-                }
-            }
-            list.close(")")?;
+        if self.mask(tci) != Some(0) || self.verbose {
+            self.vlan(out.next()?, tci)?;
         }
         let mut inside = Commas::open(out.next()?, "encap(")?;
         self.tags(&mut inside, depth + 1)?;
         inside.close(")")
+    }
+
+    fn vlan(&self, f: &mut dyn fmt::Write, tci: Place) -> fmt::Result {
+        let value = self.key.load(tci);
+        let mask = self.mask(tci);
+        let mut list = Commas::open(f, "vlan(")?;
+        for (name, shift, ones) in [("vid", 0, 0xfffu128), ("pcp", 13, 7)] {
+            let mask = mask.map(|mask| mask >> shift & ones);
+            let value = value >> shift & ones;
+            if mask == Some(0) && value == 0 && !self.verbose {
+                continue;
+            }
+            let f = list.next()?;
+            write!(f, "{name}={value}")?;
+            if let Some(mask) = mask.filter(|&mask| mask != ones) {
+                write!(f, "/{mask:#x}")?;
+            }
+        }
+        list.close(")")
     }
 
     /// What is behind Ethernet header and tags.
@@ -286,7 +310,11 @@ impl KeyText<'_> {
         if !self.verbose && shown.iter().all(|&place| self.mask(place) == Some(0)) {
             return Ok(());
         }
-        let mut list = Commas::open(out.next()?, "mpls(")?;
+        self.labels(out.next()?, shown)
+    }
+
+    fn labels(&self, f: &mut dyn fmt::Write, shown: &[Place]) -> fmt::Result {
+        let mut list = Commas::open(f, "mpls(")?;
         for &place in shown {
             let lse = self.key.load(place);
             let f = list.next()?;
