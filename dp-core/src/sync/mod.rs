@@ -8,17 +8,26 @@
 //! | [`FreeList`] | a shared reserve that threads visit in bulk |
 //! | [`Sequence`] | a number that threads take in turn |
 //! | [`Published`] | a value that is replaced as a whole, and readers that never wait |
+//! | [`Locked`] | a value behind a lock |
+//! | [`Segments`] | an array that grows and whose elements never move |
+//! | [`Word32`], [`Word64`] | numbers that several threads read and write |
 
 mod bound;
 mod counter;
 mod free_list;
+mod locked;
 mod published;
 mod sequence;
+mod segments;
 mod shared;
+mod word;
 
 pub use bound::Bound;
 pub use counter::Counter;
 pub use free_list::FreeList;
+pub use locked::{Guard, Locked};
 pub use published::{Published, Reader};
 pub use sequence::Sequence;
+pub use segments::Segments;
 pub use shared::{SharedCell, SharedCounter};
+pub use word::{SpinGuard, Word32, Word64, read_before, written_before};
