@@ -7,7 +7,7 @@
 //!   pipeline
 //!   execute
 //!   boundary
-//!   lookup   meter   bond   route
+//!   lookup   conntrack   meter   bond   route
 //!   action
 //!   flow
 //!   wire   packet
@@ -19,6 +19,7 @@ pub mod action;
 pub mod base;
 pub mod bond;
 pub mod boundary;
+pub mod conntrack;
 pub mod execute;
 pub mod flow;
 pub mod lookup;

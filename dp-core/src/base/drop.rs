@@ -112,6 +112,8 @@ reasons! {
     InvalidBond = "datapath_drop_invalid_bond",
     /// What a network service header carries cannot be told, or there is no such header.
     NshDecap = "datapath_drop_nsh_decap_error",
+    /// No address and port was free to translate the packet's new connection to.
+    NatExhausted = "drop_action_nat_exhausted",
 }
 
 impl fmt::Display for DropReason {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::action::ActionList;
 use crate::base::{BondId, Instant, MeterId, PortNo, Ufid};
 use crate::bond::{Assignment, BUCKETS};
+use crate::conntrack::Conntrack;
 use crate::flow::{FlowKey, FlowMask};
 use crate::meter::{MeterConfig, MeterError, MeterStats};
 use crate::packet::Packet;
@@ -224,6 +225,11 @@ pub trait Datapath: Send + Sync {
             }
         });
         found
+    }
+
+    /// The connections that it tracks, where it tracks any.
+    fn conntrack(&self) -> Option<&Conntrack> {
+        None
     }
 
     /// Makes a meter, or makes it anew; its buckets are empty at `now`.

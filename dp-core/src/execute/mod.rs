@@ -25,10 +25,12 @@
 //! | `change` | steps that change it, and which room changes what |
 //! | `tunnel` | into tunnels and out of them |
 //! | `hash`, `police` | the hash, meters |
+//! | `hash`, `police`, `ct` | the hash, meters, connection tracking |
 //! | `bytes`, `transport` | masked writes; where the transport header and its checksum are |
 
 mod bytes;
 mod change;
+mod ct;
 mod ethernet;
 mod hash;
 mod ipv4;
@@ -55,6 +57,7 @@ use crate::action::Action;
 use crate::base::{DropCounters, DropReason, Instant, PortNo, Random, RecircId};
 use crate::bond::Bonds;
 use crate::boundary::UpcallSink;
+use crate::conntrack::Conntrack;
 use crate::flow::Extractor;
 use crate::meter::Meters;
 use crate::packet::{Burst, Packet, Slots};
@@ -90,6 +93,8 @@ pub struct Context<'a> {
     pub bonds: &'a Bonds,
     /// Tunnel ports.
     pub ends: &'a Ends,
+    /// Connections.
+    pub conntrack: &'a Conntrack,
 }
 
 impl Exits<'_> {
@@ -220,6 +225,8 @@ fn step(
         }
         Action::TunnelPop(port) => tunnel::copy_out(*port, burst, slots, *scope, context, exits),
         Action::Ct(_) => {
+        Action::Ct(ct) => return ct::track(ct, burst, slots, context, exits),
+        Action::TunnelPush(_) | Action::TunnelPop(_) => {
             drop_all(burst, slots, DropReason::ActionError, exits.drops);
             return Slots::NONE;
         }

@@ -3,6 +3,7 @@ mod frames;
 mod lists;
 mod properties;
 mod tunnels;
+mod tracking;
 
 use frames::{Kind, frame, parts, wrong};
 
@@ -14,6 +15,7 @@ use crate::action::{Action, ActionList, Masked, Set, Userspace};
 use crate::base::{DropCounters, DropReason, Instant, MacAddr, PortNo, Random, RecircId};
 use crate::bond::Bonds;
 use crate::boundary::{Upcall, UpcallError, UpcallSink, Verdict};
+use crate::conntrack::Conntrack;
 use crate::flow::extract::{Extractor, Pass};
 use crate::flow::{BurstKeys, FlowKey};
 use crate::meter::Meters;
@@ -43,6 +45,7 @@ struct World {
     meters: Meters,
     bonds: Bonds,
     ends: Ends,
+    conntrack: Conntrack,
     slow: Slow,
 }
 
@@ -88,6 +91,7 @@ impl World {
             meters: Meters::default(),
             bonds: Bonds::default(),
             ends: Ends::default(),
+            conntrack: Conntrack::new(1),
             slow: Slow::default(),
         }
     }
@@ -112,6 +116,10 @@ impl World {
         let Self { out, again, drops, random, meters, bonds, slow, ends } = self;
         let extractor = &Extractor::default();
         let context = Context { in_port, now: NOW, sink: slow, extractor, meters, bonds, ends };
+        let Self { out, again, drops, random, meters, bonds, conntrack, slow } = self;
+        let extractor = &Extractor::default();
+        let context =
+            Context { in_port, now: NOW, sink: slow, extractor, meters, bonds, conntrack };
         execute(actions, burst, slots, &context, &mut Exits { out, again, drops, random });
     }
 

@@ -44,6 +44,7 @@ macro_rules! context {
             meters: &$pipeline.meters,
             bonds: &$pipeline.bonds,
             ends: $pipeline.ends.current(),
+            conntrack: &$pipeline.conntrack,
         }
     };
 }
@@ -83,6 +84,7 @@ use crate::base::PortNo;
 use crate::base::{BondId, Instant, Random, Ufid};
 use crate::bond::{Assignment, BondBytes, Bonds};
 use crate::boundary::{DatapathError, FlowDump, FlowPut, PutMode, UpcallSink};
+use crate::conntrack::Conntrack;
 use crate::execute::{TxBatches, WorkList, execute};
 use crate::flow::extract::{Extractor, Pass};
 use crate::flow::{BurstKeys, FlowKey, beside, layout};
@@ -104,6 +106,7 @@ pub struct Pipeline {
     meters: Arc<Meters>,
     bonds: Bonds,
     ends: Reader<Ends>,
+    conntrack: Arc<Conntrack>,
     random: Random,
     scratch: Box<Scratch>,
 }
@@ -155,6 +158,7 @@ impl Pipeline {
             again: WorkList::new(settings.recirc_limit),
             meters: Arc::default(),
             ends: Arc::new(Published::new(Ends::default())).reader(),
+            conntrack: Arc::new(Conntrack::new(settings.seed)),
             bonds: Bonds::default(),
             random: Random::new(settings.seed),
             scratch: Box::default(),
@@ -235,6 +239,15 @@ impl Pipeline {
     /// From now on these are the tunnel ports, as they are published.
     pub fn set_ends(&mut self, ends: &Arc<Published<Ends>>) {
         self.ends = ends.reader();
+    /// From now on these are the connections: those that all pipelines of a datapath share.
+    pub fn set_conntrack(&mut self, conntrack: Arc<Conntrack>) {
+        self.conntrack = conntrack;
+    }
+
+    /// The connections.
+    #[must_use]
+    pub const fn conntrack(&self) -> &Arc<Conntrack> {
+        &self.conntrack
     }
 
     /// From now on these are the meters.

@@ -28,6 +28,7 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
 const PURE: &[&str] = &[
     "ahash",
     "arrayvec",
+    "arc-swap",
     "bitflags",
     "crossbeam-epoch",
     "crossbeam-utils",

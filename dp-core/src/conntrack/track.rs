@@ -1,0 +1,524 @@
+//! What a packet is to its connection.
+//!
+//! A burst goes through in three rounds, so that memory is asked for before it is needed: inspect
+//! and hash all, fetch the records, then one after another. Packets of one connection in one burst
+//! see each other's effects, in their order.
+
+use core::net::IpAddr;
+
+use super::enter::{Fresh, Refused};
+use super::inspect::{self, Seen, TCP, Unfit};
+use super::key::{self, Tuple, Words};
+use super::record::{Found, Record, Status, words};
+use super::tcp::{self, End, Verdict};
+use super::timeout::{DEFAULT_POLICY, Life};
+use super::{Conntrack, CtState, rewrite};
+use crate::action::Ct;
+use crate::action::ct::{Helper, NatEnd};
+use crate::base::Instant;
+use crate::packet::{BURST, Burst, CtAddrs, CtMeta, Packet, Slots};
+
+/// A packet between the rounds.
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    seen: Result<Seen, Unfit>,
+    tuple: Words,
+    hash: u64,
+}
+
+/// What has become of a packet.
+#[derive(Clone, Copy, Debug)]
+struct Outcome {
+    state: CtState,
+    /// The connection, if it has one.
+    found: Option<Found>,
+}
+
+/// What a connection is asked for beside the table: how a call works.
+#[derive(Clone, Copy, Debug)]
+struct Call<'a> {
+    ct: &'a Ct,
+    policy: u32,
+    strict: bool,
+    now: Instant,
+}
+
+impl Outcome {
+    const fn of(state: CtState) -> Self {
+        Self { state, found: None }
+    }
+}
+
+impl Conntrack {
+    /// Runs the packets in `slots` through the tracker. Returns those that must be dropped, for
+    /// [`DropReason::NatExhausted`](crate::base::DropReason::NatExhausted): their connection could not be translated.
+    pub fn run(&self, burst: &mut Burst, slots: Slots, ct: &Ct, now: Instant) -> Slots {
+        let policy = match &ct.timeout {
+            Some(name) => self.timeouts.named(name),
+            None => DEFAULT_POLICY,
+        };
+        let call = Call { ct, policy, strict: self.checks_sequence(), now };
+        const EMPTY: Waiting = Waiting { seen: Err(Unfit::NotIp), tuple: [0; 5], hash: 0 };
+        let mut waiting = [EMPTY; BURST];
+        for slot in slots.iter() {
+            let (Some(packet), Some(place)) = (burst.get(slot), waiting.get_mut(slot)) else {
+                continue;
+            };
+            place.seen = inspect::inspect(packet, ct.zone);
+            if let Ok(seen) = &place.seen {
+                place.tuple = seen.tuple.words();
+                place.hash = self.secret.hash(&place.tuple);
+                self.table.prefetch(place.hash);
+            }
+        }
+        if slots.len() > 1 {
+            for slot in slots.iter() {
+                if let Some(place) = waiting.get(slot).filter(|place| place.seen.is_ok()) {
+                    self.table.prefetch_record(place.hash);
+                }
+            }
+        }
+        let mut refused = Slots::NONE;
+        for slot in slots.iter() {
+            let (Some(packet), Some(place)) = (burst.get_mut(slot), waiting.get(slot)) else {
+                continue;
+            };
+            if !self.one(packet, place, &call) {
+                refused.insert(slot);
+            }
+        }
+        refused
+    }
+
+    /// One packet. `false`: it must not go on.
+    #[inline]
+    fn one(&self, packet: &mut Packet, waiting: &Waiting, call: &Call<'_>) -> bool {
+        let seen = match &waiting.seen {
+            Ok(seen) => seen,
+            Err(unfit) => {
+                self.unfit(packet, *unfit, call);
+                return true;
+            }
+        };
+        let reversed = key::reversed(&waiting.tuple);
+        let found = self.find(waiting.hash, &waiting.tuple, &reversed);
+        let found = match found {
+            None => self.known_by_original(packet, call),
+            found => found,
+        };
+        let found = found.filter(|found| self.is_usable(found, call));
+        let outcome = match found {
+            Some(found) => self.known(packet, seen, found, call),
+            None => None,
+        };
+        let outcome = match outcome {
+            Some(outcome) => outcome,
+            None => match self.unknown(packet, seen, waiting, call) {
+                Some(outcome) => outcome,
+                None => return false,
+            },
+        };
+        self.note(packet, seen, outcome, call);
+        true
+    }
+
+    /// A packet that cannot be tracked.
+    #[cold]
+    fn unfit(&self, packet: &mut Packet, unfit: Unfit, call: &Call<'_>) {
+        match unfit {
+            Unfit::L3Checksum => {
+                self.counters.l3_checksum_errors.add(1);
+            }
+            Unfit::L4Checksum => {
+                self.counters.l4_checksum_errors.add(1);
+            }
+            Unfit::NotIp | Unfit::Header | Unfit::Fragment => {}
+        }
+        packet.set_ct(CtMeta {
+            zone: call.ct.zone.0,
+            state: (CtState::INV | CtState::TRK).bits(),
+            ..CtMeta::default()
+        });
+    }
+
+    /// The connection of a packet that an earlier pass has translated, when this one does not: the
+    /// packet's own tuple is no longer the connection's.
+    #[cold]
+    fn known_by_original(&self, packet: &Packet, call: &Call<'_>) -> Option<Found> {
+        let before = packet.ct()?;
+        let state = CtState::from_bits_retain(before.state);
+        let translated = state.intersects(CtState::SNAT | CtState::DNAT);
+        if !translated || before.zone != call.ct.zone.0 || call.ct.nat.is_some() {
+            return None;
+        }
+        let original = original(before)?;
+        let tuple = original.words();
+        let reversed = key::reversed(&tuple);
+        let mut found = self.find(self.secret.hash(&tuple), &tuple, &reversed)?;
+        found.reply = state.contains(CtState::RPL);
+        Some(found)
+    }
+
+    /// Whether a connection that was found is one: not over, and not to be forced anew.
+    #[inline(always)]
+    fn is_usable(&self, found: &Found, call: &Call<'_>) -> bool {
+        let Some(record) = self.table.record(found.index) else { return false };
+        if record.is_expired(call.now) {
+            if self.end(found.index, found.generation, call.now) {
+                self.counters.expired.add(1);
+            }
+            return false;
+        }
+        if call.ct.force && found.reply {
+            self.end(found.index, found.generation, call.now);
+            return false;
+        }
+        true
+    }
+
+    /// A packet of a connection. `None`: the connection is over, and the packet begins another.
+    #[inline(always)]
+    fn known(
+        &self,
+        packet: &mut Packet,
+        seen: &Seen,
+        found: Found,
+        call: &Call<'_>,
+    ) -> Option<Outcome> {
+        let record = self.table.record(found.index)?;
+        let (_, status) = record.status();
+        let direction = if found.reply { CtState::RPL } else { CtState::empty() };
+        let mut state =
+            if status.contains(Status::EXPECTED) { CtState::REL } else { CtState::empty() };
+        if seen.related {
+            state = CtState::REL | direction;
+        } else {
+            let verdict = if seen.tuple.rest.proto == TCP {
+                self.tcp(packet, seen, &found, record, call)
+            } else {
+                self.other(seen, &found, record, status, call)
+            };
+            match verdict {
+                Verdict::Valid => state |= CtState::EST | direction,
+                Verdict::ValidNew => state |= CtState::NEW,
+                Verdict::Invalid => state = CtState::INV,
+                Verdict::New => {
+                    self.end(found.index, found.generation, call.now);
+                    return None;
+                }
+            }
+        }
+        if !record.is_still(found.generation) {
+            return None;
+        }
+        if call.ct.nat.is_some() && status.intersects(Status::SRC_NAT | Status::DST_NAT) {
+            state |= self.translate(packet, seen, &found, record, status);
+        }
+        Some(Outcome { state, found: Some(found) })
+    }
+
+    /// A TCP segment of a connection.
+    #[inline(always)]
+    fn tcp(
+        &self,
+        packet: &Packet,
+        seen: &Seen,
+        found: &Found,
+        record: &Record,
+        call: &Call<'_>,
+    ) -> Verdict {
+        let [one, two] = &record.tcp;
+        let (from_words, to_words) = if found.reply { (two, one) } else { (one, two) };
+        let (mut from, mut to) = (End::load(from_words), End::load(to_words));
+        if call.strict && tcp::flows(&seen.segment, &mut from, &mut to) {
+            from.store(from_words);
+            to.store(to_words);
+            self.prolong(record, Life::TcpEstablished, call.now);
+            return Verdict::Valid;
+        }
+        let _guard = record.lock.lock();
+        if !record.is_still(found.generation) {
+            return Verdict::New;
+        }
+        let (mut from, mut to) = (End::load(from_words), End::load(to_words));
+        let header = packet.data().get(seen.l4..seen.end).unwrap_or_default();
+        let verdict = tcp::update(&seen.segment, header, &mut from, &mut to, call.strict);
+        match verdict {
+            Verdict::Valid => {
+                self.prolong(record, tcp::life(from.state, to.state), call.now);
+                if found.reply {
+                    record.set_status(found.generation, Status::REPLIED);
+                }
+            }
+            Verdict::ValidNew => self.prolong(record, Life::TcpFirst, call.now),
+            Verdict::Invalid | Verdict::New => return verdict,
+        }
+        from.store(from_words);
+        to.store(to_words);
+        verdict
+    }
+
+    /// A packet of a connection whose protocol has no states of its own.
+    #[inline(always)]
+    fn other(
+        &self,
+        seen: &Seen,
+        found: &Found,
+        record: &Record,
+        status: Status,
+        call: &Call<'_>,
+    ) -> Verdict {
+        let replied = found.reply || status.contains(Status::REPLIED);
+        if found.reply && !status.contains(Status::REPLIED) {
+            record.set_status(found.generation, Status::REPLIED);
+        }
+        let icmp = seen.tuple.is_icmp();
+        let life = match (icmp, replied) {
+            (true, true) => Life::IcmpReply,
+            (true, false) => Life::IcmpFirst,
+            (false, true) => Life::UdpMultiple,
+            (false, false) => Life::UdpSingle,
+        };
+        self.prolong(record, life, call.now);
+        if replied { Verdict::Valid } else { Verdict::ValidNew }
+    }
+
+    /// Lets a connection live as long as its state says from now on.
+    #[inline(always)]
+    fn prolong(&self, record: &Record, life: Life, now: Instant) {
+        let expiry = self.timeouts.expiry(record.policy.get(), life, now);
+        if record.expires.get() != expiry {
+            record.expires.set(expiry);
+        }
+    }
+
+    /// Writes the other side's view of the connection into a packet; returns what was done.
+    #[cold]
+    fn translate(
+        &self,
+        packet: &mut Packet,
+        seen: &Seen,
+        found: &Found,
+        record: &Record,
+        status: Status,
+    ) -> CtState {
+        let zone = seen.tuple.rest.zone;
+        let done = CtState::SNAT | CtState::DNAT;
+        if let Some(before) = packet.ct().filter(|before| before.zone == zone.0) {
+            let before = CtState::from_bits_retain(before.state).intersection(done);
+            if !before.is_empty() {
+                // An earlier pass has.
+                return before;
+            }
+        }
+        let original = Tuple::from_words(&record.words());
+        let reply = match self.extra(record) {
+            Some(extra) if status.contains(Status::TWO_KEYS) => {
+                Tuple::from_words(&words(&extra.reply))
+            }
+            _ => original.reversed(),
+        };
+        let (from, to) =
+            if found.reply { (reply, original.reversed()) } else { (original, reply.reversed()) };
+        let written = if seen.related {
+            rewrite::translate_error(packet, seen, &from, &to)
+        } else {
+            rewrite::translate(packet, seen, &from, &to)
+        };
+        if written.is_none() {
+            return CtState::empty();
+        }
+        let mut state = CtState::empty();
+        let (snat, dnat) = if found.reply {
+            (Status::DST_NAT, Status::SRC_NAT)
+        } else {
+            (Status::SRC_NAT, Status::DST_NAT)
+        };
+        state.set(CtState::SNAT, status.contains(snat));
+        state.set(CtState::DNAT, status.contains(dnat));
+        state
+    }
+
+    /// A packet of no connection. `None`: it must not go on.
+    #[cold]
+    fn unknown(
+        &self,
+        packet: &mut Packet,
+        seen: &Seen,
+        waiting: &Waiting,
+        call: &Call<'_>,
+    ) -> Option<Outcome> {
+        if seen.related || !begins(seen) {
+            return Some(Outcome::of(CtState::INV));
+        }
+        let mut outcome = Outcome::of(CtState::NEW);
+        if !call.ct.commit {
+            return Some(outcome);
+        }
+        let header = packet.data().get(seen.l4..seen.end).unwrap_or_default();
+        let ends = (seen.tuple.rest.proto == TCP).then(|| tcp::begin(&seen.segment, header));
+        let life = match ends {
+            Some(_) => Life::TcpFirst,
+            None if seen.tuple.is_icmp() => Life::IcmpFirst,
+            None => Life::UdpFirst,
+        };
+        let mut fresh = Fresh {
+            tuple: waiting.tuple,
+            reply: None,
+            status: Status::empty(),
+            mark: 0,
+            label: 0,
+            policy: call.policy,
+            ends,
+            life,
+            parent: None,
+            shifts: false,
+        };
+        match call.ct.helper {
+            Some(Helper::Ftp) => fresh.status |= Status::FTP,
+            Some(Helper::Tftp) => fresh.status |= Status::TFTP,
+            None => {}
+        }
+        match self.enter_translated(&mut fresh, &seen.tuple, call) {
+            Ok(found) => {
+                outcome.found = Some(found);
+                if let Some(record) = self.table.record(found.index)
+                    && fresh.status.intersects(Status::SRC_NAT | Status::DST_NAT)
+                {
+                    let (_, status) = record.status();
+                    outcome.state |= self.translate(packet, seen, &found, record, status);
+                }
+                Some(outcome)
+            }
+            Err(Refused::Known(found)) => self.known(packet, seen, found, call).or(Some(outcome)),
+            Err(Refused::Full | Refused::ZoneFull) => Some(outcome),
+            Err(Refused::Taken) => {
+                self.counters.nat_exhausted.add(1);
+                None
+            }
+        }
+    }
+
+    /// Enters a connection, with the first translation that is free.
+    fn enter_translated(
+        &self,
+        fresh: &mut Fresh,
+        tuple: &Tuple,
+        call: &Call<'_>,
+    ) -> Result<Found, Refused> {
+        let Some(target) = call.ct.nat.as_ref().and_then(|nat| nat.to.as_ref()) else {
+            return self.enter(fresh, call.now);
+        };
+        fresh.status |= match target.end {
+            NatEnd::Src => Status::SRC_NAT,
+            NatEnd::Dst => Status::DST_NAT,
+        };
+        let mut last = Refused::Taken;
+        for reply in self.candidates(tuple, target, call.now) {
+            let reply = reply.words();
+            if self.find(self.secret.hash(&reply), &reply, &key::reversed(&reply)).is_some() {
+                continue;
+            }
+            fresh.reply = Some(reply);
+            match self.enter(fresh, call.now) {
+                Err(Refused::Taken) => last = Refused::Taken,
+                other => return other,
+            }
+        }
+        Err(last)
+    }
+
+    /// Changes the connection as the action says, and notes in the packet what was found.
+    #[inline(always)]
+    fn note(&self, packet: &mut Packet, seen: &Seen, outcome: Outcome, call: &Call<'_>) {
+        let state = outcome.state | CtState::TRK;
+        let mut meta = CtMeta { zone: call.ct.zone.0, state: state.bits(), ..CtMeta::default() };
+        let record = outcome.found.and_then(|found| self.table.record(found.index));
+        match (record, outcome.found) {
+            (Some(record), Some(found)) => {
+                if call.ct.commit {
+                    self.set_marks(record, found.generation, call.ct);
+                }
+                meta.mark = record.mark.get();
+                meta.label = record.label();
+                let parent = self.parent(record).unwrap_or_else(|| record.words());
+                set_original(&mut meta, &Tuple::from_words(&parent));
+            }
+            _ => {
+                if state.contains(CtState::NEW) {
+                    set_original(&mut meta, &seen.tuple);
+                }
+            }
+        }
+        packet.set_ct(meta);
+    }
+
+    /// The tuple of the connection that announced this one.
+    #[inline(always)]
+    fn parent(&self, record: &Record) -> Option<Words> {
+        if record.extra.get() == 0 {
+            return None;
+        }
+        let parent = words(&self.extra(record)?.parent);
+        (parent != [0; 5]).then_some(parent)
+    }
+
+    fn set_marks(&self, record: &Record, generation: u32, ct: &Ct) {
+        if ct.mark.is_none() && ct.label.is_none() {
+            return;
+        }
+        let _guard = record.lock.lock();
+        if !record.is_still(generation) {
+            return;
+        }
+        if let Some(mark) = ct.mark {
+            record.mark.set(record.mark.get() & !mark.mask | mark.value & mark.mask);
+        }
+        if let Some(label) = ct.label {
+            record.set_label(record.label() & !label.mask | label.value & label.mask);
+        }
+    }
+}
+
+/// Whether a packet may begin a connection.
+fn begins(seen: &Seen) -> bool {
+    match seen.tuple.rest.proto {
+        TCP => tcp::opens(&seen.segment),
+        inspect::ICMP => matches!(seen.tuple.icmp_type(), 8 | 13 | 15),
+        inspect::ICMPV6 => seen.tuple.icmp_type() == 128,
+        _ => true,
+    }
+}
+
+/// Writes the original direction into what a packet carries.
+#[inline(always)]
+fn set_original(meta: &mut CtMeta, tuple: &Tuple) {
+    meta.proto = tuple.rest.proto;
+    meta.addrs = match (tuple.src, tuple.dst) {
+        (IpAddr::V4(src), IpAddr::V4(dst)) => CtAddrs::V4(src, dst),
+        (IpAddr::V6(src), IpAddr::V6(dst)) => CtAddrs::V6(src, dst),
+        _ => CtAddrs::None,
+    };
+    (meta.tp_src, meta.tp_dst) = if tuple.is_icmp() {
+        (tuple.icmp_type().into(), tuple.icmp_code().into())
+    } else {
+        (tuple.rest.sport, tuple.rest.dport)
+    };
+}
+
+/// The original direction that a packet carries. ICMP's has no identifier there.
+fn original(meta: &CtMeta) -> Option<Tuple> {
+    let (src, dst): (IpAddr, IpAddr) = match meta.addrs {
+        CtAddrs::None => return None,
+        CtAddrs::V4(src, dst) => (src.into(), dst.into()),
+        CtAddrs::V6(src, dst) => (src.into(), dst.into()),
+    };
+    let rest = key::Rest {
+        proto: meta.proto,
+        sport: meta.tp_src,
+        dport: meta.tp_dst,
+        zone: crate::base::Zone(meta.zone),
+    };
+    let tuple = Tuple { src, dst, rest };
+    (!tuple.is_icmp()).then_some(tuple)
+}
