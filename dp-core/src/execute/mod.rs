@@ -24,7 +24,6 @@
 //! | `nested` | steps with lists of their own |
 //! | `change` | steps that change it, and which room changes what |
 //! | `tunnel` | into tunnels and out of them |
-//! | `hash`, `police` | the hash, meters |
 //! | `hash`, `police`, `ct` | the hash, meters, connection tracking |
 //! | `bytes`, `transport` | masked writes; where the transport header and its checksum are |
 
@@ -224,12 +223,7 @@ fn step(
             return tunnel::push(push, burst, slots, context, exits.drops);
         }
         Action::TunnelPop(port) => tunnel::copy_out(*port, burst, slots, *scope, context, exits),
-        Action::Ct(_) => {
         Action::Ct(ct) => return ct::track(ct, burst, slots, context, exits),
-        Action::TunnelPush(_) | Action::TunnelPop(_) => {
-            drop_all(burst, slots, DropReason::ActionError, exits.drops);
-            return Slots::NONE;
-        }
         change => return change::all(change, burst, slots, context, exits.drops),
     }
     // Whatever has sent the packets has sent as much as it was told to.

@@ -2,8 +2,8 @@ mod encapsulation;
 mod frames;
 mod lists;
 mod properties;
-mod tunnels;
 mod tracking;
+mod tunnels;
 
 use frames::{Kind, frame, parts, wrong};
 
@@ -113,13 +113,10 @@ impl World {
         in_port: Option<PortNo>,
         actions: &[Action],
     ) {
-        let Self { out, again, drops, random, meters, bonds, slow, ends } = self;
-        let extractor = &Extractor::default();
-        let context = Context { in_port, now: NOW, sink: slow, extractor, meters, bonds, ends };
-        let Self { out, again, drops, random, meters, bonds, conntrack, slow } = self;
+        let Self { out, again, drops, random, meters, bonds, conntrack, slow, ends } = self;
         let extractor = &Extractor::default();
         let context =
-            Context { in_port, now: NOW, sink: slow, extractor, meters, bonds, conntrack };
+            Context { in_port, now: NOW, sink: slow, extractor, meters, bonds, ends, conntrack };
         execute(actions, burst, slots, &context, &mut Exits { out, again, drops, random });
     }
 

@@ -239,6 +239,8 @@ impl Pipeline {
     /// From now on these are the tunnel ports, as they are published.
     pub fn set_ends(&mut self, ends: &Arc<Published<Ends>>) {
         self.ends = ends.reader();
+    }
+
     /// From now on these are the connections: those that all pipelines of a datapath share.
     pub fn set_conntrack(&mut self, conntrack: Arc<Conntrack>) {
         self.conntrack = conntrack;

@@ -17,8 +17,8 @@ mod counter;
 mod free_list;
 mod locked;
 mod published;
-mod sequence;
 mod segments;
+mod sequence;
 mod shared;
 mod word;
 
@@ -27,7 +27,7 @@ pub use counter::Counter;
 pub use free_list::FreeList;
 pub use locked::{Guard, Locked};
 pub use published::{Published, Reader};
-pub use sequence::Sequence;
 pub use segments::Segments;
+pub use sequence::Sequence;
 pub use shared::{SharedCell, SharedCounter};
 pub use word::{SpinGuard, Word32, Word64, read_before, written_before};

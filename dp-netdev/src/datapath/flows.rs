@@ -6,6 +6,7 @@ use dp_core::action::ActionList;
 use dp_core::base::{BondId, Instant, MeterId, Ufid};
 use dp_core::bond::{Assignment, BUCKETS};
 use dp_core::boundary::{Datapath, DatapathError, FlowDump, FlowPut, PortInfo};
+use dp_core::conntrack::Conntrack;
 use dp_core::flow::FlowKey;
 use dp_core::meter::{MeterConfig, MeterError, MeterStats, MeterTable};
 use dp_core::packet::Packet;
@@ -50,6 +51,10 @@ impl Netdev {
 }
 
 impl Datapath for Netdev {
+    fn conntrack(&self) -> Option<&Conntrack> {
+        Some(&self.conntrack)
+    }
+
     fn flow_dump(&self, each: &mut dyn FnMut(FlowDump)) {
         for worker in &self.workers {
             let mut next = Some(0);

@@ -41,6 +41,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use dp_core::base::{BondId, Instant, PortNo};
 use dp_core::bond::BondBytes;
 use dp_core::boundary::UpcallSink;
+use dp_core::conntrack::Conntrack;
 use dp_core::meter::MeterTable;
 use dp_core::pipeline::{PipelineCounters, Settings};
 use dp_core::sync::Published;
@@ -71,6 +72,8 @@ impl Default for Config {
 /// A userspace datapath.
 pub struct Netdev {
     workers: Vec<Worker>,
+    /// The connections: of all threads.
+    conntrack: Arc<Conntrack>,
     ports: Mutex<BTreeMap<PortNo, Entry>>,
     meters: Mutex<MeterTable>,
     /// What each thread counts for each bond.
@@ -99,17 +102,20 @@ impl Netdev {
     pub fn new(sink: Arc<dyn UpcallSink>, config: Config) -> io::Result<Arc<Self>> {
         let ends = Arc::new(Published::new(Ends::default()));
         let mut workers = Vec::new();
+        let conntrack = Arc::new(Conntrack::new(config.pipeline.seed));
         for id in (0..u32::MAX).take(config.threads.max(1)) {
             let (mailbox, commands) = Mailbox::new()?;
             let mailbox = Arc::new(mailbox);
             let (settings, sink) = (config.pipeline.clone(), Arc::clone(&sink));
-            let mut pmd = Pmd::new(id, settings, sink, Arc::clone(&mailbox), commands);
+            let tracker = Arc::clone(&conntrack);
+            let mut pmd = Pmd::new(id, settings, tracker, sink, Arc::clone(&mailbox), commands);
             pmd.set_ends(&ends);
             let (pipeline, turns) = (pmd.pipeline_counters(), pmd.loop_counters());
             workers.push(Worker { mailbox, pmd: Arc::new(Mutex::new(pmd)), pipeline, turns });
         }
         Ok(Arc::new(Self {
             workers,
+            conntrack,
             ports: Mutex::default(),
             meters: Mutex::default(),
             bonds: Mutex::default(),

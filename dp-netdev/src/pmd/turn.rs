@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crossbeam_channel::Receiver;
 use dp_core::base::{DropReason, Duration, Instant, PortNo};
 use dp_core::boundary::{FlowDump, UpcallSink};
+use dp_core::conntrack::Conntrack;
 use dp_core::execute::TxBatches;
 use dp_core::packet::Burst;
 use dp_core::pipeline::{Pipeline, PipelineCounters, Settings};
@@ -18,6 +19,9 @@ use crate::port::{PortError, RxEnd, RxQueue, TxQueue, Wake, dpdk};
 
 /// How often the pipeline's housekeeping runs.
 const TICK: Duration = Duration::from_millis(100);
+/// How often connections that are over are looked for, and how many records at a time.
+const SWEEP: Duration = Duration::from_millis(1);
+const SWEEP_MOST: u32 = 1024;
 /// Slots of flows that one dump command looks at: bounds what a dump costs a turn.
 const DUMPED: u32 = 256;
 
@@ -92,19 +96,24 @@ pub(crate) struct Pmd {
     burst: Burst,
     counters: Arc<LoopCounters>,
     next_tick: Instant,
+    /// When connections were last looked through.
+    swept: Instant,
 }
 
 impl Pmd {
     pub(crate) fn new(
         id: u32,
         settings: Settings,
+        conntrack: Arc<Conntrack>,
         sink: Arc<dyn UpcallSink>,
         mailbox: Arc<Mailbox>,
         commands: Receiver<Command>,
     ) -> Self {
+        let mut pipeline = Pipeline::new(settings);
+        pipeline.set_conntrack(conntrack);
         Self {
             id,
-            pipeline: Pipeline::new(settings),
+            pipeline,
             sink,
             mailbox,
             commands,
@@ -115,6 +124,7 @@ impl Pmd {
             burst: Burst::default(),
             counters: Arc::default(),
             next_tick: Instant::default(),
+            swept: Instant::default(),
         }
     }
 
@@ -175,7 +185,21 @@ impl Pmd {
             self.next_tick = now.after(TICK);
             self.pipeline.tick(now);
         }
+        if self.id == 0 {
+            self.sweep(now);
+        }
         moved
+    }
+
+    /// Ends connections that are over: a few records at a time, so that no packet waits for it.
+    fn sweep(&mut self, now: Instant) {
+        let since = now.since(self.swept);
+        if since < SWEEP {
+            return;
+        }
+        self.swept = now;
+        let conntrack = self.pipeline.conntrack();
+        conntrack.sweep(now, conntrack.sweep_share(since).min(SWEEP_MOST));
     }
 
     /// Sends what waits.
