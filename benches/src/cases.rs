@@ -92,7 +92,7 @@ fn keys(kind: Kind, flows: u32) -> Vec<BurstKeys> {
         .collect()
 }
 
-const LIMITS: Limits = Limits { flows: 1 << 20, masks: 1 << 10 };
+const LIMITS: Limits = Limits { flows: 1 << 20, masks: 1 << 10, budget: 1 << 10 };
 
 /// Keys that are all in the exact-match cache.
 #[must_use]
@@ -101,7 +101,8 @@ pub fn exact_match(kind: Kind, flows: u32, kernel: Kernel) -> Case {
     let mut table = Megaflows::new(LIMITS, SEED, kernel);
     let mut mask = FlowMask::EMPTY;
     mask.unwildcard(FieldId::EthType);
-    let flow = table.insert(&FlowKey::EMPTY, &mask, 0u64).map_or(FlowRef::NONE, |(flow, _)| flow);
+    let flow =
+        table.insert(&FlowKey::EMPTY, &mask, 0u64).map_or(FlowRef::NONE, |inserted| inserted.flow);
     let mut emc = Emc::new(8192, 1, SEED, kernel);
     let (mut hashes, mut found) = (Hashes::default(), BurstFlows::default());
     for keys in &bursts {

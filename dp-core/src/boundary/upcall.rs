@@ -1,7 +1,7 @@
 //! The question that a packet thread asks when no megaflow matches, and the answer.
 
 use crate::action::{ActionList, Userspace};
-use crate::base::{DropReason, Instant};
+use crate::base::{DropReason, Instant, Ufid};
 use crate::flow::{FlowKey, FlowMask};
 
 /// A packet that no megaflow matched.
@@ -76,5 +76,12 @@ pub trait UpcallSink: Send + Sync {
     /// action says of it. Where nobody collects, samples are forgotten.
     fn sampled(&self, group: u32, cookie: &[u8], frame: &[u8], now: Instant) {
         let _ = (group, cookie, frame, now);
+    }
+
+    /// A verdict has been installed under a wider mask than it asked for, hence under another id:
+    /// the thread has as many masks as it may. What is remembered of `asked` holds for `installed`
+    /// too.
+    fn widened(&self, asked: Ufid, installed: Ufid) {
+        let _ = (asked, installed);
     }
 }

@@ -3,16 +3,19 @@
 //! Each kernel has one body, written in plain Rust over arrays of eight words. The portable kernel
 //! is that body as the target's baseline compiles it; the vector kernel is the same body compiled
 //! for AVX-512, with the few steps that a compiler does not find written by hand. The
-//! autovalidator runs both and compares: the tests use it.
+//! autovalidator runs both and compares.
 
-/// A choice of kernel; made once, when a table is built.
+pub use crate::sync::disagreements;
+
+/// A choice of kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kernel {
     /// The baseline of the target.
     Portable,
     /// AVX-512: F, BW, DQ, VL and VBMI.
     Avx512(Avx512),
-    /// Both, compared; panics when they differ. For tests.
+    /// Both, compared; the portable one's answer counts. Where they differ it is counted, and debug
+    /// builds stop.
     Autovalidate(Avx512),
 }
 
@@ -57,6 +60,12 @@ impl Kernel {
         [Some(Self::Portable), vector.map(Self::Avx512), vector.map(Self::Autovalidate)]
             .into_iter()
             .flatten()
+    }
+
+    /// The kernel with this name, if this processor runs it.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::available().find(|kernel| kernel.name() == name)
     }
 
     /// Its name.

@@ -1,7 +1,13 @@
 //! Caches and tables that find the flow of a packet, a burst at a time.
 //!
 //! ```text
-//!   BurstKeys ──► emc        exact match, 2 cache lines a hit          ── hit ──► FlowRef
+//!   BurstKeys ──► simple     ports whose flows look at little          ── hit ──► FlowRef
+//!                  │ others
+//!                  ▼
+//!                emc        exact match, 2 cache lines a hit          ── hit ──► FlowRef
+//!                  │ miss
+//!                  ▼
+//!                smc        signatures, a million of them, if it is on ── hit ──► FlowRef
 //!                  │ miss
 //!                  ▼
 //!                megaflow    tuple space: one hash table a mask         ── hit ──► FlowRef
@@ -17,7 +23,9 @@
 //! |---|---|
 //! | [`hash`] | the hash of key lanes: multiply-add over secret words, the same in every kernel |
 //! | [`flows`] | the slab of flows with generations, so that a reference never dangles |
+//! | [`simple`] | flows that match port, Ethertype and tags alone |
 //! | [`emc`] | the exact-match cache |
+//! | [`smc`] | the signature match cache |
 //! | [`megaflow`] | the megaflow table |
 //! | [`kernel`] | which machine code does the look-ups |
 //! | [`oracle`] | a linear scan, the judge |
@@ -28,10 +36,14 @@ pub mod hash;
 pub mod kernel;
 pub mod megaflow;
 pub mod oracle;
+pub mod simple;
+pub mod smc;
 
 pub use emc::{Emc, Hashes};
 pub use flows::{BurstFlows, FlowRef, Flows};
 pub use hash::KeyHasher;
 pub use kernel::Kernel;
-pub use megaflow::{InsertError, Looked, Megaflows};
+pub use megaflow::{InsertError, Inserted, Looked, Megaflows};
 pub use oracle::Oracle;
+pub use simple::Simple;
+pub use smc::Smc;

@@ -1,6 +1,7 @@
-//! Stage 2: the exact-match cache.
+//! Stage 2: the caches.
 
-use super::Pipeline;
+use super::{Pipeline, Turn};
+use crate::flow::extract::Pass;
 use crate::packet::Slots;
 
 /// Where a packet goes from here.
@@ -12,22 +13,105 @@ pub(super) struct Exit {
     pub(super) missed: Slots,
 }
 
+/// Which cache is to know what the megaflow table finds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Learner {
+    /// The one for simple flows: the hashes of keys have not been taken.
+    Simple,
+    /// Those for whole keys.
+    #[default]
+    Keys,
+}
+
 impl Pipeline {
     /// Looks all packets up; notes the flows of the hits.
     #[inline(always)]
-    pub(super) fn cache(&mut self, parsed: Slots) -> Exit {
-        if self.settings.emc_insert_inv_prob == 0 {
-            return Exit { hit: Slots::NONE, missed: parsed };
+    pub(super) fn cache(&mut self, parsed: Slots, turn: &Turn<'_>) -> Exit {
+        if let Pass::First(port) = turn.pass
+            && self.megaflows.is_simple(port)
+        {
+            return self.simple(parsed);
         }
+        self.learner = Learner::Keys;
         let scratch = &mut *self.scratch;
-        let hit = self.emc.lookup(
-            &scratch.keys,
-            parsed,
-            self.megaflows.flows(),
-            &mut scratch.hashes,
-            &mut scratch.flows,
-        );
-        self.counters.emc_hits.add(hit.len() as u64);
+        let hit = if self.settings.emc_insert_inv_prob == 0 {
+            if !self.smc.is_on() {
+                return Exit { hit: Slots::NONE, missed: parsed };
+            }
+            self.emc.hash(&scratch.keys, parsed, &mut scratch.hashes);
+            Slots::NONE
+        } else {
+            let hit = self.emc.lookup(
+                &scratch.keys,
+                parsed,
+                self.megaflows.flows(),
+                &mut scratch.hashes,
+                &mut scratch.flows,
+            );
+            self.counters.emc_hits.add(hit.len() as u64);
+            hit
+        };
+        let missed = parsed.without(hit);
+        if missed.is_empty() || !self.smc.is_on() {
+            return Exit { hit, missed };
+        }
+        self.signatures(hit, missed)
+    }
+
+    /// All flows of the port are simple ones.
+    #[inline(always)]
+    fn simple(&mut self, parsed: Slots) -> Exit {
+        self.learner = Learner::Simple;
+        let scratch = &mut *self.scratch;
+        let flows = self.megaflows.flows();
+        let hit = self.simple.lookup(&scratch.keys, parsed, flows, &mut scratch.flows);
+        self.counters.simple_hits.add(hit.len() as u64);
         Exit { hit, missed: parsed.without(hit) }
+    }
+
+    fn signatures(&mut self, hit: Slots, missed: Slots) -> Exit {
+        let scratch = &mut *self.scratch;
+        let (keys, found) = (&scratch.keys, &mut scratch.flows);
+        let signed = self.smc.lookup(&scratch.hashes, keys, missed, &self.megaflows, found);
+        self.counters.smc_hits.add(signed.len() as u64);
+        for slot in signed.iter() {
+            self.emc_insert(slot);
+        }
+        Exit { hit: hit.or(signed), missed: missed.without(signed) }
+    }
+
+    /// Lets the caches know the flow that has been noted for `slot`.
+    pub(super) fn cache_insert(&mut self, slot: usize) {
+        let scratch = &*self.scratch;
+        let Some(&index) = scratch.flows.0.get(slot) else { return };
+        match self.learner {
+            Learner::Simple => {
+                if self.megaflows.has_simple_mask(index) {
+                    let flow = self.megaflows.flows().reference(index);
+                    self.simple.insert(&scratch.keys, slot, flow);
+                }
+            }
+            Learner::Keys => {
+                if self.smc.is_on()
+                    && let Some(&hash) = scratch.hashes.0.get(slot)
+                {
+                    self.smc.insert(hash, index);
+                }
+                self.emc_insert(slot);
+            }
+        }
+    }
+
+    /// Lets the exact-match cache know the flow that has been noted for `slot`.
+    fn emc_insert(&mut self, slot: usize) {
+        if self.settings.emc_insert_inv_prob == 0 {
+            return;
+        }
+        let scratch = &*self.scratch;
+        if let (Some(&hash), Some(&index)) = (scratch.hashes.0.get(slot), scratch.flows.0.get(slot))
+        {
+            let flow = self.megaflows.flows().reference(index);
+            self.emc.insert(&scratch.keys, slot, hash, flow, self.megaflows.flows());
+        }
     }
 }

@@ -12,8 +12,14 @@ pub struct PipelineCounters {
     pub received: Counter,
     /// Passes beyond a packet's first.
     pub recirculated: Counter,
+    /// First passes whose frames a vector kernel parsed, and further ones.
+    pub vector_parsed: Counter,
+    /// Passes that the fast path for simple flows answered.
+    pub simple_hits: Counter,
     /// Passes that the exact-match cache answered.
     pub emc_hits: Counter,
+    /// Passes that the signature match cache answered.
+    pub smc_hits: Counter,
     /// Passes that the megaflow table answered.
     pub megaflow_hits: Counter,
     /// Subtables asked for those hits and for misses.
@@ -26,6 +32,8 @@ pub struct PipelineCounters {
     pub flow_limit_hits: Counter,
     /// Verdicts that were not installed because of the mask budget.
     pub mask_limit_hits: Counter,
+    /// Flows that were installed under a wider mask because of the mask budget.
+    pub widened: Counter,
     /// Malformed packets that were forwarded nevertheless.
     pub malformed_forwarded: Counter,
     /// Flows that have been installed.

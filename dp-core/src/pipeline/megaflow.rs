@@ -25,17 +25,4 @@ impl Pipeline {
         }
         Exit { hit, unknown: missed.without(hit) }
     }
-
-    /// Lets the exact-match cache know the flow that has been noted for `slot`.
-    pub(super) fn cache_insert(&mut self, slot: usize) {
-        if self.settings.emc_insert_inv_prob == 0 {
-            return;
-        }
-        let scratch = &*self.scratch;
-        if let (Some(&hash), Some(&index)) = (scratch.hashes.0.get(slot), scratch.flows.0.get(slot))
-        {
-            let flow = self.megaflows.flows().reference(index);
-            self.emc.insert(&scratch.keys, slot, hash, flow, self.megaflows.flows());
-        }
-    }
 }

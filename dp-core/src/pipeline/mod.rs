@@ -14,11 +14,13 @@
 //!
 //! | rung | cost | memory | whose |
 //! |---|---|---|---|
+//! | [`simple`](crate::lookup::simple) | a comparison of four words | 12 KiB | this thread's |
 //! | [`cache`](crate::lookup::emc) | a hash and a comparison of 64 bytes | 640 KiB | this thread's |
+//! | [`signatures`](crate::lookup::smc), if on | as much as one subtable | 8 MiB | this thread's |
 //! | [`megaflow`](crate::lookup::megaflow) | as much again for each subtable asked | 136 to 150 bytes a flow and its actions | this thread's |
 //! | `upcall` | a translation: microseconds | – | the slow path's, called inline |
 //!
-//! Nothing on the first two rungs is shared, locked or written by another thread. What the control
+//! Nothing on these rungs but the last is shared, locked or written by another thread. What the control
 //! side reads while packets flow are the counters ([`PipelineCounters`], [`FlowStats`]): it holds
 //! an `Arc` of each and they have one writer. What it changes it asks the owning thread to change,
 //! between bursts: [`Pipeline::remove`], [`Pipeline::replace_actions`], [`Pipeline::flush`].
@@ -74,7 +76,9 @@ mod upcall;
 
 pub use counters::PipelineCounters;
 pub use flow::Flow;
-pub use settings::{Malformed, Settings};
+pub use settings::{Malformed, Parser, Settings};
+
+use cache::Learner;
 
 use core::ops::Range;
 use std::sync::Arc;
@@ -88,7 +92,7 @@ use crate::conntrack::Conntrack;
 use crate::execute::{TxBatches, WorkList, execute};
 use crate::flow::extract::{Extractor, Pass};
 use crate::flow::{BurstKeys, FlowKey, beside, layout};
-use crate::lookup::{BurstFlows, Emc, Hashes, Kernel, Megaflows};
+use crate::lookup::{BurstFlows, Emc, Hashes, Kernel, Megaflows, Simple, Smc};
 use crate::meter::Meters;
 use crate::packet::{Burst, Packet, Slots};
 use crate::sync::{Published, Reader};
@@ -99,7 +103,11 @@ use crate::tunnel::Ends;
 pub struct Pipeline {
     settings: Settings,
     extractor: Extractor,
+    simple: Simple,
     emc: Emc,
+    smc: Smc,
+    /// Which caches are to know what the megaflow table finds in this pass.
+    learner: Learner,
     megaflows: Megaflows<Flow>,
     counters: Arc<PipelineCounters>,
     again: WorkList,
@@ -147,6 +155,9 @@ impl Pipeline {
     pub fn new(settings: Settings) -> Self {
         Self {
             extractor: settings.extractor(),
+            simple: Simple::default(),
+            smc: Smc::new(settings.smc_entries()),
+            learner: Learner::default(),
             emc: Emc::new(
                 settings.emc_entries,
                 settings.emc_insert_inv_prob,
@@ -178,15 +189,17 @@ impl Pipeline {
         &self.settings
     }
 
-    /// Changes the settings that can be changed in flight: all but the cache's size, the seed and
-    /// the kernel, which stay as they were.
+    /// Changes the settings that can be changed in flight: all but the exact-match cache's size and
+    /// the seed, which stay as they were.
     pub fn configure(&mut self, settings: &Settings) {
         self.settings = Settings {
             emc_entries: self.settings.emc_entries,
             seed: self.settings.seed,
-            kernel: self.settings.kernel,
             ..settings.clone()
         };
+        self.emc.set_kernel(self.settings.kernel);
+        self.megaflows.set_kernel(self.settings.kernel);
+        self.smc.resize(self.settings.smc_entries());
         self.extractor = self.settings.extractor();
         self.emc.set_insert_inv_prob(self.settings.emc_insert_inv_prob);
         self.megaflows.set_limits(self.settings.limits());
@@ -295,7 +308,7 @@ impl Pipeline {
     #[inline(always)]
     fn stages(&mut self, burst: &mut Burst, turn: &Turn<'_>, out: &mut TxBatches) {
         let parsed = self.parse(burst, turn);
-        let cached = self.cache(parsed);
+        let cached = self.cache(parsed, turn);
         let mut known = cached.hit;
         if !cached.missed.is_empty() {
             let found = self.megaflow(cached.missed);

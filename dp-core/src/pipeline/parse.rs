@@ -20,6 +20,7 @@ impl Pipeline {
     pub(super) fn parse(&mut self, burst: &mut Burst, turn: &Turn<'_>) -> Slots {
         let all = Slots::first(burst.len());
         let extracted = self.extractor.burst(burst, all, turn.pass, &mut self.scratch.keys);
+        self.counters.vector_parsed.add(extracted.by_vector.len() as u64);
         if extracted.malformed.is_empty() {
             return extracted.parsed;
         }

@@ -23,11 +23,17 @@ pub struct Settings {
     /// One in so many misses makes an entry there: 1 all of them, 0 none (which turns the cache
     /// off).
     pub emc_insert_inv_prob: u32,
+    /// Whether the signature match cache is on (8 MiB a thread).
+    pub smc: bool,
     /// Megaflows at most; what comes beyond is executed but not installed.
     pub flow_limit: usize,
     /// Masks at most, each counted once a port of entry; flows with further ones are executed but
     /// not installed.
     pub mask_limit: usize,
+    /// Masks of one port of entry at most. Flows with further ones are installed under a wider mask
+    /// that is there already, or for their connection alone, so that a stranger who makes the
+    /// tables produce masks cannot make look-ups slow.
+    pub mask_budget: usize,
     /// Passes that a packet may make beyond its first.
     pub recirc_limit: u8,
     /// What becomes of malformed packets.
@@ -39,6 +45,35 @@ pub struct Settings {
     pub seed: u64,
     /// Which machine code does the look-ups.
     pub kernel: Kernel,
+    /// Which machine code parses frames.
+    pub parser: Parser,
+}
+
+/// A choice of machine code for extraction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Parser {
+    /// The portable parser alone.
+    Scalar,
+    /// The vector kernel where the processor has what it needs.
+    #[default]
+    Vector,
+    /// Both, compared; the portable parser's answer counts.
+    Autovalidate,
+}
+
+impl Parser {
+    /// Every choice.
+    pub const ALL: &[Self] = &[Self::Autovalidate, Self::Scalar, Self::Vector];
+
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Scalar => "scalar",
+            Self::Vector => "avx512_vbmi",
+            Self::Autovalidate => "autovalidator",
+        }
+    }
 }
 
 impl Default for Settings {
@@ -46,26 +81,35 @@ impl Default for Settings {
         Self {
             emc_entries: DEFAULT_ENTRIES,
             emc_insert_inv_prob: DEFAULT_INSERT_INV_PROB,
+            smc: false,
             flow_limit: 200_000,
             mask_limit: usize::MAX,
+            mask_budget: 256,
             recirc_limit: 8,
             malformed: Malformed::Drop,
             vlan_limit: VlanLimit::One,
             seed: 0,
             kernel: Kernel::best(),
+            parser: Parser::default(),
         }
     }
 }
 
 impl Settings {
     pub(super) fn extractor(&self) -> Extractor {
-        match self.kernel {
-            Kernel::Portable => Extractor::portable(self.vlan_limit),
-            Kernel::Avx512(_) | Kernel::Autovalidate(_) => Extractor::new(self.vlan_limit),
+        match self.parser {
+            Parser::Scalar => Extractor::portable(self.vlan_limit),
+            Parser::Vector => Extractor::new(self.vlan_limit),
+            Parser::Autovalidate => Extractor::validating(self.vlan_limit),
         }
     }
 
+    /// Entries of the signature match cache.
+    pub(super) const fn smc_entries(&self) -> usize {
+        if self.smc { crate::lookup::smc::DEFAULT_ENTRIES } else { 0 }
+    }
+
     pub(super) const fn limits(&self) -> Limits {
-        Limits { flows: self.flow_limit, masks: self.mask_limit }
+        Limits { flows: self.flow_limit, masks: self.mask_limit, budget: self.mask_budget }
     }
 }

@@ -1,9 +1,10 @@
-use super::{Pipeline, Settings};
+use super::{Flow, Parser, Pipeline, Settings};
 use crate::action::{Action, ActionList};
 use crate::base::{DropReason, Instant, PortNo, RecircId};
-use crate::boundary::{Upcall, UpcallError, UpcallSink, Verdict};
+use crate::boundary::{FlowPut, PutMode, Upcall, UpcallError, UpcallSink, Verdict};
 use crate::execute::TxBatches;
-use crate::flow::{FieldId, FlowMask};
+use crate::flow::{FieldId, FlowKey, FlowMask};
+use crate::lookup::{Kernel, Megaflows};
 use crate::packet::{Burst, Packet, Pool};
 
 use std::sync::Mutex;
@@ -116,7 +117,7 @@ fn removal_and_replacement_reach_what_the_cache_knows() {
     let slow = Slow(
         |upcall: &Upcall<'_>| {
             assert_eq!(upcall.frame.len(), 60);
-            Ok(verdict(vec![Action::Output(PortNo(0))], &[], true))
+            Ok(verdict(vec![Action::Output(PortNo(0))], &[FieldId::Ipv4Src], true))
         },
         Mutex::new(0),
     );
@@ -135,6 +136,133 @@ fn removal_and_replacement_reach_what_the_cache_knows() {
     assert!(pipeline.remove(ufid) && !pipeline.remove(ufid));
     assert_eq!(one(&mut pipeline), [0]);
     assert_eq!((*slow.1.lock().unwrap(), pipeline.flush(), pipeline.flow_count()), (2, 1, 0));
+}
+
+#[test]
+fn a_port_whose_flows_are_simple_needs_no_keys_and_others_do() {
+    let slow = Slow(
+        |upcall: &Upcall<'_>| {
+            let fields: &[FieldId] =
+                if upcall.key.in_port() == PortNo(1) { &[] } else { &[FieldId::Ipv4Src] };
+            Ok(verdict(vec![Action::Output(PortNo(0))], fields, true))
+        },
+        Mutex::new(0),
+    );
+    let mut pipeline = Pipeline::new(always());
+    let mut out = ports(1);
+    for (port, rounds) in [(1, 4), (2, 4)] {
+        for round in 0..rounds {
+            let packets = (0..8).map(|flow| udp(flow, round));
+            pipeline.process(PortNo(port), &mut burst(packets), NOW, &slow, &mut out);
+        }
+    }
+    assert_eq!(sent(&mut out).len(), 64);
+    let counters = pipeline.counters();
+    // The first packet of the simple port asks, its burst and the next find the megaflow, and all
+    // others the cache. On the other port each packet is of another key.
+    assert_eq!((counters.simple_hits.get(), counters.upcalls.get()), (16, 1 + 8));
+    assert_eq!((counters.megaflow_hits.get(), counters.emc_hits.get()), (7 + 8 + 24, 0));
+    // A flow that looks at more ends it.
+    let (mut key, mut mask) = (FlowKey::EMPTY, FlowMask::EMPTY);
+    key.set(FieldId::InPort, 1);
+    key.set(FieldId::EthType, 0x0806);
+    mask.unwildcard(FieldId::EthType);
+    mask.unwildcard(FieldId::ArpSpa);
+    let actions = ActionList::from([]);
+    let mode = PutMode::Create;
+    let flow = FlowPut { key, mask, actions, mode, zero_stats: false, now: NOW };
+    pipeline.put(&flow).unwrap();
+    pipeline.process(PortNo(1), &mut burst([udp(1, 1)]), NOW, &slow, &mut out);
+    assert_eq!(pipeline.counters().simple_hits.get(), 16);
+    // Traffic that is simple but tagged otherwise has a flow of its own.
+    assert!(pipeline.remove(Megaflows::<Flow>::id(&flow.key, &{
+        let mut mask = flow.mask.clone();
+        mask.unwildcard_place(crate::flow::layout::IN_PORT);
+        mask
+    })));
+    pipeline.process(PortNo(1), &mut burst([udp(1, 1)]), NOW, &slow, &mut out);
+    assert_eq!(pipeline.counters().simple_hits.get(), 17);
+}
+
+#[test]
+fn the_signature_cache_answers_where_it_is_on() {
+    let slow = Slow(
+        |_: &Upcall<'_>| Ok(verdict(vec![Action::Output(PortNo(0))], &[FieldId::Ipv4Src], true)),
+        Mutex::new(0),
+    );
+    let settings = Settings { emc_insert_inv_prob: 0, smc: true, ..always() };
+    let mut pipeline = Pipeline::new(settings.clone());
+    let mut out = ports(1);
+    let mut run = |pipeline: &mut Pipeline, packets: u16| {
+        for sport in 0..packets {
+            pipeline.process(PortNo(0), &mut burst([udp(5, sport)]), NOW, &slow, &mut out);
+        }
+        sent(&mut out).len()
+    };
+    assert_eq!((run(&mut pipeline, 20), run(&mut pipeline, 20)), (20, 20));
+    let counters = pipeline.counters();
+    assert_eq!((counters.upcalls.get(), counters.megaflow_hits.get()), (1, 19));
+    assert_eq!((counters.smc_hits.get(), counters.emc_hits.get()), (20, 0));
+    // Switched off in flight, and on again: empty then.
+    pipeline.configure(&Settings { smc: false, ..settings.clone() });
+    assert_eq!(run(&mut pipeline, 5), 5);
+    pipeline.configure(&settings);
+    assert_eq!(run(&mut pipeline, 5), 5);
+    assert_eq!(pipeline.counters().smc_hits.get(), 20);
+    assert_eq!(run(&mut pipeline, 5), 5);
+    assert_eq!(pipeline.counters().smc_hits.get(), 25);
+}
+
+#[test]
+fn kernels_and_parsers_are_changed_in_flight_and_agree() {
+    let slow = Slow(
+        |_: &Upcall<'_>| Ok(verdict(vec![Action::Output(PortNo(0))], &[FieldId::Ipv4Src], true)),
+        Mutex::new(0),
+    );
+    let mut pipeline = Pipeline::new(always());
+    let mut out = ports(1);
+    for kernel in Kernel::available() {
+        assert_eq!(Kernel::named(kernel.name()), Some(kernel));
+        for &parser in Parser::ALL {
+            pipeline.configure(&Settings { kernel, parser, ..always() });
+            for round in 0..3 {
+                let packets = (0..32).map(|flow| udp(flow, round));
+                pipeline.process(PortNo(0), &mut burst(packets), NOW, &slow, &mut out);
+            }
+            assert_eq!(sent(&mut out).len(), 96, "{} {}", kernel.name(), parser.name());
+        }
+    }
+    assert_eq!(crate::lookup::kernel::disagreements(), 0);
+    assert_eq!(*slow.1.lock().unwrap(), 32);
+}
+
+#[test]
+fn a_verdict_that_is_installed_wider_is_told_under_both_ids() {
+    struct Widening(Mutex<Vec<(crate::base::Ufid, crate::base::Ufid)>>);
+    impl UpcallSink for Widening {
+        fn upcall(&self, upcall: &Upcall<'_>, _: Instant) -> Result<Verdict, UpcallError> {
+            let bits = upcall.key.get(FieldId::UdpSrc);
+            let mut verdict = verdict(vec![Action::Output(PortNo(0))], &[], true);
+            verdict.mask.unwildcard_bits(FieldId::UdpSrc, 0xffff << bits);
+            Ok(verdict)
+        }
+
+        fn widened(&self, asked: crate::base::Ufid, installed: crate::base::Ufid) {
+            self.0.lock().unwrap().push((asked, installed));
+        }
+    }
+    let slow = Widening(Mutex::new(Vec::new()));
+    let mut pipeline = Pipeline::new(Settings { mask_budget: 3, ..always() });
+    let mut out = ports(1);
+    for sport in 0..16 {
+        pipeline.process(PortNo(0), &mut burst([udp(1, sport)]), NOW, &slow, &mut out);
+    }
+    let told = slow.0.lock().unwrap();
+    assert!(!told.is_empty());
+    let ids: Vec<_> = pipeline.flows(0).map(|flow| flow.ufid).collect();
+    assert!(told.iter().all(|(asked, got)| !ids.contains(asked) && ids.contains(got)));
+    assert_eq!(pipeline.counters().widened.get(), told.len() as u64);
+    assert!(pipeline.counters().masks.get() <= 4);
 }
 
 #[test]

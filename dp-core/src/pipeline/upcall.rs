@@ -9,7 +9,7 @@ use crate::base::DropReason;
 use crate::boundary::{Upcall, Verdict};
 use crate::execute::{TxBatches, drop_all, execute};
 use crate::flow::FlowKey;
-use crate::lookup::{FlowRef, InsertError};
+use crate::lookup::{FlowRef, InsertError, Megaflows};
 use crate::packet::{Burst, Slots};
 
 /// Where a packet goes from here.
@@ -83,11 +83,16 @@ impl Pipeline {
     fn install(&mut self, slot: usize, key: &FlowKey, verdict: &Verdict, turn: &Turn<'_>) {
         let flow = Flow::new(key, ActionList::clone(&verdict.actions), turn.now);
         match self.megaflows.insert(key, &verdict.mask, flow) {
-            Ok((flow, _)) => {
+            Ok(inserted) => {
                 self.counters.installed.add(1);
                 self.count_flows();
+                let asked = Megaflows::<Flow>::id(key, &verdict.mask);
+                if inserted.ufid != asked {
+                    self.counters.widened.add(1);
+                    turn.sink.widened(asked, inserted.ufid);
+                }
                 if let Some(place) = self.scratch.flows.0.get_mut(slot) {
-                    *place = flow.index;
+                    *place = inserted.flow.index;
                     self.cache_insert(slot);
                 }
             }

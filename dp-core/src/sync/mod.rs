@@ -5,6 +5,7 @@
 //! | [`Bound`] | how many of something there may be, among threads |
 //! | [`Counter`] | a statistic that one thread writes and any thread reads |
 //! | [`SharedCounter`], [`SharedCell`] | what several threads write |
+//! | [`disagreements`] | how often two kernels differed |
 //! | [`FreeList`] | a shared reserve that threads visit in bulk |
 //! | [`Sequence`] | a number that threads take in turn |
 //! | [`Published`] | a value that is replaced as a whole, and readers that never wait |
@@ -20,6 +21,7 @@ mod published;
 mod segments;
 mod sequence;
 mod shared;
+mod validation;
 mod word;
 
 pub use bound::Bound;
@@ -30,4 +32,6 @@ pub use published::{Published, Reader};
 pub use segments::Segments;
 pub use sequence::Sequence;
 pub use shared::{SharedCell, SharedCounter};
+pub(crate) use validation::disagree;
+pub use validation::disagreements;
 pub use word::{SpinGuard, Word32, Word64, read_before, written_before};

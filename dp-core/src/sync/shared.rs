@@ -12,6 +12,12 @@ use core::sync::atomic::{AtomicU64, Ordering};
 pub struct SharedCounter(AtomicU64);
 
 impl SharedCounter {
+    /// A counter that starts at `value`.
+    #[must_use]
+    pub const fn new(value: u64) -> Self {
+        Self(AtomicU64::new(value))
+    }
+
     /// Adds `by`.
     #[inline]
     pub fn add(&self, by: u64) {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
-use dp_core::base::{Instant, PortNo};
+use dp_core::base::{Instant, PortNo, Ufid};
 use dp_core::boundary::{Upcall, UpcallError, UpcallSink, Verdict};
 use dp_core::flow::ufid;
 
@@ -152,5 +152,9 @@ impl UpcallSink for Ofproto {
             self.counters.over_limit.fetch_add(1, Ordering::Relaxed);
         }
         Ok(Verdict { actions: translation.actions, mask: translation.mask, install })
+    }
+
+    fn widened(&self, asked: Ufid, installed: Ufid) {
+        self.ukeys.copy(asked, installed);
     }
 }

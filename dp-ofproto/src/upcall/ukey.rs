@@ -136,6 +136,22 @@ impl Ukeys {
         self.len() == 0
     }
 
+    /// Remembers of `other` what is remembered of `id`: the datapath has installed it under that id.
+    pub fn copy(&self, id: Ufid, other: Ufid) {
+        let copy = self.with(id, |ukey| Ukey {
+            bridge: Arc::clone(&ukey.bridge),
+            basis: ukey.basis,
+            actions: Arc::clone(&ukey.actions),
+            effects: ukey.effects.clone(),
+            stale: ukey.stale,
+            heard: ukey.heard,
+            seen: SmallVec::new(),
+        });
+        if let Some(copy) = copy {
+            self.put(other, copy);
+        }
+    }
+
     /// Remembers a megaflow. What was accounted of an earlier one with this id stays: another
     /// thread may have it.
     pub fn put(&self, id: Ufid, ukey: Ukey) {

@@ -61,6 +61,19 @@ pub struct Extracted {
     pub malformed: Slots,
     /// Why, by slot; meaningful where `malformed` has the slot.
     pub why: [Malformed; BURST],
+    /// Slots that a vector kernel has parsed.
+    pub by_vector: Slots,
+}
+
+impl Extracted {
+    const fn of(which: Slots) -> Self {
+        Self {
+            parsed: which,
+            malformed: Slots::NONE,
+            why: [Malformed::TooShort; BURST],
+            by_vector: Slots::NONE,
+        }
+    }
 }
 
 /// How deep VLAN tags are looked at: the reference's `vlan-limit`.
@@ -77,6 +90,7 @@ pub enum VlanLimit {
 pub struct Extractor {
     vlan_limit: VlanLimit,
     vector: bool,
+    validate: bool,
 }
 
 impl Default for Extractor {
@@ -93,13 +107,19 @@ impl Extractor {
         let vector = vector_unsafe::available();
         #[cfg(not(target_arch = "x86_64"))]
         let vector = false;
-        Self { vlan_limit, vector }
+        Self { vlan_limit, vector, validate: false }
     }
 
     /// An extractor that uses the portable parser alone.
     #[must_use]
     pub const fn portable(vlan_limit: VlanLimit) -> Self {
-        Self { vlan_limit, vector: false }
+        Self { vlan_limit, vector: false, validate: false }
+    }
+
+    /// An extractor that runs both and compares; the portable parser's answer counts.
+    #[must_use]
+    pub fn validating(vlan_limit: VlanLimit) -> Self {
+        Self { validate: true, ..Self::new(vlan_limit) }
     }
 
     /// Whether a vector kernel is used.
@@ -117,8 +137,7 @@ impl Extractor {
         pass: Pass,
         keys: &mut BurstKeys,
     ) -> Extracted {
-        let mut out =
-            Extracted { parsed: which, malformed: Slots::NONE, why: [Malformed::TooShort; BURST] };
+        let mut out = Extracted::of(which);
         let left = match pass {
             #[cfg(target_arch = "x86_64")]
             Pass::First(port) if self.vector => {
@@ -128,6 +147,10 @@ impl Extractor {
             Pass::Again if self.vector => again(burst, which, keys),
             _ => which,
         };
+        out.by_vector = which.without(left);
+        if self.validate {
+            self.judge(burst, out.by_vector, pass, keys);
+        }
         for slot in left.iter() {
             let Some(packet) = burst.get_mut(slot) else {
                 out.parsed.remove(slot);
@@ -136,6 +159,20 @@ impl Extractor {
             self.one(packet, slot, pass, keys, &mut out);
         }
         out
+    }
+
+    /// Parses what the vector kernel has parsed once more, and compares.
+    #[cold]
+    fn judge(&self, burst: &mut Burst, done: Slots, pass: Pass, keys: &mut BurstKeys) {
+        for slot in done.iter() {
+            let Some(packet) = burst.get_mut(slot) else { continue };
+            let (theirs, meta) = (keys.key(slot), *packet.meta());
+            let mut out = Extracted::of(done);
+            self.one(packet, slot, pass, keys, &mut out);
+            if keys.key(slot) != theirs || *packet.meta() != meta || !out.malformed.is_empty() {
+                crate::sync::disagree("extraction");
+            }
+        }
     }
 
     fn one(

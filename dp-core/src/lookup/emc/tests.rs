@@ -5,7 +5,7 @@ use crate::flow::{BurstKeys, FieldId, FlowKey, FlowMask};
 use crate::lookup::{BurstFlows, FlowRef, Megaflows, megaflow::Limits};
 use crate::packet::{BURST, Slots};
 
-const LIMITS: Limits = Limits { flows: 10_000, masks: 10_000 };
+const LIMITS: Limits = Limits { flows: 10_000, masks: 10_000, budget: 10_000 };
 
 #[derive(Default)]
 struct Answer {
@@ -43,8 +43,11 @@ fn flows(keys: &[FlowKey]) -> (Megaflows<usize>, Vec<FlowRef>) {
     for lane in 0..crate::flow::PACKET_LANES {
         mask.lane_mut(lane).0 = [u64::MAX; 8];
     }
-    let refs =
-        keys.iter().enumerate().map(|(at, key)| flows.insert(key, &mask, at).unwrap().0).collect();
+    let refs = keys
+        .iter()
+        .enumerate()
+        .map(|(at, key)| flows.insert(key, &mask, at).unwrap().flow)
+        .collect();
     (flows, refs)
 }
 
@@ -137,7 +140,7 @@ fn an_entry_dies_with_its_flow_and_its_place_is_used_first() {
     let mut mask = FlowMask::EMPTY;
     mask.unwildcard(FieldId::Ipv4Src);
     let fresh = key(12);
-    let flow = table.insert(&fresh, &mask, 7).unwrap().0;
+    let flow = table.insert(&fresh, &mask, 7).unwrap().flow;
     let (burst_keys, want) = burst(&[fresh, keys[1].clone()]);
     result.of(&emc, &burst_keys, want, &table);
     emc.insert(&burst_keys, 0, result.hashes.0[0], flow, table.flows());

@@ -15,6 +15,7 @@
 //! | [`table`] | [`Megaflows`]: insert, remove, look up, dump |
 //! | `subtable` | the flows with one mask: a hash table of buckets |
 //! | `rank` | the order in which subtables are asked |
+//! | `widen` | the mask budget, and what becomes of masks beyond it |
 //! | `kernels`, `kernels_unsafe` | looking up a burst in one subtable |
 
 mod kernels;
@@ -23,8 +24,9 @@ mod kernels_unsafe;
 mod rank;
 mod subtable;
 pub mod table;
+mod widen;
 
-pub use table::{InsertError, Limits, Looked, Megaflow, Megaflows};
+pub use table::{InsertError, Inserted, Limits, Looked, Megaflow, Megaflows};
 
 #[cfg(test)]
 mod tests;

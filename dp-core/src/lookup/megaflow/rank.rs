@@ -13,6 +13,8 @@ pub(super) const INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(super) struct Ranking {
     pub(super) order: Vec<Ranked>,
+    /// How many of them are not for simple flows.
+    complex: usize,
     last: Instant,
 }
 
@@ -26,12 +28,20 @@ pub(super) struct Ranked {
 }
 
 impl Ranking {
-    pub(super) fn add(&mut self, subtable: u32) {
+    pub(super) fn add(&mut self, subtable: u32, simple: bool) {
+        self.complex += usize::from(!simple);
         self.order.push(Ranked { subtable, hits: 0 });
     }
 
-    pub(super) fn remove(&mut self, subtable: u32) {
+    pub(super) fn remove(&mut self, subtable: u32, simple: bool) {
+        self.complex = self.complex.saturating_sub(usize::from(!simple));
         self.order.retain(|ranked| ranked.subtable != subtable);
+    }
+
+    /// Whether there are only subtables of simple flows.
+    #[inline]
+    pub(super) const fn is_simple(&self) -> bool {
+        self.complex == 0
     }
 
     /// Sorts by hits if it is time to. Equal ones keep their order.
@@ -67,7 +77,7 @@ mod tests {
     fn the_most_hit_comes_first_but_only_once_a_second() {
         let mut ranking = Ranking::default();
         for subtable in 0..4 {
-            ranking.add(subtable);
+            ranking.add(subtable, subtable == 1);
         }
         for (ranked, hits) in ranking.order.iter_mut().zip([3, 9, 3, 7]) {
             ranked.hits = hits;
@@ -80,7 +90,12 @@ mod tests {
         assert_eq!(order(&ranking), [1, 3, 0, 2]);
         assert!(ranking.sort(start.after(Duration::from_millis(1000))));
         assert_eq!(order(&ranking), [2, 1, 3, 0]);
-        ranking.remove(1);
+        ranking.remove(1, true);
         assert_eq!(order(&ranking), [2, 3, 0]);
+        assert!(!ranking.is_simple());
+        for subtable in [0, 2, 3] {
+            ranking.remove(subtable, false);
+        }
+        assert!(ranking.is_simple());
     }
 }

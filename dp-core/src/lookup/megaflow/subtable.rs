@@ -21,6 +21,7 @@ use crate::base::PortNo;
 use crate::flow::{BurstKeys, FlowKey, FlowMask, Lane, LaneSet};
 use crate::lookup::flows::Flows;
 use crate::lookup::hash::{KeyHasher, finish, lane_sum};
+use crate::lookup::simple::is_simple;
 
 /// Ways of a bucket.
 pub(super) const WAYS: usize = 8;
@@ -31,6 +32,8 @@ const MIN_BUCKETS: usize = 2;
 pub(super) struct Subtable {
     pub(super) port: Option<PortNo>,
     pub(super) mask: Arc<FlowMask>,
+    /// Whether its flows are simple ones.
+    pub(super) simple: bool,
     /// The mask's live lanes, ascending; at least one.
     pub(super) live: Vec<LiveLane>,
     pub(super) buckets: Vec<Bucket>,
@@ -88,6 +91,7 @@ impl Subtable {
             .collect();
         Self {
             port,
+            simple: is_simple(&mask),
             mask,
             live,
             buckets: vec![Bucket::EMPTY; MIN_BUCKETS],

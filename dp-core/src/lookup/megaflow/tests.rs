@@ -1,12 +1,12 @@
 use proptest::prelude::*;
 
-use super::table::{InsertError, Limits, Megaflows};
+use super::table::{InsertError, Inserted, Limits, Megaflows};
 use crate::base::{Instant, Ufid};
 use crate::flow::{BurstKeys, FieldId, FlowKey, FlowMask, layout};
 use crate::lookup::{BurstFlows, FlowRef, Kernel, Oracle};
 use crate::packet::{BURST, Slots};
 
-const LIMITS: Limits = Limits { flows: 100_000, masks: 1000 };
+const LIMITS: Limits = Limits { flows: 100_000, masks: 1000, budget: 1000 };
 
 /// Fields of several lanes; few values each, so that hits, near misses and overlaps are common.
 const FIELDS: [(FieldId, u128); 8] = [
@@ -94,7 +94,7 @@ proptest! {
                 // Translation never makes flows that overlap.
                 if oracle.overlaps(key, mask) { continue; }
                 oracle.insert(key, mask, number);
-                let (flow, replaced) = table.insert(key, mask, number).unwrap();
+                let Inserted { flow, replaced, .. } = table.insert(key, mask, number).unwrap();
                 prop_assert_eq!(replaced, None);
                 prop_assert_eq!(table.lookup_key(key), Some(flow));
                 ids.push((crate::flow::key::ufid(key, mask), key.clone(), mask.clone()));
@@ -150,7 +150,7 @@ fn a_table_of_many_flows_grows_shrinks_and_finds_all() {
     mask.unwildcard(FieldId::Ipv6Src);
     let mut table = Megaflows::new(LIMITS, 5, Kernel::available().last().unwrap());
     let refs: Vec<FlowRef> = (0..20_000)
-        .map(|number| table.insert(&flow(number), &mask, number as usize).unwrap().0)
+        .map(|number| table.insert(&flow(number), &mask, number as usize).unwrap().flow)
         .collect();
     let check = |table: &mut Megaflows<usize>, gone: &dyn Fn(usize) -> bool| {
         for from in (0..20_000).step_by(BURST) {
@@ -174,12 +174,13 @@ fn a_table_of_many_flows_grows_shrinks_and_finds_all() {
 
 #[test]
 fn the_bounds_hold_and_an_equal_flow_is_replaced() {
-    let limits = Limits { flows: 2, masks: 1 };
+    let limits = Limits { flows: 2, masks: 1, budget: 1000 };
     let mut table = Megaflows::new(limits, 5, Kernel::best());
     let mut mask = FlowMask::EMPTY;
     mask.unwildcard(FieldId::Ipv4Src);
-    let (first, _) = table.insert(&flow(1), &mask, 1).unwrap();
-    assert_eq!(table.insert(&flow(1), &mask, 9), Ok((first, Some(1))));
+    let first = table.insert(&flow(1), &mask, 1).unwrap().flow;
+    let again = table.insert(&flow(1), &mask, 9).unwrap();
+    assert_eq!((again.flow, again.replaced), (first, Some(1)));
     let mut other = mask.clone();
     other.unwildcard(FieldId::Ipv4Dst);
     assert_eq!(table.insert(&flow(2), &other, 2), Err(InsertError::Masks));
@@ -222,4 +223,85 @@ fn a_flow_of_one_port_is_not_looked_for_at_another() {
     keys.set_key(1, &keys_from(&[0; 8], 1));
     let found = table.lookup(&keys, Slots::first(2), &mut BurstFlows::default());
     assert_eq!((found.hits, found.probes), (Slots(0b10), 1));
+}
+
+/// CVE-2019-25076: masks that a stranger provokes are bounded, and what the table says stays right.
+#[test]
+fn cve_2019_25076_masks_beyond_the_budget_join_wider_ones() {
+    let limits = Limits { budget: 8, ..LIMITS };
+    let mut table = Megaflows::new(limits, 5, Kernel::best());
+    let mut asked: Vec<(FlowKey, FlowMask)> = Vec::new();
+    let (mut widened, mut state) = (0, 7u64);
+    let mut random = |below: u64| {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % below
+    };
+    // An access list's shadow: for each length of a common prefix a mask of its own, twice over.
+    let flow = |src_len: u32, dst_len: u32| {
+        let (mut key, mut mask) = (FlowKey::EMPTY, FlowMask::EMPTY);
+        mask.unwildcard_place(layout::IN_PORT);
+        key.store(layout::IN_PORT, 1);
+        for (field, len) in [(FieldId::Ipv4Src, src_len), (FieldId::Ipv4Dst, dst_len)] {
+            let bits = u32::MAX << (32 - len);
+            key.set(field, u128::from(0x0a00_0001 ^ (1u32 << (32 - len))));
+            mask.unwildcard_bits(field, bits.into());
+        }
+        (key, mask)
+    };
+    for _ in 0..2000 {
+        let src = u32::try_from(random(32)).unwrap() + 1;
+        let dst = u32::try_from(random(32)).unwrap() + 1;
+        let (mut key, mask) = flow(src, dst);
+        key.set(FieldId::TcpSrc, random(4).into());
+        if table.lookup_key(&key).is_some() {
+            continue;
+        }
+        let number = asked.len();
+        asked.push((key.clone(), mask.clone()));
+        let inserted = table.insert(&key, &mask, number).unwrap();
+        widened += usize::from(inserted.ufid != Megaflows::<usize>::id(&key, &mask));
+        assert_eq!(table.lookup_key(&key), Some(inserted.flow));
+        assert_eq!(table.get(inserted.flow), Some(&number));
+        // A neighbour that the mask as asked would have covered is a stranger, or has this flow.
+        let mut other = key.clone();
+        other.set(FieldId::TcpSrc, random(4).into());
+        if let Some(found) = table.lookup_key(&other).and_then(|flow| table.get(flow)) {
+            let (asked_key, asked_mask) = &asked[*found];
+            assert!(other.agrees(asked_key, asked_mask));
+        }
+    }
+    assert!(widened > 500, "{widened}");
+    // The budget, one for whole keys, and no more.
+    assert!(table.masks() <= 10, "{}", table.masks());
+}
+
+#[test]
+fn a_wider_mask_that_is_there_is_taken_before_whole_keys() {
+    let limits = Limits { budget: 2, ..LIMITS };
+    let mut table = Megaflows::new(limits, 5, Kernel::best());
+    let key = keys_from(&[1, 1, 1, 1, 0, 0, 0, 0], 1);
+    let mask = |fields: &[FieldId]| {
+        let mut mask = FlowMask::EMPTY;
+        mask.unwildcard_place(layout::IN_PORT);
+        fields.iter().for_each(|&field| mask.unwildcard(field));
+        mask
+    };
+    let (src, both) =
+        (mask(&[FieldId::Ipv4Src]), mask(&[FieldId::Ipv4Src, FieldId::Ipv4Dst, FieldId::TcpSrc]));
+    table.insert(&key, &src, 1).unwrap();
+    table.insert(&keys_from(&[2, 1, 1, 1, 0, 0, 0, 0], 1), &both, 2).unwrap();
+    let third = keys_from(&[3, 2, 1, 1, 0, 0, 0, 0], 1);
+    let inserted = table.insert(&third, &mask(&[FieldId::Ipv4Dst]), 3).unwrap();
+    assert_eq!(inserted.ufid, Megaflows::<usize>::id(&third, &both));
+    // None covers the Ethernet address: the whole key it is, but for what changes in a connection.
+    let fourth = keys_from(&[3, 3, 1, 2, 0, 0, 0, 0], 1);
+    let inserted = table.insert(&fourth, &mask(&[FieldId::EthDst]), 4).unwrap();
+    assert_eq!(table.masks(), 3);
+    let megaflow = table.iter().find(|flow| flow.flow == inserted.flow).unwrap();
+    assert_eq!(megaflow.mask.get(FieldId::Ipv4Dst), 0xffff_ffff);
+    assert_eq!(megaflow.mask.get(FieldId::TcpFlags), 0);
+    // Masks that are there already are used as they are, and other ports have budgets of their own.
+    let more = keys_from(&[1, 1, 1, 1, 0, 0, 0, 0], 2);
+    assert_eq!(table.insert(&more, &src, 5).unwrap().ufid, Megaflows::<usize>::id(&more, &src));
 }
