@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 use dp_core::boundary::DatapathError;
 
-use super::Worker;
+use super::worker::Worker;
 use crate::pmd::Command;
 
 /// How long an answer is waited for.

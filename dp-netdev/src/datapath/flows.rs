@@ -1,6 +1,7 @@
 //! What the slow path asks of the datapath.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError};
 
 use dp_core::action::ActionList;
 use dp_core::base::{BondId, Instant, MeterId, Ufid};
@@ -12,13 +13,16 @@ use dp_core::meter::{MeterConfig, MeterError, MeterStats, MeterTable};
 use dp_core::packet::Packet;
 use dp_core::pipeline::Settings;
 
-use super::{Netdev, Worker, lock};
+use super::worker::Worker;
+use super::{Bond, Netdev, lock};
 use crate::pmd::Command;
 use crate::pmd::command::Execute;
 
 impl Netdev {
-    fn worker(&self, thread: u32) -> Result<&Worker, DatapathError> {
-        self.workers.get(thread as usize).ok_or(DatapathError::NoThread)
+    fn worker(&self, thread: u32) -> Result<Arc<Worker>, DatapathError> {
+        let workers = self.workers.read().unwrap_or_else(PoisonError::into_inner);
+        let found = workers.binary_search_by_key(&thread, |worker| worker.id);
+        found.ok().and_then(|at| workers.get(at)).map(Arc::clone).ok_or(DatapathError::NoThread)
     }
 
     /// Removes all megaflows of all threads; returns how many there were.
@@ -27,7 +31,7 @@ impl Netdev {
     ///
     /// [`DatapathError::Busy`].
     pub fn flow_flush(&self) -> Result<usize, DatapathError> {
-        self.workers.iter().map(|worker| worker.ask(Command::Flush)).sum()
+        self.workers().iter().map(|worker| worker.ask(Command::Flush)).sum()
     }
 
     /// Changes the settings of all pipelines that can be changed in flight.
@@ -36,8 +40,10 @@ impl Netdev {
     ///
     /// [`DatapathError::Busy`].
     pub fn configure(&self, settings: &Settings) -> Result<(), DatapathError> {
-        let each = |worker: &Worker| worker.post(Command::Configure(Box::new(settings.clone())));
-        self.workers.iter().try_for_each(each)
+        lock(&self.settings).clone_from(settings);
+        let each =
+            |worker: &Arc<Worker>| worker.post(Command::Configure(Box::new(settings.clone())));
+        self.workers().iter().try_for_each(each)
     }
 }
 
@@ -45,18 +51,35 @@ impl Netdev {
     /// Lets all threads see the meters as they are now.
     fn publish(&self, meters: &MeterTable) -> Result<(), MeterError> {
         let snapshot = meters.snapshot();
-        let each = |worker: &Worker| worker.post(Command::Meters(Arc::clone(&snapshot)));
-        self.workers.iter().try_for_each(each).map_err(|_| MeterError::Busy)
+        let each = |worker: &Arc<Worker>| worker.post(Command::Meters(Arc::clone(&snapshot)));
+        self.workers().iter().try_for_each(each).map_err(|_| MeterError::Busy)
+    }
+
+    /// Gives a new thread what all threads share: meters and bonds.
+    pub(super) fn equip(&self, worker: &Worker) -> Result<(), DatapathError> {
+        worker.post(Command::Meters(lock(&self.meters).snapshot()))?;
+        for (id, bond) in lock(&self.bonds).iter_mut() {
+            bond.tell(*id, worker)?;
+        }
+        Ok(())
+    }
+}
+
+impl Bond {
+    /// Tells a thread of it.
+    fn tell(&mut self, id: BondId, worker: &Worker) -> Result<(), DatapathError> {
+        let bytes = Arc::clone(self.bytes.entry(worker.id).or_default());
+        worker.post(Command::BondSet(id, Box::new(self.ports), bytes))
     }
 }
 
 impl Datapath for Netdev {
     fn conntrack(&self) -> Option<&Conntrack> {
-        Some(&self.conntrack)
+        Some(&self.common.conntrack)
     }
 
     fn flow_dump(&self, each: &mut dyn FnMut(FlowDump)) {
-        for worker in &self.workers {
+        for worker in self.workers() {
             let mut next = Some(0);
             while let Some(from) = next {
                 // A thread that does not answer is left out: there is nobody to tell.
@@ -77,14 +100,14 @@ impl Datapath for Netdev {
     }
 
     fn flow_count(&self) -> usize {
-        let flows = self.workers.iter().map(|worker| worker.pipeline.flows.get()).sum::<u64>();
+        let flows = self.workers().iter().map(|worker| worker.pipeline.flows.get()).sum::<u64>();
         usize::try_from(flows).unwrap_or(usize::MAX)
     }
 
     fn flow_install(&self, put: &FlowPut) -> Result<Ufid, DatapathError> {
         let put = Arc::new(put.clone());
         let mut id = Err(DatapathError::NoThread);
-        for worker in &self.workers {
+        for worker in self.workers() {
             id = worker.ask(|answer| Command::FlowInstall(Arc::clone(&put), answer))?;
             if id.is_err() {
                 break;
@@ -112,24 +135,21 @@ impl Datapath for Netdev {
 
     fn bond_set(&self, id: BondId, ports: &Assignment) -> Result<(), DatapathError> {
         let mut bonds = lock(&self.bonds);
-        let bytes = bonds
-            .entry(id)
-            .or_insert_with(|| self.workers.iter().map(|_| Arc::default()).collect());
-        for (worker, bytes) in self.workers.iter().zip(bytes) {
-            worker.post(Command::BondSet(id, Box::new(*ports), Arc::clone(bytes)))?;
-        }
-        Ok(())
+        let bond =
+            bonds.entry(id).or_insert_with(|| Bond { ports: *ports, bytes: BTreeMap::new() });
+        bond.ports = *ports;
+        self.workers().iter().try_for_each(|worker| bond.tell(id, worker))
     }
 
     fn bond_del(&self, id: BondId) -> Result<(), DatapathError> {
         lock(&self.bonds).remove(&id);
-        self.workers.iter().try_for_each(|worker| worker.post(Command::BondDel(id)))
+        self.workers().iter().try_for_each(|worker| worker.post(Command::BondDel(id)))
     }
 
     fn bond_bytes(&self, id: BondId) -> Option<[u64; BUCKETS]> {
         let bonds = lock(&self.bonds);
         let mut sum = [0u64; BUCKETS];
-        for bytes in bonds.get(&id)? {
+        for bytes in bonds.get(&id)?.bytes.values() {
             for (sum, more) in sum.iter_mut().zip(bytes.snapshot()) {
                 *sum = sum.wrapping_add(more);
             }

@@ -23,34 +23,42 @@
 
 mod commands;
 mod flows;
+mod lend;
 mod ports;
 mod run;
+mod schedule;
+pub mod show;
 mod stats;
 #[cfg(test)]
 mod tests;
+mod worker;
 
 pub use ports::{AddPortError, PortEvent, PortEventKind};
 pub use run::Running;
+pub use schedule::{AutoBalance, Schedule};
 pub use stats::{ThreadStats, Totals};
+pub use worker::Place;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use dp_core::base::{BondId, Instant, PortNo};
-use dp_core::bond::BondBytes;
+use dp_core::bond::{Assignment, BondBytes};
 use dp_core::boundary::UpcallSink;
 use dp_core::conntrack::Conntrack;
 use dp_core::meter::MeterTable;
-use dp_core::pipeline::{PipelineCounters, Settings};
+use dp_core::pipeline::Settings;
 use dp_core::sync::Published;
 use dp_core::tunnel::Ends;
 
-use crate::pmd::{LoopCounters, Mailbox, Pmd};
 use crate::port::Wake;
 use crate::system::Clock;
 use ports::Entry;
+use run::Run;
+use schedule::Scheduling;
+use worker::{Common, Worker};
 
 /// How a datapath is made.
 #[derive(Clone, Debug)]
@@ -71,26 +79,28 @@ impl Default for Config {
 
 /// A userspace datapath.
 pub struct Netdev {
-    workers: Vec<Worker>,
-    /// The connections: of all threads.
-    conntrack: Arc<Conntrack>,
+    common: Common,
+    settings: Mutex<Settings>,
+    /// By id. Changed with `ports` locked.
+    workers: RwLock<Vec<Arc<Worker>>>,
     ports: Mutex<BTreeMap<PortNo, Entry>>,
+    scheduling: Mutex<Scheduling>,
     meters: Mutex<MeterTable>,
-    /// What each thread counts for each bond.
-    bonds: Mutex<BTreeMap<BondId, Vec<Arc<BondBytes>>>>,
+    bonds: Mutex<BTreeMap<BondId, Bond>>,
     clock: Clock,
-    /// Tunnel ports.
-    ends: Arc<Published<Ends>>,
     /// Whether threads drive it.
     running: AtomicBool,
+    /// How they do.
+    run: Mutex<Option<Run>>,
+    /// What threads had counted that are gone.
+    retired: Mutex<Totals>,
 }
 
-/// A packet thread as the control side sees it.
-struct Worker {
-    mailbox: Arc<Mailbox>,
-    pmd: Arc<Mutex<Pmd>>,
-    pipeline: Arc<PipelineCounters>,
-    turns: Arc<LoopCounters>,
+/// A bond as all threads are to know it.
+struct Bond {
+    ports: Assignment,
+    /// What each thread counts for it, by id; of those that are gone too.
+    bytes: BTreeMap<u32, Arc<BondBytes>>,
 }
 
 impl Netdev {
@@ -100,28 +110,28 @@ impl Netdev {
     ///
     /// When the process has no descriptors left.
     pub fn new(sink: Arc<dyn UpcallSink>, config: Config) -> io::Result<Arc<Self>> {
-        let ends = Arc::new(Published::new(Ends::default()));
+        let common = Common {
+            sink,
+            conntrack: Arc::new(Conntrack::new(config.pipeline.seed)),
+            ends: Arc::new(Published::new(Ends::default())),
+        };
         let mut workers = Vec::new();
-        let conntrack = Arc::new(Conntrack::new(config.pipeline.seed));
         for id in (0..u32::MAX).take(config.threads.max(1)) {
-            let (mailbox, commands) = Mailbox::new()?;
-            let mailbox = Arc::new(mailbox);
-            let (settings, sink) = (config.pipeline.clone(), Arc::clone(&sink));
-            let tracker = Arc::clone(&conntrack);
-            let mut pmd = Pmd::new(id, settings, tracker, sink, Arc::clone(&mailbox), commands);
-            pmd.set_ends(&ends);
-            let (pipeline, turns) = (pmd.pipeline_counters(), pmd.loop_counters());
-            workers.push(Worker { mailbox, pmd: Arc::new(Mutex::new(pmd)), pipeline, turns });
+            let settings = config.pipeline.clone();
+            workers.push(Arc::new(Worker::new(id, Place::Any, settings, &common)?));
         }
         Ok(Arc::new(Self {
-            workers,
-            conntrack,
+            common,
+            settings: Mutex::new(config.pipeline),
+            workers: RwLock::new(workers),
             ports: Mutex::default(),
+            scheduling: Mutex::default(),
             meters: Mutex::default(),
             bonds: Mutex::default(),
             clock: config.clock,
-            ends,
             running: AtomicBool::new(false),
+            run: Mutex::default(),
+            retired: Mutex::default(),
         }))
     }
 
@@ -134,14 +144,14 @@ impl Netdev {
     /// The tunnel ports, to be published anew when one comes or goes.
     #[must_use]
     pub const fn ends(&self) -> &Arc<Published<Ends>> {
-        &self.ends
+        &self.common.ends
     }
 
     /// Lets each packet thread that no thread drives take one turn at the time `now`, which must
     /// not run backwards. Returns how many packets moved.
     pub fn turn(&self, now: Instant) -> usize {
         let mut moved = 0;
-        for worker in &self.workers {
+        for worker in self.workers() {
             if let Some(mut pmd) = worker.at_rest() {
                 moved += pmd.turn(now);
             }
@@ -153,28 +163,22 @@ impl Netdev {
     /// [`Self::turn`] sleeps on.
     #[must_use]
     pub fn wakes(&self) -> Vec<Wake> {
-        let pmds = self.workers.iter().filter_map(Worker::at_rest);
-        pmds.flat_map(|pmd| pmd.wakes().collect::<Vec<_>>()).collect()
+        let wakes = |worker: &Arc<Worker>| worker.at_rest().map(|pmd| pmd.wakes().collect());
+        self.workers().iter().filter_map(wakes).flat_map(|wakes: Vec<Wake>| wakes).collect()
     }
 
     /// Lets transmit queues write out what they have kept back, where no thread drives them.
     pub fn flush(&self) {
-        for worker in &self.workers {
+        for worker in self.workers() {
             if let Some(mut pmd) = worker.at_rest() {
                 pmd.flush_queues();
             }
         }
     }
-}
 
-impl Worker {
-    /// What the thread owns, if no thread runs.
-    fn at_rest(&self) -> Option<MutexGuard<'_, Pmd>> {
-        match self.pmd.try_lock() {
-            Ok(pmd) => Some(pmd),
-            Err(TryLockError::Poisoned(pmd)) => Some(pmd.into_inner()),
-            Err(TryLockError::WouldBlock) => None,
-        }
+    /// The packet threads there are now.
+    fn workers(&self) -> Vec<Arc<Worker>> {
+        self.workers.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

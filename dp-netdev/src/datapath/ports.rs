@@ -6,29 +6,35 @@ use std::sync::Arc;
 use dp_core::base::PortNo;
 use dp_core::boundary::{DatapathError, PortInfo, PortStats};
 
+use super::lend::Ledger;
+use super::worker::Place;
 use super::{Netdev, lock};
-use crate::pmd::{Command, End, RxCounters, RxSlot, TxCounters, TxSlot};
-use crate::port::{Change, OpenError, Port, QueueCount, SharedTx, Status};
+use crate::pmd::{Command, End, RxCounters, RxSlot, TxCounters};
+use crate::port::{Change, OpenError, Port, QueueCount, RxQueue, Status};
 
 /// The largest port number, and one.
 const NUMBERS: u32 = 1 << 16;
 
 /// A port that has been added.
 pub(super) struct Entry {
-    port: Box<dyn Port>,
-    rx: Vec<RxShare>,
-    /// By thread.
-    tx: Vec<Arc<TxCounters>>,
-    end: Arc<End>,
+    pub(super) port: Box<dyn Port>,
+    pub(super) rx: Vec<RxShare>,
+    pub(super) tx: Ledger,
+    pub(super) end: Arc<End>,
     /// What has been told of it.
     told_up: bool,
     told_end: bool,
 }
 
 /// A receive queue and the thread that serves it.
-struct RxShare {
-    thread: usize,
-    counters: Arc<RxCounters>,
+pub(super) struct RxShare {
+    pub(super) number: u32,
+    pub(super) thread: Option<u32>,
+    pub(super) counters: Arc<RxCounters>,
+    /// The queue itself while nobody serves it.
+    pub(super) parked: Option<Box<RxSlot>>,
+    /// The processor that it is pinned to.
+    pub(super) pinned: Option<u32>,
 }
 
 /// Why a port cannot be added.
@@ -94,7 +100,7 @@ impl Entry {
 
     fn stats(&self) -> PortStats {
         let rx = |get: fn(&RxCounters) -> u64| self.rx.iter().map(|rx| get(&rx.counters)).sum();
-        let tx = |get: fn(&TxCounters) -> u64| self.tx.iter().map(|counters| get(counters)).sum();
+        let tx = |get: fn(&TxCounters) -> u64| self.tx.counters().map(get).sum();
         PortStats {
             rx_packets: rx(|counters| counters.packets.get()),
             rx_bytes: rx(|counters| counters.bytes.get()),
@@ -147,21 +153,25 @@ impl Netdev {
         if ports.values().any(|entry| entry.port.name() == port.name()) {
             return Err(AddPortError::NameTaken(port.name().to_owned()));
         }
-        let threads = self.workers.len();
+        let threads = self.threads_wanted(port.is_poll_mode());
         let queues = port.queues(QueueCount { rx: threads, tx: threads })?;
         let told_up = port.status().up();
         let mut entry = Entry {
             port,
             rx: Vec::new(),
-            tx: Vec::new(),
+            tx: Ledger::new(queues.tx),
             end: Arc::default(),
             told_up,
             told_end: false,
         };
         let load = self.load(ports);
-        match self.wire(&mut entry, number, queues, load) {
+        match self.wire(&mut entry, number, queues.rx, load) {
             Ok(()) => {
+                let scheduled = entry.port.is_poll_mode();
                 ports.insert(number, entry);
+                if scheduled {
+                    self.reschedule(ports);
+                }
                 Ok(())
             }
             Err(error) => {
@@ -177,39 +187,46 @@ impl Netdev {
         &self,
         entry: &mut Entry,
         number: PortNo,
-        queues: crate::port::Queues,
-        mut load: Vec<usize>,
+        queues: Vec<Box<dyn RxQueue>>,
+        mut load: BTreeMap<u32, usize>,
     ) -> Result<(), DatapathError> {
-        let shares = SharedTx::deal(queues.tx, self.workers.len());
-        for (worker, queue) in self.workers.iter().zip(shares) {
-            let counters = Arc::new(TxCounters::default());
-            entry.tx.push(Arc::clone(&counters));
-            let end = Arc::clone(&entry.end);
-            worker.post(Command::AddTx(number, Box::new(TxSlot { queue, counters, end })))?;
+        let workers = self.workers();
+        for worker in &workers {
+            entry.tx.lend(number, &entry.end, worker, &workers)?;
         }
-        for queue in queues.rx {
-            let least =
-                load.iter_mut().zip(&self.workers).enumerate().min_by_key(|(_, (n, _))| **n);
-            let Some((thread, (load, worker))) = least else {
-                return Err(DatapathError::NoThread);
-            };
-            *load += 1;
+        let scheduled = self.is_scheduled() && entry.port.is_poll_mode();
+        for (queue, index) in queues.into_iter().zip(0..) {
             let counters = Arc::new(RxCounters::default());
-            entry.rx.push(RxShare { thread, counters: Arc::clone(&counters) });
             let end = Arc::clone(&entry.end);
-            let slot = RxSlot { port: number, queue, counters, end };
-            worker.post(Command::AddRx(Box::new(slot)))?;
+            let slot = RxSlot { port: number, number: index, queue, counters, end };
+            let mut share = RxShare {
+                number: index,
+                thread: None,
+                counters: Arc::clone(&slot.counters),
+                parked: None,
+                pinned: None,
+            };
+            if scheduled {
+                // The schedule deals it.
+                share.parked = Some(Box::new(slot));
+            } else {
+                let any = workers.iter().filter(|worker| worker.place == Place::Any);
+                let least = any.min_by_key(|worker| load.get(&worker.id).copied().unwrap_or(0));
+                let worker = least.ok_or(DatapathError::NoThread)?;
+                *load.entry(worker.id).or_default() += 1;
+                share.thread = Some(worker.id);
+                worker.post(Command::AddRx(Box::new(slot)))?;
+            }
+            entry.rx.push(share);
         }
         Ok(())
     }
 
     /// Receive queues by thread.
-    fn load(&self, ports: &BTreeMap<PortNo, Entry>) -> Vec<usize> {
-        let mut load = vec![0; self.workers.len()];
-        for share in ports.values().flat_map(|entry| &entry.rx) {
-            if let Some(load) = load.get_mut(share.thread) {
-                *load += 1;
-            }
+    fn load(&self, ports: &BTreeMap<PortNo, Entry>) -> BTreeMap<u32, usize> {
+        let mut load = BTreeMap::new();
+        for thread in ports.values().flat_map(|entry| &entry.rx).filter_map(|rx| rx.thread) {
+            *load.entry(thread).or_default() += 1;
         }
         load
     }
@@ -217,7 +234,7 @@ impl Netdev {
     /// Takes the queues of a port from all threads; they are dropped when this returns, but where a
     /// thread does not answer.
     fn unwire(&self, number: PortNo) {
-        for worker in &self.workers {
+        for worker in self.workers() {
             // One that does not answer now will find the command later.
             let _ = worker.ask(|done| Command::RemovePort(number, done));
         }
@@ -233,7 +250,13 @@ impl Netdev {
         let mut ports = lock(&self.ports);
         let entry = ports.remove(&number).ok_or(DatapathError::NoPort)?;
         self.unwire(number);
-        Ok(entry.failure())
+        let failure = entry.failure();
+        let scheduled = entry.port.is_poll_mode();
+        drop(entry);
+        if scheduled {
+            self.reschedule(&mut ports);
+        }
+        Ok(failure)
     }
 
     /// Changes a property of a port.

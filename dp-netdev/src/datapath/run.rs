@@ -3,21 +3,29 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread::JoinHandle;
 
-use super::Netdev;
-use crate::pmd::{Idle, thread};
+use super::worker::{Place, Worker};
+use super::{Netdev, lock};
+use crate::pmd::Idle;
+use crate::pmd::thread::How;
 
 /// The threads of a datapath that runs; they end when this is dropped.
 #[must_use = "the threads end when this is dropped"]
 pub struct Running {
     netdev: Arc<Netdev>,
-    threads: Vec<JoinHandle<()>>,
+}
+
+/// How the threads of a datapath that runs live.
+#[derive(Clone, Debug)]
+pub(super) struct Run {
+    cpus: Vec<usize>,
+    idle: Idle,
 }
 
 impl Netdev {
     /// Starts the packet threads. Thread `n` stays on processor `cpus[n]`; those beyond the list
-    /// go where the system puts them.
+    /// go where the system puts them. Threads for ports that must be asked all the time
+    /// ([`Self::set_schedule`]) spin, each on its own processor.
     ///
     /// # Errors
     ///
@@ -27,16 +35,33 @@ impl Netdev {
         if self.running.swap(true, Ordering::AcqRel) {
             return Err(io::Error::new(io::ErrorKind::ResourceBusy, "the datapath runs already"));
         }
-        let mut running = Running { netdev: Arc::clone(self), threads: Vec::new() };
-        for (index, worker) in self.workers.iter().enumerate() {
-            worker.mailbox.set_stopping(false);
-            let cpu = cpus.get(index).copied();
-            let name =
-                cpu.map_or(format!("pmd/id:{index}"), |cpu| format!("pmd-c{cpu:02}/id:{index}"));
-            let pmd = Arc::clone(&worker.pmd);
-            running.threads.push(thread::spawn(name, pmd, cpu, idle, self.clock)?);
+        // Ports come and go meanwhile, and threads with them.
+        let ports = lock(&self.ports);
+        let running = Running { netdev: Arc::clone(self) };
+        let run = Run { cpus: cpus.to_vec(), idle };
+        for worker in self.workers() {
+            self.start_worker(&worker, &run)?;
         }
+        *lock(&self.run) = Some(run);
+        drop(ports);
         Ok(running)
+    }
+
+    /// Starts the thread of a worker, as all threads were started.
+    pub(super) fn start_worker(&self, worker: &Arc<Worker>, run: &Run) -> io::Result<()> {
+        let id = worker.id;
+        let (cpu, idle) = match worker.place {
+            Place::Any => (run.cpus.get(id as usize).copied(), run.idle),
+            Place::Core { pinned, core, .. } => {
+                (pinned.then(|| usize::try_from(core).unwrap_or(usize::MAX)), Idle::Spin)
+            }
+        };
+        let name = match (worker.place, cpu) {
+            (Place::Core { core, .. }, _) => format!("pmd-c{core:02}/id:{id}"),
+            (Place::Any, Some(cpu)) => format!("pmd-c{cpu:02}/id:{id}"),
+            (Place::Any, None) => format!("pmd/id:{id}"),
+        };
+        worker.start(name, How { cpu, idle, naps: Arc::clone(&worker.naps), clock: self.clock })
     }
 }
 
@@ -50,12 +75,13 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        for worker in &self.netdev.workers {
+        *lock(&self.netdev.run) = None;
+        let workers = self.netdev.workers();
+        for worker in &workers {
             worker.mailbox.set_stopping(true);
         }
-        for thread in self.threads.drain(..) {
-            // A thread that panicked has printed why.
-            let _ = thread.join();
+        for worker in &workers {
+            worker.stop();
         }
         self.netdev.running.store(false, Ordering::Release);
     }

@@ -3,7 +3,7 @@
 use dp_core::base::DropReason;
 use dp_core::pipeline::PipelineCounters;
 
-use super::Netdev;
+use super::{Netdev, lock};
 use crate::pmd::LoopCounters;
 
 /// Counts of one packet thread, or of all.
@@ -13,8 +13,12 @@ pub struct Totals {
     pub received: u64,
     /// Passes beyond a packet's first.
     pub recirculated: u64,
+    /// Passes that needed no more than the port of entry and the kind of packet.
+    pub simple_hits: u64,
     /// Passes that the exact-match cache answered.
     pub emc_hits: u64,
+    /// Passes that the signature cache answered.
+    pub smc_hits: u64,
     /// Passes that the megaflow table answered.
     pub megaflow_hits: u64,
     /// Subtables asked for that.
@@ -53,11 +57,14 @@ pub struct ThreadStats {
 }
 
 impl Totals {
-    fn of(counters: &PipelineCounters) -> Self {
+    pub(super) fn of(counters: &PipelineCounters) -> Self {
         Self {
             received: counters.received.get(),
             recirculated: counters.recirculated.get(),
+            // The pipeline has neither.
+            simple_hits: 0,
             emc_hits: counters.emc_hits.get(),
+            smc_hits: 0,
             megaflow_hits: counters.megaflow_hits.get(),
             masks_probed: counters.masks_probed.get(),
             upcalls: counters.upcalls.get(),
@@ -71,10 +78,12 @@ impl Totals {
         }
     }
 
-    fn add(&mut self, more: &Self) {
+    pub(super) fn add(&mut self, more: &Self) {
         self.received += more.received;
         self.recirculated += more.recirculated;
+        self.simple_hits += more.simple_hits;
         self.emc_hits += more.emc_hits;
+        self.smc_hits += more.smc_hits;
         self.megaflow_hits += more.megaflow_hits;
         self.masks_probed += more.masks_probed;
         self.upcalls += more.upcalls;
@@ -91,6 +100,36 @@ impl Totals {
                 *sum += count;
             }
         }
+    }
+
+    /// Takes away what had been counted at some time, all but flows and masks, which are not counts.
+    pub(super) fn subtract(&mut self, base: &Self) {
+        let pairs = [
+            (&mut self.received, base.received),
+            (&mut self.recirculated, base.recirculated),
+            (&mut self.simple_hits, base.simple_hits),
+            (&mut self.emc_hits, base.emc_hits),
+            (&mut self.smc_hits, base.smc_hits),
+            (&mut self.megaflow_hits, base.megaflow_hits),
+            (&mut self.masks_probed, base.masks_probed),
+            (&mut self.upcalls, base.upcalls),
+            (&mut self.upcalls_failed, base.upcalls_failed),
+            (&mut self.installed, base.installed),
+            (&mut self.not_installed, base.not_installed),
+            (&mut self.malformed_forwarded, base.malformed_forwarded),
+        ];
+        for (value, base) in pairs {
+            *value = value.saturating_sub(base);
+        }
+        for ((_, value), (_, base)) in self.drops.iter_mut().zip(&base.drops) {
+            *value = value.saturating_sub(*base);
+        }
+    }
+
+    /// The same without what only a living thread has.
+    pub(super) fn without_gauges(mut self) -> Self {
+        (self.flows, self.masks) = (0, 0);
+        self
     }
 
     /// How many packets were dropped for a reason.
@@ -118,17 +157,15 @@ impl Netdev {
                 busy_turns: turns.busy.get(),
                 naps: turns.naps.get(),
             };
-        (0..)
-            .zip(&self.workers)
-            .map(|(id, worker)| stats((id, &worker.turns, &worker.pipeline)))
-            .collect()
+        let workers = self.workers();
+        workers.iter().map(|it| stats((it.id, &it.turns, &it.pipeline))).collect()
     }
 
     /// What all packet threads have counted.
     #[must_use]
     pub fn totals(&self) -> Totals {
-        let mut totals = Totals::default();
-        for worker in &self.workers {
+        let mut totals = lock(&self.retired).clone();
+        for worker in self.workers() {
             totals.add(&Totals::of(&worker.pipeline));
         }
         totals

@@ -34,6 +34,12 @@ pub(crate) enum Command {
     AddRx(Box<RxSlot>),
     /// Send by this port through this queue.
     AddTx(PortNo, Box<TxSlot>),
+    /// Give up a receive queue of a port; answered with it.
+    TakeRx(PortNo, u32, Sender<Option<Box<RxSlot>>>),
+    /// Give up the transmit queue of a port; answered with it.
+    TakeTx(PortNo, Sender<Option<Box<TxSlot>>>),
+    /// Forget what queues and thread took of late; answered when done.
+    ForgetLoad(Sender<()>),
     /// Give up the queues of a port; answered when they are dropped.
     RemovePort(PortNo, Sender<()>),
     /// Install or change a flow; answered with its id.

@@ -17,11 +17,13 @@
 //! | room | what |
 //! |---|---|
 //! | [`Pmd`] | the turn |
+//! | [`assign`] | which thread serves which receive queue |
 //! | [`command`] | what the control side may ask, and the mailbox |
 //! | [`counters`] | what is counted: by queue, by thread |
 //! | [`rest`] | what a thread does when there is nothing to do |
 //! | [`thread`] | the loop on a thread |
 
+pub mod assign;
 pub(crate) mod command;
 pub mod counters;
 pub mod rest;
@@ -30,5 +32,5 @@ mod turn;
 
 pub(crate) use command::{Command, Mailbox};
 pub use counters::{LoopCounters, RxCounters, TxCounters};
-pub use rest::Idle;
+pub use rest::{Idle, NapLimit};
 pub(crate) use turn::{End, Pmd, RxSlot, TxSlot};

@@ -1,8 +1,11 @@
 //! What a packet thread does when no packet moved: spin, or sleep until something happens.
 
 use std::os::fd::RawFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use dp_core::base::{Duration, Instant};
+use dp_core::packet::BURST;
 
 use super::turn::Pmd;
 use crate::port::Wake;
@@ -19,6 +22,13 @@ pub enum Idle {
     Sleep,
 }
 
+/// How long a spinning thread may nap between turns that bring little, in microseconds; 0: it never
+/// does. Shared with the control side.
+pub type NapLimit = Arc<AtomicU32>;
+
+/// Packets in a turn at which a thread is busy and does not nap.
+const MUCH: usize = BURST / 2;
+
 /// How long a thread asks on before it sleeps.
 const PATIENCE: Duration = Duration::from_micros(50);
 /// The first nap where some queue must be asked again, and the longest.
@@ -33,11 +43,31 @@ pub(crate) struct Rest {
     since: Option<Instant>,
     nap: Duration,
     polled: Vec<libc::pollfd>,
+    limit: NapLimit,
+    /// How long it naps now, in microseconds.
+    growing: u32,
 }
 
 impl Rest {
-    pub(crate) fn new(idle: Idle) -> Self {
-        Self { idle, since: None, nap: NAPS[0], polled: Vec::new() }
+    pub(crate) fn new(idle: Idle, limit: NapLimit) -> Self {
+        Self { idle, since: None, nap: NAPS[0], polled: Vec::new(), limit, growing: 0 }
+    }
+
+    /// A turn has moved so many packets. Where it was few, a spinning thread naps: a microsecond
+    /// longer each time, up to its limit, and not at all as soon as there are many. Returns how long
+    /// it napped, in microseconds.
+    pub(crate) fn ease(&mut self, moved: usize) -> u64 {
+        let limit = self.limit.load(Ordering::Relaxed);
+        if limit == 0 || self.idle != Idle::Spin {
+            return 0;
+        }
+        if moved >= MUCH {
+            self.growing = 0;
+            return 0;
+        }
+        self.growing = (self.growing + 1).min(limit);
+        std::thread::sleep(Duration::from_micros(u64::from(self.growing)));
+        u64::from(self.growing)
     }
 
     /// Packets have moved.
@@ -55,7 +85,9 @@ impl Rest {
                 *self.since.insert(now)
             }
         };
-        if self.idle == Idle::Spin || now.since(since) < PATIENCE {
+        // A thread without queues has nothing to be quick for.
+        let spin = self.idle == Idle::Spin && pmd.serves();
+        if spin || now.since(since) < PATIENCE {
             std::hint::spin_loop();
             return false;
         }
@@ -63,7 +95,7 @@ impl Rest {
         if limit.is_zero() {
             return false;
         }
-        let mailbox = std::sync::Arc::clone(pmd.mailbox());
+        let mailbox = Arc::clone(pmd.mailbox());
         mailbox.about_to_sleep();
         let sleep = !pmd.has_work() && !mailbox.is_stopping();
         if sleep {

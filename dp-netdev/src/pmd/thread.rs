@@ -4,9 +4,22 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{Builder, JoinHandle};
 
-use super::rest::{Idle, Rest};
+use super::rest::{Idle, NapLimit, Rest};
 use super::turn::Pmd;
-use crate::system::{Clock, pin_to_cpu};
+use crate::system::{Clock, Ticker, fine_timers, pin_to_cpu};
+
+/// How a packet thread lives.
+#[derive(Clone, Debug)]
+pub(crate) struct How {
+    /// The processor it stays on.
+    pub(crate) cpu: Option<usize>,
+    /// What it does when there is nothing to do.
+    pub(crate) idle: Idle,
+    /// How long it may nap.
+    pub(crate) naps: NapLimit,
+    /// The clock by which it moves packets.
+    pub(crate) clock: Clock,
+}
 
 /// Starts a thread that drives `pmd` until its mailbox says stop. The thread holds the lock as long
 /// as it runs: that nobody else can take it means that the thread runs.
@@ -14,22 +27,16 @@ use crate::system::{Clock, pin_to_cpu};
 /// # Errors
 ///
 /// When there can be no further thread, or not on this processor.
-pub(crate) fn spawn(
-    name: String,
-    pmd: Arc<Mutex<Pmd>>,
-    cpu: Option<usize>,
-    idle: Idle,
-    clock: Clock,
-) -> io::Result<JoinHandle<()>> {
+pub(crate) fn spawn(name: String, pmd: Arc<Mutex<Pmd>>, how: How) -> io::Result<JoinHandle<()>> {
     let (tell, told) = mpsc::sync_channel(1);
     let body = move || {
-        let pinned = cpu.map_or(Ok(()), pin_to_cpu);
+        let pinned = how.cpu.map_or(Ok(()), pin_to_cpu);
         let failed = pinned.is_err();
         let mut pmd = pmd.lock().unwrap_or_else(PoisonError::into_inner);
         // The starter waits for this word: after it, the thread runs.
         let _ = tell.send(pinned);
         if !failed {
-            run(&mut pmd, idle, clock);
+            run(&mut pmd, &how);
         }
     };
     let thread = Builder::new().name(name).spawn(body)?;
@@ -40,16 +47,25 @@ pub(crate) fn spawn(
     }
 }
 
-fn run(pmd: &mut Pmd, idle: Idle, clock: Clock) {
+fn run(pmd: &mut Pmd, how: &How) {
+    // A nap of a microsecond is not to last fifty.
+    fine_timers();
     let mailbox = Arc::clone(pmd.mailbox());
     let counters = pmd.loop_counters();
-    let mut rest = Rest::new(idle);
+    let mut rest = Rest::new(how.idle, Arc::clone(&how.naps));
+    let mut ticker = Ticker::new(how.clock);
     while !mailbox.is_stopping() {
-        let now = clock.now();
-        if pmd.turn(now) != 0 {
+        let now = ticker.now();
+        let moved = pmd.turn(now);
+        if moved != 0 {
             rest.over();
         } else if rest.take(pmd, now) {
             counters.naps.add(1);
+        }
+        let eased = rest.ease(moved);
+        if eased != 0 {
+            counters.naps.add(1);
+            counters.nap_micros.add(eased);
         }
     }
     pmd.flush_queues();

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_channel::Receiver;
 use dp_core::base::{DropReason, Duration, Instant, PortNo};
-use dp_core::boundary::{FlowDump, UpcallSink};
+use dp_core::boundary::{FlowDump, Upcall, UpcallError, UpcallSink, Verdict};
 use dp_core::conntrack::Conntrack;
 use dp_core::execute::TxBatches;
 use dp_core::packet::Burst;
@@ -14,8 +14,9 @@ use dp_core::sync::Published;
 use dp_core::tunnel::Ends;
 
 use super::command::{Command, Execute, Mailbox};
-use super::counters::{LoopCounters, RxCounters, TxCounters};
+use super::counters::{INTERVAL, LoopCounters, RxCounters, TxCounters};
 use crate::port::{PortError, RxEnd, RxQueue, TxQueue, Wake, dpdk};
+use crate::system::cycles;
 
 /// How often the pipeline's housekeeping runs.
 const TICK: Duration = Duration::from_millis(100);
@@ -28,6 +29,8 @@ const DUMPED: u32 = 256;
 /// A receive queue that a thread serves.
 pub(crate) struct RxSlot {
     pub(crate) port: PortNo,
+    /// Which of the port's.
+    pub(crate) number: u32,
     pub(crate) queue: Box<dyn RxQueue>,
     pub(crate) counters: Arc<RxCounters>,
     pub(crate) end: Arc<End>,
@@ -81,6 +84,21 @@ impl End {
     }
 }
 
+/// A slow path whose time is measured.
+struct Timed<'a> {
+    sink: &'a dyn UpcallSink,
+    counters: &'a LoopCounters,
+}
+
+impl UpcallSink for Timed<'_> {
+    fn upcall(&self, upcall: &Upcall<'_>, now: Instant) -> Result<Verdict, UpcallError> {
+        let began = cycles();
+        let answer = self.sink.upcall(upcall, now);
+        self.counters.upcall_cycles.add(cycles().wrapping_sub(began));
+        answer
+    }
+}
+
 /// All that one packet thread owns.
 pub(crate) struct Pmd {
     id: u32,
@@ -98,6 +116,10 @@ pub(crate) struct Pmd {
     next_tick: Instant,
     /// When connections were last looked through.
     swept: Instant,
+    /// When the interval of load that runs ends.
+    next_interval: Option<Instant>,
+    /// The processor's clock at the end of the last turn.
+    mark: u64,
 }
 
 impl Pmd {
@@ -125,6 +147,8 @@ impl Pmd {
             counters: Arc::default(),
             next_tick: Instant::default(),
             swept: Instant::default(),
+            next_interval: None,
+            mark: cycles(),
         }
     }
 
@@ -146,6 +170,8 @@ impl Pmd {
     /// Serves every queue once; returns how many packets moved.
     pub(crate) fn turn(&mut self, now: Instant) -> usize {
         self.obey();
+        let began = self.mark;
+        let mut mark = began;
         let mut moved = self.run_executes(now);
         let mut ended = false;
         for slot in &mut self.rx {
@@ -171,19 +197,29 @@ impl Pmd {
             let bytes = self.burst.iter().map(|packet| packet.len() as u64).sum();
             slot.counters.packets.add(self.burst.len() as u64);
             slot.counters.bytes.add(bytes);
-            self.pipeline.process(slot.port, &mut self.burst, now, &*self.sink, &mut self.out);
+            let sink = Timed { sink: &*self.sink, counters: &self.counters };
+            self.pipeline.process(slot.port, &mut self.burst, now, &sink, &mut self.out);
+            let after = cycles();
+            slot.counters.cycles.add(after.wrapping_sub(mark));
+            mark = after;
         }
         if ended {
             self.rx.retain(|slot| slot.port != PortNo::NONE);
         }
         self.send(now);
         self.counters.turns.add(1);
+        self.mark = cycles();
+        let spent = self.mark.wrapping_sub(began);
         if moved != 0 {
             self.counters.busy.add(1);
+            self.counters.busy_cycles.add(spent);
+        } else {
+            self.counters.idle_cycles.add(spent);
         }
         if now >= self.next_tick {
             self.next_tick = now.after(TICK);
             self.pipeline.tick(now);
+            self.close_intervals(now);
         }
         if self.id == 0 {
             self.sweep(now);
@@ -202,12 +238,36 @@ impl Pmd {
         conntrack.sweep(now, conntrack.sweep_share(since).min(SWEEP_MOST));
     }
 
+    /// Remembers what queues and thread took in the intervals that have ended.
+    fn close_intervals(&mut self, now: Instant) {
+        let next = *self.next_interval.get_or_insert(now.after(INTERVAL));
+        if now < next {
+            return;
+        }
+        self.next_interval = Some(now.after(INTERVAL));
+        self.counters.window.close(self.counters.cycles());
+        self.counters.busy_window.close(self.counters.busy_cycles.get());
+        for slot in &self.rx {
+            slot.counters.window.close(slot.counters.cycles.get());
+        }
+    }
+
+    /// Forgets what queues and thread took of late: other queues make another load.
+    fn forget_load(&mut self) {
+        self.next_interval = None;
+        self.counters.window.reset(self.counters.cycles());
+        self.counters.busy_window.reset(self.counters.busy_cycles.get());
+        for slot in &self.rx {
+            slot.counters.window.reset(slot.counters.cycles.get());
+        }
+    }
+
     /// Sends what waits.
     fn send(&mut self, now: Instant) {
         if self.out.is_empty() {
             return;
         }
-        let Self { out, tx, pipeline, .. } = self;
+        let Self { out, tx, pipeline, counters, .. } = self;
         let drops = &pipeline.counters().drops;
         out.flush(|port, batch| {
             let Some(Some(slot)) = tx.get_mut(port.0 as usize) else {
@@ -217,6 +277,8 @@ impl Pmd {
             };
             let sent = slot.queue.transmit(batch, now);
             slot.counters.credit(&sent);
+            counters.sent.add(u64::from(sent.packets));
+            counters.batches.add(1);
             for (reason, count) in sent.reasons() {
                 drops.add(reason, count);
             }
@@ -237,6 +299,16 @@ impl Pmd {
                 Command::AddTx(port, slot) => {
                     dpdk::attach_thread();
                     self.add_tx(port, *slot);
+                }
+                Command::TakeRx(port, number, answer) => {
+                    let _ = answer.try_send(self.take_rx(port, number));
+                }
+                Command::TakeTx(port, answer) => {
+                    let _ = answer.try_send(self.take_tx(port));
+                }
+                Command::ForgetLoad(done) => {
+                    self.forget_load();
+                    let _ = done.try_send(());
                 }
                 Command::RemovePort(port, done) => {
                     self.remove_port(port);
@@ -293,21 +365,35 @@ impl Pmd {
         }
     }
 
-    fn remove_port(&mut self, port: PortNo) {
-        self.rx.retain(|slot| slot.port != port);
+    fn take_rx(&mut self, port: PortNo, number: u32) -> Option<Box<RxSlot>> {
+        let index = self.rx.iter().position(|it| it.port == port && it.number == number)?;
+        Some(Box::new(self.rx.remove(index)))
+    }
+
+    fn take_tx(&mut self, port: PortNo) -> Option<Box<TxSlot>> {
         if let Some(waiting) = self.out.remove_port(port) {
             let count = waiting.len() as u64;
             self.pipeline.counters().drops.add(DropReason::InvalidPort, count);
         }
-        if let Some(mut slot) = self.tx.get_mut(port.0 as usize).and_then(Option::take) {
-            slot.flush();
-        }
+        let mut slot = self.tx.get_mut(port.0 as usize)?.take()?;
+        slot.flush();
+        Some(Box::new(slot))
+    }
+
+    fn remove_port(&mut self, port: PortNo) {
+        self.rx.retain(|slot| slot.port != port);
+        drop(self.take_tx(port));
     }
 
     fn dump(&self, from: u32) -> (Vec<FlowDump>, Option<u32>) {
         let next = from.saturating_add(DUMPED);
         let flows = self.pipeline.flows_in(from..next, self.id).collect();
         (flows, (next < self.pipeline.flow_slots()).then_some(next))
+    }
+
+    /// Whether it serves any receive queue.
+    pub(crate) fn serves(&self) -> bool {
+        !self.rx.is_empty()
     }
 
     /// Whether something waits for the next turn.

@@ -34,6 +34,8 @@ const MTU: u32 = 1500;
 #[derive(Debug)]
 pub struct Dummy {
     name: String,
+    /// The NUMA node it pretends to be on, where it pretends to be polled.
+    polled: Option<u32>,
     shared: Arc<Shared>,
     rx_tape: Option<Tape>,
     tx_tape: Option<Tape>,
@@ -46,7 +48,8 @@ pub struct Hand(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    waiting: ArrayQueue<Packet>,
+    /// By receive queue.
+    waiting: Vec<ArrayQueue<Packet>>,
     missed: AtomicU32,
     kept: Mutex<VecDeque<Vec<u8>>>,
     admin_up: AtomicBool,
@@ -62,8 +65,14 @@ impl Dummy {
     /// A port that is up, with no address and an MTU of 1,500.
     #[must_use]
     pub fn new(name: &str) -> Self {
+        Self::with_queues(name, 1)
+    }
+
+    /// The same with a number of receive queues, at least one.
+    #[must_use]
+    pub fn with_queues(name: &str, queues: usize) -> Self {
         let shared = Shared {
-            waiting: ArrayQueue::new(WAITING),
+            waiting: (0..queues.max(1)).map(|_| ArrayQueue::new(WAITING)).collect(),
             missed: AtomicU32::new(0),
             kept: Mutex::default(),
             admin_up: AtomicBool::new(true),
@@ -72,7 +81,21 @@ impl Dummy {
             mtu: AtomicU32::new(MTU),
         };
         let shared = Arc::new(shared);
-        Self { name: name.to_owned(), shared, rx_tape: None, tx_tape: None, taken: false }
+        Self {
+            name: name.to_owned(),
+            polled: None,
+            shared,
+            rx_tape: None,
+            tx_tape: None,
+            taken: false,
+        }
+    }
+
+    /// Lets it pretend to be a port that must be asked all the time, with a device on a NUMA node.
+    #[must_use]
+    pub fn polled(mut self, numa: u32) -> Self {
+        self.polled = Some(numa);
+        self
     }
 
     /// What operates the port.
@@ -140,7 +163,19 @@ impl Hand {
 
     /// Puts a packet in, with its metadata; `false` if it is lost, as [`Self::inject`].
     pub fn inject_packet(&self, packet: Packet) -> bool {
-        let taken = self.0.status().up() && self.0.waiting.push(packet).is_ok();
+        self.inject_into(0, packet)
+    }
+
+    /// How many receive queues the port has.
+    #[must_use]
+    pub fn queues(&self) -> usize {
+        self.0.waiting.len()
+    }
+
+    /// Puts a packet into a receive queue; `false` if it is lost, as [`Self::inject`].
+    pub fn inject_into(&self, queue: usize, packet: Packet) -> bool {
+        let queue = self.0.waiting.get(queue).filter(|_| self.0.status().up());
+        let taken = queue.is_some_and(|queue| queue.push(packet).is_ok());
         if !taken {
             self.0.missed.fetch_add(1, Ordering::Relaxed);
         }
@@ -156,7 +191,7 @@ impl Hand {
     /// How many injected packets have not been received yet.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.0.waiting.len()
+        self.0.waiting.iter().map(ArrayQueue::len).sum()
     }
 
     /// Connects or disconnects the other end.
@@ -202,20 +237,32 @@ impl Port for Dummy {
     }
 
     fn kind(&self) -> &'static str {
-        "dummy"
+        if self.polled.is_some() { "dummy-pmd" } else { "dummy" }
+    }
+
+    fn is_poll_mode(&self) -> bool {
+        self.polled.is_some()
+    }
+
+    fn numa_node(&self) -> Option<u32> {
+        self.polled
     }
 
     fn queues(&mut self, want: QueueCount) -> Result<Queues, OpenError> {
         if std::mem::replace(&mut self.taken, true) {
             return Err(OpenError::QueuesTaken { port: self.name.clone() });
         }
-        let rx = DummyRx { shared: Arc::clone(&self.shared), tape: self.rx_tape.take() };
+        let tape = self.rx_tape.take();
+        let rx = (0..self.shared.waiting.len()).map(|queue| {
+            let (shared, tape) = (Arc::clone(&self.shared), tape.clone());
+            Box::new(DummyRx { shared, queue, tape }) as Box<dyn RxQueue>
+        });
         let tx_tape = self.tx_tape.take();
         let tx = (0..want.tx.max(1)).map(|_| {
             let (shared, tape) = (Arc::clone(&self.shared), tx_tape.clone());
             Box::new(DummyTx { shared, tape }) as Box<dyn TxQueue>
         });
-        Ok(Queues { rx: vec![Box::new(rx)], tx: tx.collect() })
+        Ok(Queues { rx: rx.collect(), tx: tx.collect() })
     }
 
     fn status(&self) -> Status {
@@ -234,13 +281,15 @@ impl Port for Dummy {
 
 struct DummyRx {
     shared: Arc<Shared>,
+    queue: usize,
     tape: Option<Tape>,
 }
 
 impl RxQueue for DummyRx {
     fn receive(&mut self, burst: &mut Burst, now: Instant) -> Result<Lost, RxEnd> {
         while !burst.is_full() {
-            let Some(packet) = self.shared.waiting.pop() else { break };
+            let queue = self.shared.waiting.get(self.queue);
+            let Some(packet) = queue.and_then(ArrayQueue::pop) else { break };
             record(self.tape.as_ref(), now, &packet);
             // There is room: the loop's condition.
             drop(burst.push(packet));

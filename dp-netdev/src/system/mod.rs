@@ -7,19 +7,25 @@
 //! | [`Netif`] | a network interface: state, MTU, address |
 //! | [`Doorbell`], [`wait`] | sleeping until a descriptor, a moment or another thread |
 //! | [`pin_to_cpu`] | keeping a thread on a processor |
-//! | [`Clock`] | the monotonic clock as instants |
+//! | [`Clock`], [`Ticker`] | the monotonic clock as instants |
+//! | [`cycles`] | the processor's own clock |
+//! | [`Topology`] | processors and their NUMA nodes |
 
 mod affinity_unsafe;
 mod clock;
 mod netif_unsafe;
 mod options_unsafe;
+mod topology;
+mod tsc_unsafe;
 mod wait_unsafe;
 
 pub use affinity_unsafe::pin_to_cpu;
-pub use clock::Clock;
+pub use clock::{Clock, Ticker};
 pub use netif_unsafe::{Netif, NetifState};
 pub(crate) use options_unsafe::{get_option, set_option, socket};
-pub use wait_unsafe::{Doorbell, wait};
+pub use topology::Topology;
+pub use tsc_unsafe::{cycles, cycles_per_second};
+pub use wait_unsafe::{Doorbell, fine_timers, wait};
 
 #[cfg(test)]
 mod tests;
