@@ -167,7 +167,7 @@ pub fn buckets(tracker: &Conntrack, least: usize) -> String {
     let counts: Vec<usize> = tracker.occupancy().collect();
     let mut out = format!(
         "Total Buckets: {}\nCurrent Connections: {}\n\n",
-        counts.len(),
+        counts.len().max(1),
         tracker.connections()
     );
     if tracker.connections() == 0 {

@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use dp_core::boundary::Datapath as _;
+
 use crate::switch::Switch;
 use crate::unixctl::CommandRegistry;
 
@@ -52,6 +54,11 @@ pub(crate) fn counters(switch: &Switch) -> BTreeMap<&'static str, u64> {
         let totals = datapath.netdev.totals();
         for (reason, count) in &totals.drops {
             add(reason.name(), *count);
+        }
+        if let Some(tracker) = datapath.netdev.conntrack() {
+            for (name, count) in tracker.counters().iter() {
+                add(name, count);
+            }
         }
         add("flow_extract", totals.received + totals.recirculated);
         add("dpif_flow_put", totals.installed);

@@ -11,6 +11,7 @@
 //! it to the turn that comes next.
 
 mod bridge;
+mod conntrack;
 pub(crate) mod coverage;
 mod daemon;
 mod dpctl;
@@ -29,6 +30,7 @@ use crate::unixctl::CommandRegistry;
 /// Registers all commands.
 pub(crate) fn register_all(registry: &mut CommandRegistry, switch: &Arc<Switch>) {
     bridge::register(registry, switch);
+    conntrack::register(registry, switch);
     coverage::register(registry, switch);
     daemon::register(registry, switch);
     dpctl::register(registry, switch);
