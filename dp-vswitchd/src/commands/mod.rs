@@ -15,6 +15,8 @@ mod conntrack;
 pub(crate) mod coverage;
 mod daemon;
 mod dpctl;
+mod dpctl_flow;
+mod dpif;
 mod dummy;
 mod fdb;
 mod features;
@@ -34,10 +36,14 @@ pub(crate) fn register_all(registry: &mut CommandRegistry, switch: &Arc<Switch>)
     coverage::register(registry, switch);
     daemon::register(registry, switch);
     dpctl::register(registry, switch);
+    dpctl_flow::register(registry, switch);
+    dpif::register(registry, switch);
     dummy::register(registry, switch);
     fdb::register(registry, switch);
     features::register(registry, switch);
     time::register(registry, switch);
     upcall::register(registry, switch);
     vlog::register(registry, switch);
+    // The last: it lists what is there.
+    dpctl::register_list(registry);
 }

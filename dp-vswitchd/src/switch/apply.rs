@@ -110,7 +110,7 @@ impl Switch {
             log::warn!(target: "dpif", "could not create datapath of unknown type {kind}");
             return Err("Address family not supported by protocol".to_owned());
         }
-        let datapath = Datapath::new(kind, dummies, &self.clock)
+        let datapath = Datapath::new(kind, &format!("ovs-{kind}"), dummies, &self.clock)
             .map_err(|error| crate::errno::text(&error))?;
         if kind == DUMMY {
             open::next_mac(&mut self.state().dummies);
@@ -227,6 +227,25 @@ impl Switch {
 }
 
 impl Switch {
+    /// Opens a port that belongs to no bridge.
+    pub(crate) fn add_bare_port(
+        &self,
+        datapath: &Datapath,
+        config: &InterfaceConfig,
+        number: Option<PortNo>,
+    ) -> Result<(), String> {
+        let kind = open::effective_kind(&datapath.kind, &config.kind, false);
+        let mut dummies = self.state().dummies;
+        let opened = open::open(config, &kind, self.dummy, &mut dummies);
+        self.state().dummies = dummies;
+        let opened = opened?;
+        let port = opened.port.ok_or("Operation not supported")?;
+        let number = number.or_else(|| datapath.choose_number(&config.name));
+        let number = number.ok_or("No space left on device")?;
+        let added = datapath.add(number, port, &opened.kind, opened.hand);
+        added.map_err(|error| error.to_string())
+    }
+
     /// Gives a dummy port another number in its datapath.
     pub(crate) fn renumber(
         &self,

@@ -63,17 +63,21 @@ pub(crate) struct DatapathPort {
 
 impl Datapath {
     /// A datapath of this type, with its own port 0.
-    pub(crate) fn new(kind: &str, by_hand: bool, clock: &Clock) -> io::Result<Arc<Self>> {
+    pub(crate) fn new(
+        kind: &str,
+        name: &str,
+        by_hand: bool,
+        clock: &Clock,
+    ) -> io::Result<Arc<Self>> {
         let ofproto = Arc::new(Ofproto::default());
         let sink = Arc::clone(&ofproto) as Arc<dyn UpcallSink>;
         let config = Config { clock: system::Clock::since(clock.origin()), ..Config::default() };
         let netdev = Netdev::new(sink, config)?;
         let revalidator = Revalidator::new(Arc::clone(&ofproto), RevalidatorConfig::default());
         let running = if by_hand { None } else { Some(netdev.start(&[], Idle::Sleep)?) };
-        let name = format!("ovs-{kind}");
         let datapath = Arc::new(Self {
             kind: kind.to_owned(),
-            name: name.clone(),
+            name: name.to_owned(),
             netdev,
             ofproto,
             revalidator: Mutex::new(revalidator),
@@ -88,7 +92,7 @@ impl Datapath {
                 paused: false,
             }),
         });
-        datapath.add_own_port(&name);
+        datapath.add_own_port(name);
         Ok(datapath)
     }
 
@@ -201,6 +205,16 @@ impl Datapath {
     /// Has no rounds made, or again.
     pub(crate) fn pause_revalidation(&self, paused: bool) {
         self.figures().paused = paused;
+    }
+
+    /// Whether it is one that bridges are in.
+    pub(crate) fn has_bridges(&self) -> bool {
+        !self.ofproto.bridges().is_empty()
+    }
+
+    /// The processor of a packet thread; `None` for the main loop.
+    pub(crate) fn core_of(&self, _thread: u32) -> Option<u32> {
+        None
     }
 
     /// Its ports by name, for texts.

@@ -65,6 +65,8 @@ pub(crate) struct Switch {
 struct State {
     datapaths: BTreeMap<String, Arc<Datapath>>,
     bridges: BTreeMap<String, Arc<RunningBridge>>,
+    /// Datapaths that operators made, by type and name; no bridge is in them.
+    bare: BTreeMap<String, Arc<Datapath>>,
     /// Dummy ports made so far: the next one's address.
     dummies: u32,
     /// Who asked for the end, and whether datapaths are to go too.
@@ -102,6 +104,34 @@ impl Switch {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Makes a datapath that no bridge is in, named `TYPE@NAME`.
+    pub(crate) fn add_datapath(&self, text: &str) -> Result<Arc<Datapath>, String> {
+        match self.datapath(Some(text)) {
+            Ok(_) => return Err("File exists".to_owned()),
+            Err(why) if why != NO_DEVICE => return Err(why),
+            Err(_) => {}
+        }
+        let (kind, name) = text.split_once('@').unwrap_or(("system", text));
+        let by_hand = self.dummy != DummyMode::Off;
+        let datapath = Datapath::new(kind, name, by_hand, &self.clock)
+            .map_err(|error| crate::errno::text(&error))?;
+        self.state().bare.insert(datapath.to_string(), Arc::clone(&datapath));
+        Ok(datapath)
+    }
+
+    /// Removes a datapath that no bridge is in.
+    pub(crate) fn remove_datapath(&self, text: &str) -> Result<(), String> {
+        let datapath = self.datapath(Some(text))?;
+        let removed = self.state().bare.remove(&datapath.to_string());
+        match removed {
+            Some(datapath) => {
+                datapath.stop();
+                Ok(())
+            }
+            None => Err("Device or resource busy".to_owned()),
+        }
+    }
+
     /// The time by the switch's clock.
     pub(crate) fn now(&self) -> Instant {
         self.clock.now()
@@ -117,9 +147,10 @@ impl Switch {
         self.state().bridges.get(name).cloned()
     }
 
-    /// All datapaths, by type.
+    /// All datapaths.
     pub(crate) fn datapaths(&self) -> Vec<Arc<Datapath>> {
-        self.state().datapaths.values().cloned().collect()
+        let state = self.state();
+        state.datapaths.values().chain(state.bare.values()).cloned().collect()
     }
 
     /// The datapath that a command names as `NAME`, `TYPE@NAME` or not at all, if there is but one.
@@ -129,7 +160,7 @@ impl Switch {
     /// The reference's words.
     pub(crate) fn datapath(&self, name: Option<&str>) -> Result<Arc<Datapath>, String> {
         let state = self.state();
-        let mut all = state.datapaths.values();
+        let mut all = state.datapaths.values().chain(state.bare.values());
         match name {
             None => match (all.next(), all.next()) {
                 (Some(one), None) => Ok(Arc::clone(one)),
@@ -148,7 +179,7 @@ impl Switch {
                 }
                 all.find(|it| it.name == name && it.kind == kind)
                     .cloned()
-                    .ok_or_else(|| "No such device".to_owned())
+                    .ok_or_else(|| NO_DEVICE.to_owned())
             }
         }
     }
@@ -262,3 +293,6 @@ impl Switch {
         }
     }
 }
+
+/// The system's words for something that is not there.
+const NO_DEVICE: &str = "No such device";

@@ -138,6 +138,11 @@ impl CommandRegistry {
         self.commands.keys().map(String::as_str)
     }
 
+    /// All commands with their usage, sorted by name.
+    pub fn usages(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.commands.iter().map(|(name, command)| (name.as_str(), command.usage.as_str()))
+    }
+
     /// Carries out a command.
     pub(super) fn dispatch(
         &mut self,

@@ -1,0 +1,82 @@
+//! `dpif/show` and `dpif/dump-dps`: bridges and their ports, as the datapath knows them.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use crate::switch::{RunningBridge, Switch};
+use crate::unixctl::{CommandRegistry, Format, Reply};
+
+/// Registers the family.
+pub(super) fn register(registry: &mut CommandRegistry, switch: &Arc<Switch>) {
+    let own = Arc::clone(switch);
+    registry.register("dpif/dump-dps", "", 0, 0, move |_| {
+        let line = |it: &Arc<RunningBridge>| format!("{}@{}\n", it.datapath.kind, it.name);
+        Ok::<_, String>(own.bridges().iter().map(line).collect::<String>())
+    });
+    let own = Arc::clone(switch);
+    registry.register("dpif/show", "", 0, 0, move |request| {
+        Ok::<_, String>(match request.format() {
+            Format::Text => Reply::Text(show(&own)),
+            Format::Json => Reply::Json(show_json(&own)),
+        })
+    });
+}
+
+fn show(switch: &Switch) -> String {
+    let mut text = String::new();
+    for datapath in switch.datapaths().iter().filter(|it| it.has_bridges()) {
+        let totals = datapath.netdev.totals();
+        let hits = totals.emc_hits + totals.megaflow_hits;
+        let _ = writeln!(text, "{datapath}: hit:{hits} missed:{}", totals.upcalls);
+        for bridge in switch.bridges().iter().filter(|it| Arc::ptr_eq(&it.datapath, datapath)) {
+            let _ = writeln!(text, "  {}:", bridge.name);
+            for interface in bridge.state().interfaces.values() {
+                let Some(ofport) = interface.ofport else { continue };
+                let number = interface.number.map_or("none".to_owned(), |it| it.0.to_string());
+                let _ = writeln!(
+                    text,
+                    "    {} {}/{number}: ({})",
+                    interface.config.name, ofport.0, interface.kind
+                );
+            }
+        }
+    }
+    text
+}
+
+fn show_json(switch: &Switch) -> Value {
+    let mut datapaths = Map::new();
+    for datapath in switch.datapaths().iter().filter(|it| it.has_bridges()) {
+        let totals = datapath.netdev.totals();
+        let mut bridges = Map::new();
+        for bridge in switch.bridges().iter().filter(|it| Arc::ptr_eq(&it.datapath, datapath)) {
+            let mut ports = Map::new();
+            for interface in bridge.state().interfaces.values() {
+                let Some(ofport) = interface.ofport else { continue };
+                let number = interface.number.map_or("none".to_owned(), |it| it.0.to_string());
+                ports.insert(
+                    interface.config.name.clone(),
+                    json!({
+                        "type": interface.kind,
+                        "ofport": ofport.0.to_string(),
+                        "odp_port": number,
+                    }),
+                );
+            }
+            bridges.insert(bridge.name.clone(), Value::Object(ports));
+        }
+        datapaths.insert(
+            datapath.to_string(),
+            json!({
+                "bridges": bridges,
+                "stats": {
+                    "n_hit": (totals.emc_hits + totals.megaflow_hits).to_string(),
+                    "n_missed": totals.upcalls.to_string(),
+                },
+            }),
+        );
+    }
+    Value::Object(datapaths)
+}
