@@ -133,7 +133,10 @@ pub(super) fn register(registry: &mut CommandRegistry, switch: &Arc<Switch>) {
     let own = Arc::clone(switch);
     registry.register("dpctl/cache-set-size", "dp cache <size>", 3, 3, move |request| {
         if let Err(why) = own.datapath(Some(request.argument(0))) {
-            return Err(Failure::new(&format!("Opening datapath {} failed", request.argument(0)), &why));
+            return Err(Failure::new(
+                &format!("Opening datapath {} failed", request.argument(0)),
+                &why,
+            ));
         }
         if request.argument(2).parse::<u32>().is_err() {
             return Err(Failure::new("size is malformed", "Invalid argument"));
@@ -150,16 +153,33 @@ pub(super) fn register(registry: &mut CommandRegistry, switch: &Arc<Switch>) {
 
 /// Registers `dpctl/list-commands`, when all other commands are known.
 pub(super) fn register_list(registry: &mut CommandRegistry) {
-    let lines: String = registry
+    let place = |name: &str| ORDER.iter().position(|it| *it == name).unwrap_or(ORDER.len());
+    let mut known: Vec<_> = registry
         .usages()
-        .filter(|(name, _)| name.starts_with("dpctl/"))
-        .map(|(name, usage)| format!("  {name:<28}  {usage}\n"))
+        .filter_map(|(name, usage)| Some((name.strip_prefix("dpctl/")?, usage)))
+        .chain([("list-commands", "")])
         .collect();
+    known.sort_by_key(|(name, _)| place(name));
+    let line = |(name, usage): &(&str, &str)| format!("  dpctl/{name:<22}  {usage}\n");
+    let lines: String = known.iter().map(line).collect();
     let text = "The available commands are:\n".to_owned() + &lines;
-    registry.register("dpctl/list-commands", "", 0, usize::MAX, move |_| {
-        Ok::<_, String>(text.clone())
-    });
+    registry
+        .register("dpctl/list-commands", "", 0, usize::MAX, move |_| Ok::<_, String>(text.clone()));
 }
+
+/// The order in which the commands are listed.
+#[rustfmt::skip]
+const ORDER: &[&str] = &[
+    "add-dp", "del-dp", "add-if", "del-if", "set-if", "dump-dps", "show", "dump-flows", "add-flow",
+    "mod-flow", "get-flow", "del-flow", "add-flows", "mod-flows", "del-flows",
+    "offload-stats-show", "dump-conntrack", "dump-conntrack-exp", "flush-conntrack",
+    "cache-get-size", "cache-set-size", "ct-stats-show", "ct-bkts", "ct-set-maxconns",
+    "ct-get-maxconns", "ct-get-nconns", "ct-enable-tcp-seq-chk", "ct-disable-tcp-seq-chk",
+    "ct-get-tcp-seq-chk", "ct-set-limits", "ct-del-limits", "ct-get-limits",
+    "ct-get-sweep-interval", "ct-set-sweep-interval", "ipf-set-enabled", "ipf-set-disabled",
+    "ipf-set-min-frag", "ipf-set-max-nfrags", "ipf-get-status", "list-commands",
+    "parse-actions", "normalize-actions",
+];
 
 fn show(switch: &Switch, request: &Request<'_>) -> Result<String, Failure> {
     let (options, names) = Options::read(request);
@@ -266,7 +286,10 @@ fn add_interfaces(
         it.config.kind = it.kind.unwrap_or_default();
         let name = it.config.name.clone();
         if datapath.ports().values().any(|port| port.name == name) {
-            return Err(Failure::new(&format!("adding {name} to {datapath} failed"), "File exists"));
+            return Err(Failure::new(
+                &format!("adding {name} to {datapath} failed"),
+                "File exists",
+            ));
         }
         switch.add_bare_port(datapath, &it.config, it.number.map(PortNo)).map_err(|why| {
             let known = why.rsplit_once('(').map(|(_, why)| why.trim_end_matches(')').to_owned());

@@ -51,9 +51,7 @@ pub(super) fn register(registry: &mut CommandRegistry, switch: &Arc<Switch>) {
         let own = Arc::clone(switch);
         let (usage, least) =
             if default == "delete" { ("[dp] [file]", 0) } else { ("[dp] file", 1) };
-        registry.register(name, usage, least, 5, move |request| {
-            file(&own, request, default)
-        });
+        registry.register(name, usage, least, 5, move |request| file(&own, request, default));
     }
     let own = Arc::clone(switch);
     registry.register("dpctl/parse-actions", "actions", 1, usize::MAX, move |request| {
@@ -95,11 +93,8 @@ impl Style<'_> {
             None => "never".to_owned(),
             Some(used) => format!("{:.3}s", self.now.since(used).as_secs_f64()),
         };
-        let _ = write!(
-            text,
-            "{key}, packets:{}, bytes:{}, used:{used}",
-            stats.packets, stats.bytes
-        );
+        let _ =
+            write!(text, "{key}, packets:{}, bytes:{}, used:{used}", stats.packets, stats.bytes);
         if stats.tcp_flags != 0 {
             let _ = write!(text, ", flags:{}", tcp_flags(stats.tcp_flags));
         }
@@ -139,10 +134,9 @@ fn dump(switch: &Switch, request: &Request<'_>) -> Result<String, Failure> {
     let (datapath, _) = options.datapath(switch, &rest, 0)?;
     let filter = match filter {
         None => None,
-        Some(text) => Some(
-            parse_match(&text, &NumbersOnly)
-                .map_err(|error| Failure::new(&format!("Failed to parse filter ({error})"), "Invalid argument"))?,
-        ),
+        Some(text) => Some(parse_match(&text, &NumbersOnly).map_err(|error| {
+            Failure::new(&format!("Failed to parse filter ({error})"), "Invalid argument")
+        })?),
     };
     let ours = match kind.as_deref() {
         None | Some("all" | "ovs" | "non-offloaded") => true,
@@ -208,9 +202,10 @@ fn dump_bridge(switch: &Switch, request: &Request<'_>) -> Result<String, &'stati
     let style = Style { ports: &ports, names, more: options.more, dpctl: false, now: switch.now() };
     let mut text = String::new();
     datapath.netdev.flow_dump(&mut |flow| {
-        let own = datapath.ofproto.ukeys().with(flow.ufid, |ukey| {
-            Arc::ptr_eq(&ukey.bridge, &bridge.bridge)
-        });
+        let own = datapath
+            .ofproto
+            .ukeys()
+            .with(flow.ufid, |ukey| Arc::ptr_eq(&ukey.bridge, &bridge.bridge));
         if own.unwrap_or(false) {
             text += &style.line(&flow);
             text.push('\n');
@@ -224,7 +219,8 @@ fn get(switch: &Switch, request: &Request<'_>) -> Result<String, Failure> {
     let (datapath, words) = options.datapath(switch, &rest, 1)?;
     let digits = words.first().and_then(|it| it.strip_prefix("ufid:"));
     let Some(id) = digits.and_then(ufid_of) else {
-        return Err(Failure::plain("parsing flow ufid"));
+        // An error that is no failure: scripts see it in the text alone.
+        return Ok(Failure::plain("parsing flow ufid").text);
     };
     let found = datapath.netdev.flow_get(id);
     let flow = found.first().ok_or(Failure::new("getting flow", NO_ENTRY))?;
@@ -242,7 +238,10 @@ fn ufid_of(text: &str) -> Option<Ufid> {
 fn parse_key(datapath: &Datapath, text: &str) -> Result<ParsedFlow, Failure> {
     let ports = datapath.port_table();
     parse_flow(text, &ports).map_err(|error| {
-        Failure::new(&format!("parsing flow key (syntax error at {})", error.token), "Invalid argument")
+        Failure::new(
+            &format!("parsing flow key (syntax error at {})", error.token),
+            "Invalid argument",
+        )
     })
 }
 

@@ -8,7 +8,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dp_core::base::{Instant, PortNo};
-use dp_core::boundary::UpcallSink;
+use dp_core::boundary::{Datapath as _, UpcallSink};
 use dp_core::flow::text::PortTable;
 use dp_netdev::datapath::AddPortError;
 use dp_netdev::port::Port;
@@ -33,6 +33,8 @@ pub(crate) struct Datapath {
     /// Threads that drive the packets, unless the main loop does.
     running: Mutex<Option<Running>>,
     by_hand: bool,
+    /// An operator made it; no bridge is in it.
+    is_bare: bool,
     figures: Mutex<Figures>,
 }
 
@@ -84,6 +86,7 @@ impl Datapath {
             ports: Mutex::default(),
             running: Mutex::new(running),
             by_hand,
+            is_bare: name != format!("ovs-{kind}"),
             figures: Mutex::new(Figures {
                 average: 0,
                 most: 0,
@@ -171,7 +174,9 @@ impl Datapath {
     /// Moves packets, where nobody else does, and keeps megaflows true.
     pub(crate) fn run(&self, now: Instant) {
         self.drive(now);
-        if !self.figures().paused && self.revalidator().due(now) {
+        // Where there never was a bridge, flows are operators' alone.
+        let wanted = self.has_bridges() || self.netdev.flow_count() > 0 && !self.is_bare;
+        if wanted && !self.figures().paused && self.revalidator().due(now) {
             self.round(now);
             self.drive(now);
         }
