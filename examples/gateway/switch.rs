@@ -33,7 +33,8 @@ pub(crate) struct Switch {
 impl Switch {
     pub(crate) fn new(args: &Args) -> Result<Self> {
         let bridge = Bridge::new("gateway", TablesConfig::default(), MacTableConfig::default());
-        let limits = Limits { depth: args.max_depth, resubmits: args.max_resubmits };
+        let limits =
+            Limits { depth: args.max_depth, resubmits: args.max_resubmits, ..Limits::default() };
         bridge.set_config(BridgeConfig { limits, ..BridgeConfig::default() });
         let bridge = Arc::new(bridge);
         let ofproto = Arc::new(Ofproto::new([Arc::clone(&bridge)]));

@@ -86,6 +86,12 @@ reasons! {
     RecursionTooDeep = "drop_action_recursion_too_deep",
     /// Translation gave up: too many resubmits in all.
     TooManyResubmits = "drop_action_too_many_resubmit",
+    /// Translation gave up: too much was pushed onto the stack.
+    StackTooDeep = "drop_action_stack_too_deep",
+    /// Translation gave up: the packet would have more MPLS labels than a key has room for.
+    TooManyMplsLabels = "drop_action_too_many_mpls_labels",
+    /// Translation gave up: a header cannot be put on such a packet.
+    UnsupportedPacketType = "drop_action_unsupported_packet_type",
     /// The packet's in_port belongs to no bridge.
     BridgeNotFound = "drop_action_bridge_not_found",
     /// The packet would have recirculated more often than the limit.

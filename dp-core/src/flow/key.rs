@@ -216,6 +216,14 @@ impl FlowMask {
         self.set_bits(id, u128::MAX, bits);
     }
 
+    /// Makes those bits of a place count that are set in `bits` (as well).
+    pub fn unwildcard_bits_at(&mut self, place: Place, bits: u128) {
+        let old = self.load(place);
+        if old | bits != old {
+            self.store(place, old | bits);
+        }
+    }
+
     /// Makes every bit of a place count.
     pub fn unwildcard_place(&mut self, place: Place) {
         self.store(place, u128::MAX);

@@ -13,11 +13,13 @@ pub struct Limits {
     pub depth: u32,
     /// How many table look-ups by resubmit and goto there may be in all.
     pub resubmits: u32,
+    /// How many bytes there may be on the stack.
+    pub stack_bytes: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { depth: 64, resubmits: 4096 }
+        Self { depth: 64, resubmits: 4096, stack_bytes: 65536 }
     }
 }
 
@@ -26,6 +28,7 @@ impl Default for Limits {
 pub struct LimitCounters {
     depth: AtomicU64,
     resubmits: AtomicU64,
+    stack: AtomicU64,
 }
 
 impl LimitCounters {
@@ -35,6 +38,16 @@ impl LimitCounters {
 
     pub(crate) fn hit_resubmits(&self) {
         self.resubmits.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn hit_stack(&self) {
+        self.stack.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Translations with too much on the stack.
+    #[must_use]
+    pub fn stack(&self) -> u64 {
+        self.stack.load(Ordering::Relaxed)
     }
 
     /// Translations that nested too deeply.

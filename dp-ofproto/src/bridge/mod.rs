@@ -9,11 +9,13 @@ mod mirror;
 mod port;
 mod vlan;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use dp_core::base::{Instant, MacAddr, MeterId, OfPort};
 
-use crate::learn::{MacTable, MacTableConfig};
+use crate::learn::{MacChange, MacTable, MacTableConfig};
 use crate::table::{Tables, TablesConfig};
 
 pub use limits::{LimitCounters, Limits};
@@ -44,6 +46,34 @@ pub struct BridgeConfig {
     pub forward_bpdu: bool,
     /// What flow tables see of IP fragments.
     pub fragments: Fragments,
+    /// What becomes of packets that no rule matches, where nothing else is said of the table.
+    pub table_miss: TableMiss,
+    /// Bytes that controllers get of a packet that missed (`miss_send_len`).
+    pub miss_len: u16,
+}
+
+/// What becomes of packets that no rule of a table matches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TableMiss {
+    /// They are dropped.
+    #[default]
+    Drop,
+    /// Controllers get them.
+    Controller,
+    /// The next table is asked.
+    Continue,
+}
+
+/// Is told when an address is learned or moves.
+pub type MacListener = Box<dyn Fn(&Bridge, &MacChange) + Send + Sync>;
+
+#[derive(Default)]
+struct Learned(arc_swap::ArcSwapOption<MacListener>);
+
+impl std::fmt::Debug for Learned {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Learned")
+    }
 }
 
 /// A bridge.
@@ -55,6 +85,12 @@ pub struct Bridge {
     config: ArcSwap<BridgeConfig>,
     macs: MacTable,
     limit_counters: LimitCounters,
+    mirrors: ArcSwap<Vec<Mirror>>,
+    /// Where a table says something else than [`BridgeConfig::table_miss`].
+    misses: ArcSwap<HashMap<u8, TableMiss>>,
+    /// The datapath's numbers of the meters.
+    meters: ArcSwap<HashMap<u32, MeterId>>,
+    learned: Learned,
 }
 
 impl Bridge {
@@ -68,6 +104,10 @@ impl Bridge {
             config: ArcSwap::default(),
             macs: MacTable::new(macs),
             limit_counters: LimitCounters::default(),
+            mirrors: ArcSwap::default(),
+            misses: ArcSwap::default(),
+            meters: ArcSwap::default(),
+            learned: Learned::default(),
         }
     }
 
@@ -106,9 +146,72 @@ impl Bridge {
     /// Changes the settings.
     pub fn set_config(&self, config: BridgeConfig) {
         self.config.store(Arc::new(config));
-        // Translations depend on the settings as they do on the ports.
+        self.touch();
+    }
+
+    /// Translations depend on all settings as they do on the ports.
+    fn touch(&self) {
         let ports = self.ports.load();
         self.ports.store(Arc::new(PortMap::clone(&ports).with_version(ports.version() + 1)));
+    }
+
+    /// Its mirrors.
+    #[must_use]
+    pub fn mirrors(&self) -> Arc<Vec<Mirror>> {
+        self.mirrors.load_full()
+    }
+
+    /// Replaces the mirrors; the ones beyond [`MAX_MIRRORS`] are without effect.
+    pub fn set_mirrors(&self, mirrors: Vec<Mirror>) {
+        self.mirrors.store(Arc::new(mirrors));
+        self.touch();
+    }
+
+    /// What becomes of packets that no rule of a table matches.
+    #[must_use]
+    pub fn table_miss(&self, table: u8) -> TableMiss {
+        self.misses.load().get(&table).copied().unwrap_or(self.config.load().table_miss)
+    }
+
+    /// Says it for one table; `None`: as for all.
+    pub fn set_table_miss(&self, table: u8, miss: Option<TableMiss>) {
+        let mut misses = HashMap::clone(&self.misses.load());
+        match miss {
+            Some(miss) => misses.insert(table, miss),
+            None => misses.remove(&table),
+        };
+        self.misses.store(Arc::new(misses));
+        self.touch();
+    }
+
+    /// The datapath's number of a meter; `None`: there is no such meter.
+    #[must_use]
+    pub fn datapath_meter(&self, meter: u32) -> Option<MeterId> {
+        self.meters.load().get(&meter).copied()
+    }
+
+    /// Says which meter of the datapath a meter is; `None`: it is gone.
+    pub fn set_datapath_meter(&self, meter: u32, id: Option<MeterId>) {
+        let mut meters = HashMap::clone(&self.meters.load());
+        match id {
+            Some(id) => meters.insert(meter, id),
+            None => meters.remove(&meter),
+        };
+        self.meters.store(Arc::new(meters));
+        self.touch();
+    }
+
+    /// A packet shows where an address is; whoever listens is told of what is new.
+    pub fn learn(&self, vlan: u16, mac: MacAddr, port: OfPort, gratuitous: bool, now: Instant) {
+        let change = self.macs.learn_from(vlan, mac, port, gratuitous, now);
+        if let (Some(change), Some(tell)) = (change, self.learned.0.load().as_ref()) {
+            tell(self, &change);
+        }
+    }
+
+    /// Who is told when an address is learned or moves.
+    pub fn set_mac_listener(&self, listener: Option<MacListener>) {
+        self.learned.0.store(listener.map(Arc::new));
     }
 
     /// What it has learned of where addresses are.

@@ -138,6 +138,10 @@ pub struct PortMap {
     by_ofport: HashMap<OfPort, usize, RandomState>,
     by_port: HashMap<PortNo, usize, RandomState>,
     by_name: HashMap<String, usize, RandomState>,
+    /// Indices in the order in which the ports were added.
+    added: Vec<usize>,
+    /// Indices in the order in which FLOOD and ALL visit them.
+    flood: Vec<usize>,
 }
 
 impl PortMap {
@@ -148,6 +152,7 @@ impl PortMap {
     /// When two ports share a number, or one has a number that is reserved.
     pub fn new(ports: impl IntoIterator<Item = BridgePort>) -> Result<Self, PortMapError> {
         let mut map = Self { ports: ports.into_iter().map(Arc::new).collect(), ..Self::default() };
+        let added: Vec<OfPort> = map.ports.iter().map(|port| port.ofport).collect();
         map.ports.sort_by_key(|port| port.ofport);
         for (index, port) in map.ports.iter().enumerate() {
             if port.ofport >= OfPort::MAX && port.ofport != OfPort::LOCAL || port.ofport.0 == 0 {
@@ -164,6 +169,9 @@ impl PortMap {
             }
             map.by_name.insert(port.name.clone(), index);
         }
+        let index = |ofport| map.by_ofport.get(ofport).copied();
+        map.added = added.iter().filter_map(index).collect();
+        map.flood = flood_order(&added).iter().filter_map(index).collect();
         Ok(map)
     }
 
@@ -190,6 +198,16 @@ impl PortMap {
         self.ports.get(*self.by_port.get(&port)?)
     }
 
+    /// All ports, in the order in which they were added.
+    pub fn in_order_of_adding(&self) -> impl Iterator<Item = &Arc<BridgePort>> {
+        self.added.iter().filter_map(|&index| self.ports.get(index))
+    }
+
+    /// All ports, in the order in which FLOOD and ALL visit them.
+    pub fn in_flood_order(&self) -> impl Iterator<Item = &Arc<BridgePort>> {
+        self.flood.iter().filter_map(|&index| self.ports.get(index))
+    }
+
     /// The port with this name.
     #[must_use]
     pub fn by_name(&self, name: &str) -> Option<&Arc<BridgePort>> {
@@ -200,6 +218,37 @@ impl PortMap {
     pub fn iter(&self) -> impl Iterator<Item = &Arc<BridgePort>> {
         self.ports.iter()
     }
+}
+
+/// The order in which switches in use flood: that of a chained hash map over the port numbers
+/// (MurmurHash3), twice as many entries as buckets at most. Scripts compare it.
+fn flood_order(added: &[OfPort]) -> Vec<OfPort> {
+    let mut buckets = 1usize;
+    while added.len() / 2 >= buckets {
+        buckets = if buckets == 1 { 4 } else { buckets * 2 };
+    }
+    let mut order: Vec<(usize, std::cmp::Reverse<usize>, OfPort)> = added
+        .iter()
+        .enumerate()
+        .map(|(at, &port)| {
+            let hash = port_hash(u32::from(port.0)) as usize;
+            (hash & (buckets - 1), std::cmp::Reverse(at), port)
+        })
+        .collect();
+    order.sort();
+    order.into_iter().map(|(_, _, port)| port).collect()
+}
+
+/// MurmurHash3 of two words, the number and 0.
+fn port_hash(number: u32) -> u32 {
+    let add = |state: u32, word: u32| {
+        let word = word.wrapping_mul(0xcc9e_2d51).rotate_left(15).wrapping_mul(0x1b87_3593);
+        (state ^ word).rotate_left(13).wrapping_mul(5).wrapping_add(0xe654_6b64)
+    };
+    let mut hash = add(add(number, 0), 0) ^ 8;
+    hash = (hash ^ hash >> 16).wrapping_mul(0x85eb_ca6b);
+    hash = (hash ^ hash >> 13).wrapping_mul(0xc2b2_ae35);
+    hash ^ hash >> 16
 }
 
 #[cfg(test)]

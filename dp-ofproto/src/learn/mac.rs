@@ -23,6 +23,8 @@ use dp_core::base::{Duration, Instant, MacAddr, OfPort};
 /// How long an entry resists being moved by a packet from another port.
 pub(super) const STICKY: Duration = Duration::from_secs(10);
 const REFRESH: Duration = Duration::from_secs(1);
+/// How long a gratuitous ARP packet over a bond holds an entry.
+const GRATUITOUS: Duration = Duration::from_secs(5);
 
 /// What may be chosen about a MAC table.
 #[derive(Clone, Copy, Debug)]
@@ -77,6 +79,21 @@ struct Entry {
     refreshed: Instant,
     /// Put here by an operator: not among [`Inner::by_age`].
     fixed: bool,
+    /// A gratuitous ARP packet holds it until then.
+    locked: Option<Instant>,
+}
+
+/// What a packet changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MacChange {
+    /// The VLAN.
+    pub vlan: u16,
+    /// The address.
+    pub mac: MacAddr,
+    /// Where it is now.
+    pub port: OfPort,
+    /// Where it was, if it was known.
+    pub from: Option<OfPort>,
 }
 
 #[derive(Debug, Default)]
@@ -160,7 +177,8 @@ impl MacTable {
     pub fn add_static(&self, vlan: u16, mac: MacAddr, port: OfPort, now: Instant) {
         let mut inner = self.lock();
         let place = (vlan, mac);
-        if let Some(old) = inner.entries.insert(place, Entry { port, refreshed: now, fixed: true })
+        if let Some(old) =
+            inner.entries.insert(place, Entry { port, refreshed: now, fixed: true, locked: None })
             && !old.fixed
         {
             inner.by_age.remove(&(old.refreshed, place));
@@ -193,46 +211,78 @@ impl MacTable {
         }
     }
 
+    /// Whether [`Self::learn`] would add or move an entry.
+    #[must_use]
+    pub fn would_change(&self, vlan: u16, mac: MacAddr, port: OfPort, now: Instant) -> bool {
+        let inner = self.lock();
+        match inner.entries.get(&(vlan, mac)) {
+            None => inner.config.size != 0,
+            Some(entry) => {
+                let young = !inner.config.always_move && now.since(entry.refreshed) < STICKY;
+                entry.port != port && !entry.fixed && !young
+            }
+        }
+    }
+
     /// Learns that a packet from `mac` in `vlan` came in by `port`. Group addresses are not learned.
     pub fn learn(&self, vlan: u16, mac: MacAddr, port: OfPort, now: Instant) {
+        self.learn_from(vlan, mac, port, false, now);
+    }
+
+    /// The same; tells what changed. An entry that a gratuitous ARP packet made over a bond stays
+    /// where it is for five seconds.
+    pub fn learn_from(
+        &self,
+        vlan: u16,
+        mac: MacAddr,
+        port: OfPort,
+        gratuitous: bool,
+        now: Instant,
+    ) -> Option<MacChange> {
         if mac.is_multicast() {
-            return;
+            return None;
         }
         let mut inner = self.lock();
         let place = (vlan, mac);
+        let locked = gratuitous.then(|| now.after(GRATUITOUS));
+        let change = |from| Some(MacChange { vlan, mac, port, from });
         let Some(&entry) = inner.entries.get(&place) else {
             if inner.config.size == 0 {
-                return;
+                return None;
             }
             while inner.entries.len() >= inner.config.size {
                 if !inner.pop_oldest() {
                     // Operators' entries alone fill it.
-                    return;
+                    return None;
                 }
                 inner.counts.evicted += 1;
             }
-            inner.put(place, Entry { port, refreshed: now, fixed: false }, None);
+            inner.put(place, Entry { port, refreshed: now, fixed: false, locked }, None);
             inner.counts.learned += 1;
             self.changed();
-            return;
+            return change(None);
         };
         if entry.fixed {
-            return;
+            return None;
         }
         let age = now.since(entry.refreshed);
         let same = entry.port == port;
-        if !same && !inner.config.always_move && age < STICKY {
+        let held = entry.locked.is_some_and(|until| now < until) && !gratuitous;
+        if !same && (held || !inner.config.always_move && age < STICKY) {
             self.suppressed.fetch_add(1, Ordering::Relaxed);
-            return;
+            return None;
         }
-        if !same || age >= REFRESH {
-            let fresh = Entry { port, refreshed: now, fixed: false };
+        if !same || age >= REFRESH || locked.is_some() {
+            let locked = locked.or(entry.locked.filter(|_| same));
+            let fresh = Entry { port, refreshed: now, fixed: false, locked };
             inner.put(place, fresh, Some(entry.refreshed));
         }
-        if !same {
-            inner.counts.moved += 1;
-            self.changed();
+        if same {
+            return None;
         }
+        inner.counts.moved += 1;
+        self.changed();
+        change(Some(entry.port))
     }
 
     /// The port behind which an address is.

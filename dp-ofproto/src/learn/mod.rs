@@ -2,4 +2,4 @@
 
 mod mac;
 
-pub use mac::{MacEntry, MacTable, MacTableConfig};
+pub use mac::{MacChange, MacCounts, MacEntry, MacTable, MacTableConfig};

@@ -14,8 +14,8 @@ use std::sync::Arc;
 use dp_core::base::{Duration, Instant, Ufid};
 use dp_core::boundary::{Datapath, FlowDump};
 
-use crate::translate::{Silent, View, translate};
-use crate::upcall::{Basis, Ofproto};
+use crate::translate::{BridgeBasis, Request, Silent, World, translate_request};
+use crate::upcall::{self, Ofproto};
 
 /// What may be chosen about revalidation.
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +53,7 @@ pub struct Revalidator {
     ofproto: Arc<Ofproto>,
     config: RevalidatorConfig,
     last: Option<Instant>,
-    bases: Vec<Basis>,
+    bases: (u64, Vec<BridgeBasis>),
     /// Megaflows that the datapath was told to let go of, and may still be crediting.
     leaving: Vec<FlowDump>,
 }
@@ -62,7 +62,7 @@ impl Revalidator {
     /// A revalidator for the megaflows of this layer.
     #[must_use]
     pub fn new(ofproto: Arc<Ofproto>, config: RevalidatorConfig) -> Self {
-        Self { ofproto, config, last: None, bases: Vec::new(), leaving: Vec::new() }
+        Self { ofproto, config, last: None, bases: (0, Vec::new()), leaving: Vec::new() }
     }
 
     /// Whether it is time for a round: something changed, or the interval is over.
@@ -72,8 +72,9 @@ impl Revalidator {
             || self.bases != self.bases_now()
     }
 
-    fn bases_now(&self) -> Vec<Basis> {
-        self.ofproto.bridges().iter().map(|bridge| Basis::of(bridge)).collect()
+    fn bases_now(&self) -> (u64, Vec<BridgeBasis>) {
+        let world = self.ofproto.world();
+        (world.version(), world.bridges.iter().map(BridgeBasis::of).collect())
     }
 
     /// One round: expires rules and addresses, then goes through all megaflows.
@@ -81,12 +82,13 @@ impl Revalidator {
         self.last = Some(now);
         self.ofproto.expire(now);
         self.bases = self.bases_now();
+        let world = self.ofproto.world();
         let mut round = Round::default();
         let mut fates = Vec::new();
         let leaving = std::mem::take(&mut self.leaving);
         datapath.flow_dump(&mut |flow| {
             round.flows += 1;
-            let fate = self.judge(&flow, now, &mut round);
+            let fate = self.judge(&world, &flow, now, &mut round);
             if fate != Fate::Keep {
                 fates.push((flow, fate));
             }
@@ -95,7 +97,7 @@ impl Revalidator {
         let staying: HashSet<_> = fates.iter().map(|(flow, _)| Arc::as_ptr(&flow.stats)).collect();
         for flow in leaving {
             self.ofproto.ukeys().with(flow.ufid, |ukey| {
-                ukey.account(&flow.stats);
+                ukey.account(&world.hooks, &flow.stats);
                 if !staying.contains(&Arc::as_ptr(&flow.stats)) {
                     ukey.forget(&flow.stats);
                 }
@@ -114,28 +116,32 @@ impl Revalidator {
         round
     }
 
-    fn judge(&self, flow: &FlowDump, now: Instant, round: &mut Round) -> Fate {
+    fn judge(&self, world: &World, flow: &FlowDump, now: Instant, round: &mut Round) -> Fate {
         let stats = flow.stats.snapshot();
         let idle = now.since(stats.used.unwrap_or(flow.created)) >= self.config.max_idle;
+        let version = world.version();
         let verdict = self.ofproto.ukeys().with(flow.ufid, |ukey| {
             ukey.heard = now;
-            ukey.account(&flow.stats);
+            ukey.account(&world.hooks, &flow.stats);
             if idle {
                 return Fate::Idle;
             }
-            let Some((bridge, port)) = self.ofproto.locate(flow.key.in_port()) else {
-                return Fate::Remove;
-            };
-            if !Arc::ptr_eq(&bridge, &ukey.bridge) {
-                return Fate::Remove;
-            }
-            let basis = Basis::of(&bridge);
-            if basis != ukey.basis {
+            if !ukey.basis.holds(version) {
                 round.translated += 1;
-                let new = translate(&View::of(&bridge), &port, &flow.key, &mut Silent);
-                ukey.basis = basis;
+                let Ok((location, looked_at)) = upcall::find(world, &flow.key) else {
+                    return Fate::Remove;
+                };
+                if !Arc::ptr_eq(&location.bridge, &ukey.bridge) {
+                    return Fate::Remove;
+                }
+                let mut request = Request::new(world, location, &flow.key);
+                request.now = now;
+                let mut new = translate_request(request, &mut Silent);
+                new.mask.or_assign(&looked_at);
                 ukey.stale = !flow.mask.covers(&new.mask);
+                ukey.basis = new.basis;
                 ukey.effects = new.effects;
+                ukey.recircs = new.recircs;
                 if new.actions != ukey.actions {
                     ukey.actions = new.actions;
                 }
@@ -149,6 +155,17 @@ impl Revalidator {
             }
         });
         verdict.unwrap_or(Fate::Remove)
+    }
+
+    /// Tells the datapath to let go of every megaflow.
+    pub fn purge(&mut self, datapath: &dyn Datapath) {
+        let mut all = Vec::new();
+        datapath.flow_dump(&mut |flow| all.push(flow));
+        for flow in all {
+            if datapath.flow_del(flow.thread, flow.ufid).is_ok() {
+                self.leaving.push(flow);
+            }
+        }
     }
 
     fn carry_out(

@@ -39,7 +39,8 @@
 
 use std::sync::Arc;
 
-use dp_core::flow::{FlowKey, FlowMask};
+use dp_core::flow::{FieldId, FlowKey, FlowMask};
+use smallvec::SmallVec;
 
 use super::bucket::Bucket;
 use super::hash_trie::HashTrie;
@@ -47,6 +48,17 @@ use super::prefixes::{Asked, PrefixFields, Prefixes};
 use super::shape::Shape;
 use super::subtable::Subtable;
 use super::{Match, MiniMask, Rule, RuleId, TablesConfig, Version};
+
+/// What a look-up comes to.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// The rule; `None`: a miss.
+    pub rule: Option<Arc<Rule>>,
+    /// The clauses, where it was found by a conjunction.
+    pub conjunction: SmallVec<[Arc<Rule>; 1]>,
+}
+
+type Clauses<'a> = SmallVec<[&'a Arc<Rule>; 4]>;
 
 /// One flow table at one version.
 #[derive(Clone, Debug)]
@@ -91,19 +103,88 @@ impl Table {
     /// outcome rests on. Of rules with the same priority any may be found, but always the same.
     #[must_use]
     pub fn lookup(&self, key: &FlowKey, wc: &mut FlowMask) -> Option<Arc<Rule>> {
+        self.find(key, wc).rule
+    }
+
+    /// The same, and the clauses of the conjunction that led to the rule.
+    #[must_use]
+    pub fn find(&self, key: &FlowKey, wc: &mut FlowMask) -> Found {
+        let mut clauses = Clauses::new();
+        let hard = self.best(key, wc, Some(&mut clauses));
+        if !clauses.is_empty()
+            && let Some(found) = self.conjunctive(key, wc, clauses, hard)
+        {
+            return found;
+        }
+        Found { rule: hard.cloned(), conjunction: SmallVec::new() }
+    }
+
+    /// The best rule that is no clause; clauses that match and are better are collected.
+    fn best<'a>(
+        &'a self,
+        key: &FlowKey,
+        wc: &mut FlowMask,
+        mut clauses: Option<&mut Clauses<'a>>,
+    ) -> Option<&'a Arc<Rule>> {
         let mut asked = Asked::new(&self.prefixes, key);
         let mut best: Option<&Arc<Rule>> = None;
         for slot in &self.subtables {
             if best.is_some_and(|best| best.priority() >= slot.max_priority) {
                 break;
             }
-            if let Some(rule) = slot.subtable.lookup(key, self.seed, &mut asked, wc)
-                && best.is_none_or(|best| best.priority() < rule.priority())
-            {
-                best = Some(rule);
+            for rule in slot.subtable.lookup(key, self.seed, &mut asked, wc) {
+                if best.is_some_and(|best| best.priority() >= rule.priority()) {
+                    break;
+                }
+                if !rule.matching().matches(key) {
+                    continue;
+                }
+                if !rule.is_clause() {
+                    best = Some(rule);
+                    break;
+                }
+                if let Some(clauses) = clauses.as_deref_mut() {
+                    clauses.push(rule);
+                }
             }
         }
-        best.cloned()
+        best
+    }
+
+    /// The rule of the best conjunction of which all clauses match and that is better than `hard`.
+    fn conjunctive<'a>(
+        &'a self,
+        key: &FlowKey,
+        wc: &mut FlowMask,
+        mut clauses: Clauses<'a>,
+        hard: Option<&Arc<Rule>>,
+    ) -> Option<Found> {
+        clauses.retain(|rule| hard.is_none_or(|hard| rule.priority() > hard.priority()));
+        clauses.sort_by_key(|rule| std::cmp::Reverse(rule.priority()));
+        for level in clauses.chunk_by(|a, b| a.priority() == b.priority()) {
+            let mut seen: SmallVec<[(u32, u64, u8); 4]> = SmallVec::new();
+            for (id, clause, count) in level.iter().flat_map(|rule| rule.conjunctions()) {
+                let bit = 1u64.checked_shl(u32::from(clause)).unwrap_or(0);
+                match seen.iter_mut().find(|entry| entry.0 == id && entry.2 == count) {
+                    Some(entry) => entry.1 |= bit,
+                    None => seen.push((id, bit, count)),
+                }
+            }
+            for (id, bits, count) in seen {
+                if bits.count_ones() < u32::from(count) {
+                    continue;
+                }
+                let mut key = key.clone();
+                key.set(FieldId::ConjId, u128::from(id));
+                if let Some(rule) = self.best(&key, wc, None) {
+                    let of = |rule: &&&Arc<Rule>| rule.conjunctions().any(|part| part.0 == id);
+                    let conjunction =
+                        level.iter().filter(of).map(|&rule| Arc::clone(rule)).collect();
+                    return Some(Found { rule: Some(Arc::clone(rule)), conjunction });
+                }
+            }
+        }
+        None
     }
 
     /// The rule with this very match and priority.

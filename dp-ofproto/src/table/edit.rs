@@ -165,6 +165,7 @@ impl<'a> Edit<'a> {
             importance: flow_mod.importance,
             table: id,
             flags: flow_mod.flags,
+            counters: self.tables.counters(id),
         };
         let (new, old) = self.table_mut(id).insert(rule);
         self.changes.push(match old {
@@ -199,6 +200,7 @@ impl<'a> Edit<'a> {
                 cookie: flow_mod.new_cookie.unwrap_or(old.cookie),
                 created: old.created,
                 modified: now,
+                counters: Arc::clone(&old.counters),
                 ..*old
             };
             let (new, _) = self.table_mut(rule.table).insert(rule);

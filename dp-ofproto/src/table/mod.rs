@@ -33,11 +33,11 @@ mod subtable;
 pub mod tables;
 
 pub use crate::matching::{Match, MatchBuilder, MiniMask, PrereqError};
-pub use classifier::Table;
+pub use classifier::{Found, Table};
 pub use edit::Edit;
 pub use flow_mod::{Change, Command, FlowMod, FlowModError, Removal};
 pub use prefixes::{PREFIX_FIELDS, PrefixFields};
-pub use rule::{Expiry, Rule, RuleFlags, RuleId, RuleStats, Version};
+pub use rule::{Expiry, Rule, RuleFlags, RuleId, RuleStats, TableCounters, Version};
 pub use tables::{INTERNAL_TABLE, TABLES, TableSet, Tables, TablesConfig};
 
 #[cfg(test)]

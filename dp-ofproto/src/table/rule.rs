@@ -4,12 +4,12 @@
 //! shares the statistics, so that whoever still holds the old one credits the right counters.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use dp_core::base::{Duration, Instant};
 
 use super::Match;
-use crate::action::Actions;
+use crate::action::{Action, Actions};
 
 /// The unique number of a rule, never used again. A modified rule keeps its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -38,6 +38,37 @@ pub struct RuleStats {
     packets: AtomicU64,
     bytes: AtomicU64,
     used: AtomicU64,
+    /// When it was last kept alive as though it had been added again.
+    refreshed: AtomicU64,
+    /// Timeouts shorter than its own, in force since a connection ended: idle and hard, 16 bits
+    /// each; 0: its own.
+    shorter: AtomicU32,
+}
+
+/// What a table counts.
+#[derive(Debug, Default)]
+pub struct TableCounters {
+    matched: AtomicU64,
+    missed: AtomicU64,
+}
+
+impl TableCounters {
+    /// Counts packets that no rule matched.
+    pub fn miss(&self, packets: u64) {
+        self.missed.fetch_add(packets, Ordering::Relaxed);
+    }
+
+    /// Packets that some rule matched.
+    #[must_use]
+    pub fn matched(&self) -> u64 {
+        self.matched.load(Ordering::Relaxed)
+    }
+
+    /// Packets that were looked up.
+    #[must_use]
+    pub fn looked_up(&self) -> u64 {
+        self.matched() + self.missed.load(Ordering::Relaxed)
+    }
 }
 
 impl RuleStats {
@@ -89,6 +120,8 @@ pub struct Rule {
     pub(super) importance: u16,
     pub(super) table: u8,
     pub(super) flags: RuleFlags,
+    /// What its table counts.
+    pub(super) counters: Arc<TableCounters>,
 }
 
 impl Rule {
@@ -131,13 +164,42 @@ impl Rule {
     /// Seconds without a packet after which it goes; 0: never.
     #[must_use]
     pub fn idle_timeout(&self) -> u16 {
-        self.idle_timeout
+        shorter(self.idle_timeout, self.stats.shorter.load(Ordering::Relaxed) >> 16)
     }
 
     /// Seconds after its last modification when it goes; 0: never.
     #[must_use]
     pub fn hard_timeout(&self) -> u16 {
-        self.hard_timeout
+        shorter(self.hard_timeout, self.stats.shorter.load(Ordering::Relaxed) & 0xffff)
+    }
+
+    /// Makes its timeouts these if they are shorter than what it has; 0: unchanged. Only a rule
+    /// that has a timeout at all, or gets its first, ends by it.
+    pub fn shorten_timeouts(&self, idle: u16, hard: u16) {
+        let idle = shorter(self.idle_timeout(), u32::from(idle));
+        let hard = shorter(self.hard_timeout(), u32::from(hard));
+        let both = u32::from(idle) << 16 | u32::from(hard);
+        self.stats.shorter.store(both, Ordering::Relaxed);
+    }
+
+    /// Starts its timeouts anew, as though it had been added at `now`.
+    pub fn refresh(&self, now: Instant) {
+        self.stats.refreshed.fetch_max(now.0, Ordering::Relaxed);
+    }
+
+    /// The conjunctions whose clauses it is; empty for ordinary rules.
+    pub fn conjunctions(&self) -> impl Iterator<Item = (u32, u8, u8)> + '_ {
+        self.actions.iter().filter_map(|action| match action {
+            Action::Conjunction { id, clause, clauses } => Some((*id, *clause, *clauses)),
+            _ => None,
+        })
+    }
+
+    /// Whether it is but a clause of conjunctions.
+    #[must_use]
+    pub fn is_clause(&self) -> bool {
+        matches!(self.actions.first(), Some(Action::Conjunction { .. } | Action::Note(_)))
+            && self.conjunctions().next().is_some()
     }
 
     /// How much it resists eviction.
@@ -172,6 +234,7 @@ impl Rule {
 
     /// Counts packets last seen at `used`, as far as the rule counts at all.
     pub fn credit(&self, packets: u64, bytes: u64, used: Instant) {
+        self.counters.matched.fetch_add(packets, Ordering::Relaxed);
         let packets = if self.flags.no_packet_counts { 0 } else { packets };
         let bytes = if self.flags.no_byte_counts { 0 } else { bytes };
         self.stats.credit(packets, bytes, used);
@@ -183,13 +246,25 @@ impl Rule {
         let passed = |timeout: u16, since: Instant| {
             timeout != 0 && now.since(since) >= Duration::from_secs(u64::from(timeout))
         };
-        if passed(self.hard_timeout, self.modified) {
+        let refreshed = Instant(self.stats.refreshed.load(Ordering::Relaxed));
+        let modified = self.modified.max(refreshed);
+        if passed(self.hard_timeout(), modified) {
             Some(Expiry::Hard)
-        } else if passed(self.idle_timeout, self.stats.used().max(self.modified)) {
+        } else if passed(self.idle_timeout(), self.stats.used().max(modified)) {
             Some(Expiry::Idle)
         } else {
             None
         }
+    }
+}
+
+/// The shorter of two timeouts, where 0 is none.
+fn shorter(a: u16, b: u32) -> u16 {
+    let b = u16::try_from(b).unwrap_or(u16::MAX);
+    match (a, b) {
+        (a, 0) => a,
+        (0, b) => b,
+        (a, b) => a.min(b),
     }
 }
 

@@ -35,15 +35,15 @@ impl Subtable {
         &self.shape
     }
 
-    /// The rule of the highest priority that a packet matches. Makes every bit count in `wc` that
-    /// the answer rests on.
+    /// The rules among which a packet's may be, highest priority first: all that have its hash.
+    /// Makes every bit count in `wc` that the answer rests on.
     pub(super) fn lookup(
         &self,
         key: &FlowKey,
         seed: u64,
         asked: &mut Asked<'_>,
         wc: &mut FlowMask,
-    ) -> Option<&Arc<Rule>> {
+    ) -> &[Arc<Rule>] {
         let mut state = seed;
         for (at, stage) in self.shape.stages.iter().enumerate() {
             if let Some(n) = stage.prefixes.iter().position(|&prefix| asked.rules_out(prefix, wc)) {
@@ -51,7 +51,7 @@ impl Subtable {
                 // packets that the mask covers, so what was asked before counts too.
                 self.shape.stages[..at].iter().for_each(|stage| stage.unwildcard(wc));
                 stage.prefixes[..n].iter().for_each(|prefix| prefix.unwildcard(wc));
-                return None;
+                return &[];
             }
             state = stage.hash_key(key, state);
             if at == self.shape.last {
@@ -59,11 +59,11 @@ impl Subtable {
             }
             if !stage.is_empty() && self.partial[at].get(finish(state)).is_none() {
                 self.shape.stages[..=at].iter().for_each(|stage| stage.unwildcard(wc));
-                return None;
+                return &[];
             }
         }
         self.shape.mask.unwildcard(wc);
-        self.rules.get(finish(state))?.rules().iter().find(|rule| rule.matching().matches(key))
+        self.rules.get(finish(state)).map_or(&[], |bucket| bucket.rules())
     }
 
     /// The rule with this match, which has this shape, and priority.

@@ -10,6 +10,7 @@
 //! or a burst of them. Edits take a lock that readers never touch. Snapshots that readers still
 //! hold are kept by the writer until they let go, so that no packet thread ever frees a table.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -18,7 +19,9 @@ use dp_core::flow::{FlowKey, FlowMask};
 
 use super::edit::Edit;
 use super::hash_trie::HashTrie;
-use super::{Change, FlowMod, FlowModError, PrefixFields, Rule, Table, Version};
+use super::{
+    Change, FlowMod, FlowModError, Found, PrefixFields, Rule, Table, TableCounters, Version,
+};
 use crate::group::{Group, GroupId};
 
 /// How many tables there are, the internal one included.
@@ -53,6 +56,19 @@ pub struct Tables {
     current: ArcSwap<TableSet>,
     writer: Mutex<Writer>,
     config: TablesConfig,
+    counters: Counters,
+    feed: Feed,
+}
+
+/// One for each table.
+#[derive(Clone, Debug)]
+struct Counters(Arc<[Arc<TableCounters>]>);
+
+/// Changes that nobody who could pass them on asked for: by packets and by time.
+#[derive(Debug, Default)]
+struct Feed {
+    open: AtomicBool,
+    changes: Mutex<Vec<Change>>,
 }
 
 /// What only the writer needs.
@@ -68,8 +84,20 @@ impl Tables {
     /// Empty tables.
     #[must_use]
     pub fn new(config: TablesConfig) -> Self {
-        let set = TableSet { version: Version(0), tables: Vec::new(), groups: HashTrie::default() };
-        Self { current: ArcSwap::from_pointee(set), writer: Mutex::default(), config }
+        let counters = Counters((0..TABLES).map(|_| Arc::default()).collect());
+        let set = TableSet {
+            version: Version(0),
+            tables: Vec::new(),
+            groups: HashTrie::default(),
+            counters: counters.clone(),
+        };
+        Self {
+            current: ArcSwap::from_pointee(set),
+            writer: Mutex::default(),
+            config,
+            counters,
+            feed: Feed::default(),
+        }
     }
 
     /// The tables as they are now.
@@ -109,6 +137,39 @@ impl Tables {
         edit.commit()
     }
 
+    /// What a table counts.
+    #[must_use]
+    pub fn counters(&self, table: u8) -> Arc<TableCounters> {
+        self.counters.get(table)
+    }
+
+    /// Carries out a flow-mod that packets asked for. What is refused is not done.
+    pub fn learn(&self, flow_mod: &FlowMod, now: Instant) {
+        if let Ok(changes) = self.apply(flow_mod, now) {
+            self.tell(changes);
+        }
+    }
+
+    /// Keeps changes that come about by packets and by time for [`Self::take_changes`] from now on.
+    pub fn keep_changes(&self, keep: bool) {
+        self.feed.open.store(keep, Ordering::Release);
+        if !keep {
+            self.take_changes();
+        }
+    }
+
+    /// The changes that came about by packets and by time since the last call.
+    pub fn take_changes(&self) -> Vec<Change> {
+        std::mem::take(&mut *self.feed.changes.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Keeps changes for [`Self::take_changes`], if anybody wants them.
+    pub fn tell(&self, changes: Vec<Change>) {
+        if self.feed.open.load(Ordering::Acquire) {
+            self.feed.changes.lock().unwrap_or_else(PoisonError::into_inner).extend(changes);
+        }
+    }
+
     /// How the tables were configured.
     #[must_use]
     pub fn config(&self) -> &TablesConfig {
@@ -119,6 +180,12 @@ impl Tables {
         let old = self.current.swap(Arc::new(set));
         writer.retired.push(old);
         writer.purge();
+    }
+}
+
+impl Counters {
+    fn get(&self, table: u8) -> Arc<TableCounters> {
+        self.0.get(usize::from(table)).map(Arc::clone).unwrap_or_default()
     }
 }
 
@@ -143,6 +210,7 @@ pub struct TableSet {
     pub(super) tables: Vec<Arc<Table>>,
     /// By the hash of their number, which is different for each.
     pub(super) groups: HashTrie<Arc<Group>>,
+    counters: Counters,
 }
 
 impl TableSet {
@@ -162,6 +230,19 @@ impl TableSet {
     #[must_use]
     pub fn table_version(&self, id: u8) -> Version {
         self.table(id).map_or(Version(0), |table| table.version())
+    }
+
+    /// What a table counts.
+    #[must_use]
+    pub fn counters(&self, table: u8) -> Arc<TableCounters> {
+        self.counters.get(table)
+    }
+
+    /// What a packet takes in a table: the rule, and the clauses that led to it. Makes every bit
+    /// count in `wc` that the outcome rests on.
+    #[must_use]
+    pub fn find(&self, id: u8, key: &FlowKey, wc: &mut FlowMask) -> Found {
+        self.table(id).map_or_else(Found::default, |table| table.find(key, wc))
     }
 
     /// The rule of a table that a packet takes; `None`: a miss. Makes every bit count in `wc` that

@@ -134,7 +134,7 @@ fn dec_ttl(f: &mut fmt::Formatter<'_>, controllers: &[u16]) -> fmt::Result {
 }
 
 /// `FIELD[]`, `FIELD[BIT]` or `FIELD[START..END]`, the field by its name on the wire.
-struct SubfieldText(Subfield);
+pub struct SubfieldText(pub Subfield);
 
 impl fmt::Display for SubfieldText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -13,6 +13,7 @@
 //! | [`action_parse`], [`action_print`] | the actions |
 //! | [`value`], [`value_print`] | values with masks, by the format of their field |
 //! | [`names`] | port names |
+//! | [`remark`] | rules inside a trace's remarks |
 //! | [`piece`], [`error`] | pieces of a line that know where they stand; what is wrong with one |
 //!
 //! Reading is stricter than the reference in one respect: what it would silently ignore (a port
@@ -26,16 +27,18 @@ pub mod match_print;
 pub mod matching;
 pub mod names;
 pub mod piece;
+pub mod remark;
 pub mod value;
 pub mod value_print;
 
 pub use action_parse::parse_actions;
-pub use action_print::ActionsText;
+pub use action_print::{ActionsText, SubfieldText};
 pub use error::{Problem, TextError};
 pub use flow::{FlowModText, RuleText, parse_file, parse_flow};
 pub use match_print::MatchText;
 pub use matching::parse_match;
 pub use names::{NumbersOnly, PortMap, PortNames};
+pub use remark::{LearnedText, RuleMatchText};
 
 #[cfg(test)]
 mod tests;

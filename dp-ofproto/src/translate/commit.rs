@@ -12,8 +12,11 @@ use dp_core::base::MacAddr;
 use dp_core::flow::layout::{self, Place, VLAN_PRESENT};
 use dp_core::flow::{FlowKey, FlowMask};
 
+use super::encap::Pending;
 use super::fields::{ICMPV4, ICMPV6, SCTP, TCP, UDP};
-use super::{Context, ETH_TYPE_ARP, ETH_TYPE_IPV4, ETH_TYPE_IPV6, ETH_TYPE_RARP};
+use super::{
+    Context, ETH_TYPE_ARP, ETH_TYPE_IPV4, ETH_TYPE_IPV6, ETH_TYPE_MPLS, ETH_TYPE_NSH, ETH_TYPE_RARP,
+};
 
 /// Reads the value to write and its mask, field by field; a field that did not change is all zero
 /// in both.
@@ -81,16 +84,19 @@ macro_rules! masked {
 impl Context<'_> {
     /// Emits what makes the packet so far what the flow says.
     pub(super) fn commit(&mut self) {
-        if self.base == self.flow {
+        if self.base == self.flow && self.pending == Pending::Nothing {
             return;
         }
+        self.commit_pending();
         self.commit_ethernet();
         match self.flow.eth_type() {
             ETH_TYPE_IPV4 => self.commit_ipv4(),
             ETH_TYPE_IPV6 => self.commit_ipv6(),
             ETH_TYPE_ARP | ETH_TYPE_RARP => self.commit_arp(),
+            ETH_TYPE_NSH => self.commit_nsh(),
             _ => {}
         }
+        self.commit_mpls();
         self.commit_vlan();
         self.commit_metadata();
         self.base = self.flow.clone();
@@ -245,6 +251,41 @@ impl Context<'_> {
         );
     }
 
+    /// Labels are taken off until what is left is what the flow has too, one is written over where
+    /// both have one more, the rest is put on.
+    fn commit_mpls(&mut self) {
+        let (have, want) = (labels(&self.base), labels(&self.flow));
+        if have == want {
+            return;
+        }
+        let common = have.iter().rev().zip(want.iter().rev()).take_while(|(a, b)| a == b).count();
+        let mut extra = have.len() - common;
+        let missing = want.len() - common;
+        let rewrites = extra > 0 && missing > 0;
+        while extra > usize::from(rewrites) {
+            extra -= 1;
+            let left = common + extra;
+            let eth_type = match self.flow.eth_type() {
+                kind if left == 0 || ETH_TYPE_MPLS.contains(&kind) => kind,
+                _ => ETH_TYPE_MPLS[0],
+            };
+            self.actions.push(DpAction::PopMpls { eth_type });
+        }
+        let mut new = want.iter().take(missing).rev();
+        if rewrites && let Some(&value) = new.next() {
+            let mask = u32::try_from(self.wc.load(layout::MPLS0)).unwrap_or(u32::MAX);
+            let old = have.get(have.len() - common - 1).copied().unwrap_or(0);
+            let mask = if missing == 1 && have.len() == want.len() { mask } else { u32::MAX };
+            if old != value {
+                let set = Masked { value: value & mask, mask };
+                self.actions.push(DpAction::Set(Set::Mpls(set)));
+            }
+        }
+        for &lse in new {
+            self.actions.push(DpAction::PushMpls { lse, eth_type: self.flow.eth_type() });
+        }
+    }
+
     /// Tags are taken off until what is left is what the flow has too, then put on.
     fn commit_vlan(&mut self) {
         let have = tags(&self.base);
@@ -275,4 +316,19 @@ fn tags(flow: &FlowKey) -> smallvec::SmallVec<[(u16, u16); 2]> {
             (tci & VLAN_PRESENT != 0).then_some((tci, tpid))
         })
         .collect()
+}
+
+/// The MPLS labels of a flow, outermost first.
+fn labels(flow: &FlowKey) -> smallvec::SmallVec<[u32; 3]> {
+    let mut list = smallvec::SmallVec::new();
+    if ETH_TYPE_MPLS.contains(&flow.eth_type()) {
+        for place in [layout::MPLS0, layout::MPLS1, layout::MPLS2] {
+            let lse = u32::try_from(flow.load(place)).unwrap_or(0);
+            list.push(lse);
+            if lse & 1 << 8 != 0 {
+                break;
+            }
+        }
+    }
+    list
 }

@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
-use dp_core::base::{Instant, MacAddr, OfPort};
+use dp_core::base::{BondId, Instant, MacAddr, OfPort};
+use dp_core::flow::FlowKey;
 
+use super::hooks::Hooks;
+use super::learn::LearnedRule;
 use crate::bridge::Bridge;
-use crate::table::Rule;
+use crate::group::GroupStats;
+use crate::table::{Rule, TableCounters};
 
 /// One effect. Applied for the packet that was translated, and for those that its megaflow
 /// carries.
@@ -13,23 +17,70 @@ use crate::table::Rule;
 pub enum Effect {
     /// A rule acted on the packet.
     Credit(Arc<Rule>),
+    /// Nothing in a table matched the packet.
+    Miss(Arc<TableCounters>),
     /// The packet shows where an address is.
     Learn {
+        /// The bridge.
+        bridge: Arc<Bridge>,
         /// Its VLAN.
         vlan: u16,
         /// Its source address.
         mac: MacAddr,
         /// The port it came in by.
         port: OfPort,
+        /// It is a gratuitous ARP reply: it moves what other packets may not.
+        gratuitous: bool,
+    },
+    /// A group, a bucket or a mirror carried the packet.
+    Count(Arc<GroupStats>),
+    /// The packet makes a rule, or keeps it alive.
+    MakeRule(Arc<LearnedRule>),
+    /// A TCP connection ends: these timeouts are in force from now on, in seconds.
+    ShortenTimeouts {
+        /// Of this rule.
+        rule: Arc<Rule>,
+        /// Idle timeout; 0: unchanged.
+        idle: u16,
+        /// Hard timeout; 0: unchanged.
+        hard: u16,
+    },
+    /// The packet went out of a bond.
+    Bond {
+        /// The bond.
+        bond: BondId,
+        /// The packet.
+        flow: Box<FlowKey>,
+        /// Its VLAN.
+        vlan: u16,
     },
 }
 
 impl Effect {
-    /// Applies the effect of `packets` packets of `bytes` bytes in all, the last at `used`.
-    pub fn apply(&self, bridge: &Bridge, packets: u64, bytes: u64, used: Instant) {
+    /// Applies the effect of `packets` packets of `bytes` bytes in all, the last at `used`; they
+    /// had these TCP flags among them.
+    pub fn apply(&self, hooks: &Hooks, packets: u64, bytes: u64, tcp_flags: u16, used: Instant) {
         match self {
             Self::Credit(rule) => rule.credit(packets, bytes, used),
-            Self::Learn { vlan, mac, port } => bridge.macs().learn(*vlan, *mac, *port, used),
+            Self::Miss(counters) => counters.miss(packets),
+            Self::Learn { bridge, vlan, mac, port, gratuitous } => {
+                bridge.learn(*vlan, *mac, *port, *gratuitous, used);
+            }
+            Self::Count(stats) => stats.credit(packets, bytes),
+            Self::MakeRule(rule) => rule.make(used),
+            Self::ShortenTimeouts { rule, idle, hard } => {
+                if tcp_flags & (TCP_FIN | TCP_RST) != 0 {
+                    rule.shorten_timeouts(*idle, *hard);
+                }
+            }
+            Self::Bond { bond, flow, vlan } => {
+                if let Some(bonds) = &hooks.bonds {
+                    bonds.account(*bond, flow, *vlan, bytes);
+                }
+            }
         }
     }
 }
+
+const TCP_FIN: u16 = 1;
+const TCP_RST: u16 = 4;

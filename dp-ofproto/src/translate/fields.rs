@@ -5,7 +5,7 @@ use dp_core::flow::fields::Prereq;
 use dp_core::flow::layout::{self, FRAG_LATER};
 
 use super::{Context, ETH_TYPE_ARP, ETH_TYPE_IPV4, ETH_TYPE_IPV6, ETH_TYPE_RARP};
-use crate::action::Subfield;
+use crate::action::{Controller, PacketInReason, Subfield};
 
 pub(super) const ICMPV4: u8 = 1;
 pub(super) const TCP: u8 = 6;
@@ -34,7 +34,6 @@ impl Context<'_> {
     /// Writes those bits of a field that are set in `mask`, if the packet has the field.
     pub(super) fn set_field(&mut self, field: FieldId, value: u128, mask: u128) {
         if !self.has(field.field().prereq) {
-            self.note("the packet does not have the field: not set");
             return;
         }
         self.wc.unwildcard_bits(field, mask);
@@ -44,11 +43,14 @@ impl Context<'_> {
         }
     }
 
-    pub(super) fn copy(&mut self, src: Subfield, dst: Subfield) {
-        if self.has(src.field.field().prereq) {
+    /// Returns whether the packet has both fields.
+    pub(super) fn copy(&mut self, src: Subfield, dst: Subfield) -> bool {
+        let has = self.has(src.field.field().prereq) && self.has(dst.field.field().prereq);
+        if has {
             let value = self.read(src);
             self.store(dst, value);
         }
+        has
     }
 
     pub(super) fn push(&mut self, src: Subfield) {
@@ -56,10 +58,17 @@ impl Context<'_> {
         self.stack.push(value);
     }
 
-    pub(super) fn pop(&mut self, dst: Subfield) {
+    /// Returns whether there was something to pop.
+    pub(super) fn pop(&mut self, dst: Subfield) -> bool {
         match self.stack.pop() {
-            Some(value) => self.store(dst, value & dst.ones()),
-            None => self.note("pop from an empty stack"),
+            Some(value) => {
+                self.store(dst, value & dst.ones());
+                true
+            }
+            None => {
+                self.warn(format_args!("Failed to pop from an empty stack. On flow"));
+                false
+            }
         }
     }
 
@@ -74,7 +83,7 @@ impl Context<'_> {
     }
 
     /// Decrements the TTL; a packet whose TTL is used up goes nowhere further.
-    pub(super) fn dec_ttl(&mut self) {
+    pub(super) fn dec_ttl(&mut self, controllers: &[u16]) {
         if !self.has(Prereq::IpAny) {
             return;
         }
@@ -83,9 +92,20 @@ impl Context<'_> {
         if ttl > 1 {
             self.set_whole(FieldId::NwTtl, ttl - 1);
         } else {
-            self.note("the TTL is used up");
-            self.exit = true;
+            let version = if self.flow.eth_type() == ETH_TYPE_IPV4 { 4 } else { 6 };
+            self.warn(format_args!("IPv{version} decrement TTL exception"));
+            let ids: &[u16] = if controllers.is_empty() { &[0] } else { controllers };
+            for &id in ids {
+                let reason = PacketInReason::InvalidTtl;
+                self.controller(&Controller { id, reason, ..Controller::default() });
+            }
+            self.exit_list();
         }
+    }
+
+    /// Nothing more of the present list is done.
+    pub(super) fn exit_list(&mut self) {
+        self.end_of_list = true;
     }
 
     /// The IP protocol, where there is one.

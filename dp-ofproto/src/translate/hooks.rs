@@ -7,7 +7,7 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use dp_core::action::{Action as DpAction, SlowReasons, TunnelPush};
+use dp_core::action::{Action as DpAction, SlowReasons, TunnelPush, Userspace};
 use dp_core::base::{BondId, Instant, MacAddr, OfPort, PortNo};
 use dp_core::flow::{FlowKey, FlowMask};
 
@@ -192,6 +192,8 @@ pub trait Sampling: Send + Sync + Debug {
     fn at_exit(&self, bridge: &Bridge, out: &BridgePort, flow: &FlowKey) -> Vec<DpAction>;
     /// Fills in what is known only at the end: where a packet went. `at_entry` steps are passed.
     fn finish(&self, bridge: &Bridge, entry: &mut [DpAction], outputs: &[PortNo]);
+    /// Takes a packet that one of these steps handed over.
+    fn sampled(&self, request: &Userspace, key: &FlowKey, frame: &[u8], now: Instant);
     /// Whether flow samples of this collector set go anywhere; the steps for one if so.
     fn flow_sample(
         &self,

@@ -9,7 +9,8 @@
 //!
 //! Pure: it installs nothing, sends nothing and learns nothing. What should happen beside (rules to
 //! credit, addresses to learn) comes back as [`Effect`]s, applied once for the packet at hand and
-//! again by revalidation as the megaflow carries more.
+//! again by revalidation as the megaflow carries more. What it leaves behind is numbers of frozen
+//! states ([`recirc`]), the same for the same state, and held by the [`Translation`].
 //!
 //! # The invariant that matters most
 //!
@@ -19,43 +20,66 @@
 //!
 //! | room | what |
 //! |---|---|
-//! | [`Translation`], [`translate`] | what goes in and comes out |
+//! | [`Request`], [`Translation`], [`translate`] | what goes in and comes out |
+//! | [`view`] | bridges as they were at one moment |
+//! | `context` | what is carried along |
 //! | `walk` | one list of actions, each action to its room |
 //! | `resubmit` | look-ups in further tables, and their bounds |
+//! | `freeze`, [`recirc`] | stopping where the datapath must help, and going on |
 //! | `fields` | set, move, load, stack, TTL |
-//! | `vlan` | tags |
-//! | `output` | ports, FLOOD, ALL, IN_PORT |
-//! | `normal` | L2 switching with learning |
+//! | `vlan`, `mpls`, `encap` | tags, labels, headers |
+//! | `output`, `patch` | ports, FLOOD, ALL, IN_PORT; into other bridges and tunnels |
+//! | `normal`, `mirror` | L2 switching with learning; copies |
+//! | `group`, `choose`, [`hash`] | buckets, links and ports chosen by hashes |
+//! | `ct` | connection tracking |
+//! | `controller` | packets that controllers get, and samples |
+//! | `branch` | clone, check_pkt_larger |
+//! | [`learn`] | rules that rules make |
 //! | `commit` | differences to datapath set actions |
 //! | `action_set` | the OpenFlow action set |
 //! | [`Recorder`] | watches, for traces |
+//! | [`hooks`] | what tunnels, bonds, protocols and sampling plug in |
 
 mod action_set;
+mod branch;
+mod choose;
 mod commit;
+mod context;
+mod controller;
+mod ct;
 mod effect;
+mod encap;
 mod fields;
+mod freeze;
+mod group;
+pub mod hash;
 pub mod hooks;
+pub mod learn;
+mod mirror;
+mod mpls;
 mod normal;
 mod output;
+mod patch;
+pub mod recirc;
 mod record;
 mod resubmit;
+pub mod view;
 mod vlan;
 mod walk;
 
-use std::sync::Arc;
-
-use dp_core::action::{Action as DpAction, ActionList};
-use dp_core::base::{DropReason, OfPort, PortNo};
-use dp_core::flow::layout;
-use dp_core::flow::{FieldId, FlowKey, FlowMask};
+use dp_core::action::{ActionList, SlowReasons};
+use dp_core::base::{DropReason, Instant};
+use dp_core::flow::{FlowKey, FlowMask};
 use smallvec::SmallVec;
 
-use self::action_set::ActionSet;
-use crate::bridge::{Bridge, BridgeConfig, BridgePort, PortMap};
-use crate::table::TableSet;
+use self::context::Context;
+use self::hooks::Location;
+use self::recirc::RecircRef;
+use crate::action::Action;
 
 pub use effect::Effect;
-pub use record::{Recorder, Silent};
+pub use record::{Part, RecircKind, Recorder, Silent, Weight};
+pub use view::{Basis, BridgeBasis, View, World};
 
 /// Effects of one translation: mostly a rule or two to credit.
 pub type Effects = SmallVec<[Effect; 4]>;
@@ -64,11 +88,23 @@ pub type Effects = SmallVec<[Effect; 4]>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TranslateError {
     /// Resubmits nested deeper than the bridge allows.
-    #[error("resubmit depth limit reached")]
+    #[error("Recursion too deep")]
     TooDeep,
     /// More resubmits in all than the bridge allows.
-    #[error("too many resubmits")]
+    #[error("Too many resubmits")]
     TooManyResubmits,
+    /// More was pushed onto the stack than the bridge allows.
+    #[error("Stack too deep")]
+    StackTooDeep,
+    /// A recirculation id that nobody holds.
+    #[error("No recirculation context")]
+    NoRecircContext,
+    /// More MPLS labels than a key has room for.
+    #[error("Too many MPLS labels")]
+    TooManyLabels,
+    /// A header cannot be put on such a packet.
+    #[error("Unsupported packet type")]
+    UnsupportedPacketType,
 }
 
 impl TranslateError {
@@ -78,6 +114,45 @@ impl TranslateError {
         match self {
             Self::TooDeep => DropReason::RecursionTooDeep,
             Self::TooManyResubmits => DropReason::TooManyResubmits,
+            Self::StackTooDeep => DropReason::StackTooDeep,
+            Self::NoRecircContext => DropReason::NoRecircContext,
+            Self::TooManyLabels => DropReason::TooManyMplsLabels,
+            Self::UnsupportedPacketType => DropReason::UnsupportedPacketType,
+        }
+    }
+}
+
+/// What is to be translated.
+#[derive(Clone, Debug)]
+pub struct Request<'a> {
+    /// The bridges.
+    pub world: &'a World,
+    /// Where the packet came in.
+    pub location: Location,
+    /// The packet's datapath key.
+    pub key: &'a FlowKey,
+    /// Its frame, if there is one.
+    pub frame: Option<&'a [u8]>,
+    /// These actions instead of a look-up in table 0 (a packet-out).
+    pub actions: Option<&'a [Action]>,
+    /// Whether controllers are to get packets, neighbours to be asked: not in a trace.
+    pub side_effects: bool,
+    /// The time.
+    pub now: Instant,
+}
+
+impl<'a> Request<'a> {
+    /// A packet with this key that came in there.
+    #[must_use]
+    pub fn new(world: &'a World, location: Location, key: &'a FlowKey) -> Self {
+        Self {
+            world,
+            location,
+            key,
+            frame: None,
+            actions: None,
+            side_effects: true,
+            now: Instant::default(),
         }
     }
 }
@@ -89,168 +164,47 @@ pub struct Translation {
     pub actions: ActionList,
     /// The bits of the key that this rests on.
     pub mask: FlowMask,
+    /// The same with the fields that only OpenFlow has.
+    pub full_mask: FlowMask,
     /// What should happen beside, for each packet.
     pub effects: Effects,
     /// The flow as the last action left it.
     pub flow: FlowKey,
     /// Why translation gave up, if it did.
     pub error: Option<TranslateError>,
+    /// Numbers that the actions need.
+    pub recircs: SmallVec<[RecircRef; 1]>,
+    /// What all of this rests on.
+    pub basis: Basis,
+    /// Why each packet must come to the slow path.
+    pub slow: SlowReasons,
 }
 
-/// What a translation rests on: the bridge as it was at one moment.
-#[derive(Clone, Debug)]
-pub struct View<'a> {
-    /// The bridge.
-    pub bridge: &'a Bridge,
-    /// Its flow tables.
-    pub tables: Arc<TableSet>,
-    /// Its ports.
-    pub ports: Arc<PortMap>,
-    /// Its settings.
-    pub config: BridgeConfig,
-}
-
-impl<'a> View<'a> {
-    /// The bridge as it is now.
-    #[must_use]
-    pub fn of(bridge: &'a Bridge) -> Self {
-        Self {
-            bridge,
-            tables: bridge.tables().snapshot(),
-            ports: bridge.ports(),
-            config: bridge.config(),
-        }
-    }
-}
-
-/// Translates a packet with this datapath key that came in by `port`.
+/// Translates a packet with this datapath key that came in there.
 #[must_use]
 pub fn translate(
-    view: &View<'_>,
-    port: &BridgePort,
+    world: &World,
+    location: &Location,
     key: &FlowKey,
     recorder: &mut dyn Recorder,
 ) -> Translation {
-    let mut flow = key.clone();
-    flow.store(layout::IN_PORT, u128::from(port.ofport.0));
-    flow.set(FieldId::ActsetOutput, u128::from(OfPort::UNSET.0));
-    let mut context = Context {
-        view,
-        base: flow.clone(),
-        flow,
-        wc: FlowMask::EMPTY,
-        actions: Vec::new(),
-        effects: Effects::new(),
-        table: 0,
-        depth: 0,
-        resubmits: 0,
-        exit: false,
-        error: None,
-        set: ActionSet::default(),
-        stack: Vec::new(),
-        recorder,
-    };
-    context.always_counts();
-    if port.no_receive {
-        context.note("the port does not receive");
-    } else {
-        context.enter(0);
-        context.run_action_set();
-    }
+    translate_request(Request::new(world, location.clone(), key), recorder)
+}
+
+/// The same with all that may be said.
+#[must_use]
+pub fn translate_request(request: Request<'_>, recorder: &mut dyn Recorder) -> Translation {
+    let mut context = Context::new(request, recorder);
+    context.run();
     context.finish()
-}
-
-struct Context<'a> {
-    view: &'a View<'a>,
-    /// The packet as OpenFlow sees it now.
-    flow: FlowKey,
-    /// The packet as the datapath's actions so far have left it.
-    base: FlowKey,
-    wc: FlowMask,
-    actions: Vec<DpAction>,
-    effects: Effects,
-    table: u8,
-    depth: u32,
-    resubmits: u32,
-    exit: bool,
-    error: Option<TranslateError>,
-    set: ActionSet,
-    stack: Vec<u128>,
-    recorder: &'a mut dyn Recorder,
-}
-
-impl Context<'_> {
-    /// What every megaflow says: the port, the pass, the shape of the packet.
-    fn always_counts(&mut self) {
-        self.wc.unwildcard_place(layout::IN_PORT);
-        self.wc.unwildcard_place(layout::RECIRC_ID);
-        self.wc.unwildcard_place(layout::PACKET_TYPE);
-        self.wc.unwildcard_place(layout::ETH_TYPE);
-        self.wc.unwildcard_bits(FieldId::VlanTci, u128::from(layout::VLAN_PRESENT));
-        if matches!(self.flow.eth_type(), ETH_TYPE_IPV4 | ETH_TYPE_IPV6) {
-            self.wc.unwildcard_place(layout::NW_FRAG);
-        }
-    }
-
-    fn stopped(&self) -> bool {
-        self.exit || self.error.is_some()
-    }
-
-    fn in_port(&self) -> OfPort {
-        OfPort(u16::try_from(self.flow.get(FieldId::InPort)).unwrap_or(OfPort::NONE.0))
-    }
-
-    fn port(&self, ofport: OfPort) -> Option<&Arc<BridgePort>> {
-        self.view.ports.get(ofport)
-    }
-
-    fn note(&mut self, text: &str) {
-        self.recorder.note(self.depth, text);
-    }
-
-    fn emit_output(&mut self, port: PortNo) {
-        self.commit();
-        self.actions.push(DpAction::Output(port));
-    }
-
-    fn finish(mut self) -> Translation {
-        self.trim_mask();
-        if let Some(error) = self.error {
-            match error {
-                TranslateError::TooDeep => self.view.bridge.limit_counters().hit_depth(),
-                TranslateError::TooManyResubmits => {
-                    self.view.bridge.limit_counters().hit_resubmits();
-                }
-            }
-            self.actions = vec![DpAction::Drop(error.drop_reason())];
-        }
-        Translation {
-            actions: self.actions.into(),
-            mask: self.wc,
-            effects: self.effects,
-            flow: self.flow,
-            error: self.error,
-        }
-    }
-
-    /// Takes out of the mask what no packet has: OpenFlow's own fields, and half-used ports.
-    fn trim_mask(&mut self) {
-        let mut mask = FlowMask::EMPTY;
-        for lane in self.wc.live().iter().filter(|&lane| lane < dp_core::flow::PACKET_LANES) {
-            *mask.lane_mut(lane) = *self.wc.lane(lane);
-        }
-        let tci = mask.load(layout::VLAN_TCI);
-        if tci != 0 {
-            mask.unwildcard_bits(FieldId::VlanTci, u128::from(layout::VLAN_PRESENT));
-        }
-        self.wc = mask;
-    }
 }
 
 const ETH_TYPE_IPV4: u16 = 0x0800;
 const ETH_TYPE_IPV6: u16 = 0x86dd;
 const ETH_TYPE_ARP: u16 = 0x0806;
 const ETH_TYPE_RARP: u16 = 0x8035;
+const ETH_TYPE_NSH: u16 = 0x894f;
+const ETH_TYPE_MPLS: [u16; 2] = [0x8847, 0x8848];
 
 #[cfg(test)]
 mod tests;

@@ -7,49 +7,82 @@
 
 use std::sync::Arc;
 
-use dp_core::base::{MacAddr, OfPort};
+use dp_core::action::{Action as DpAction, HashAlgorithm};
+use dp_core::base::{MacAddr, RecircId};
 use dp_core::flow::FieldId;
-use dp_core::flow::layout::{self, VLAN_PRESENT};
+use dp_core::flow::layout::{self, Place, VLAN_PRESENT};
 
-use super::Context;
 use super::effect::Effect;
-use crate::bridge::BridgePort;
+use super::hooks::{BondAdmission, BondOutput, McastStep};
+use super::{Context, ETH_TYPE_ARP};
+use crate::bridge::{BridgePort, PriorityTags, VlanMode};
+
+/// The VLAN that a packet belongs to, and its tags as they are beneath that.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Vlan {
+    pub(super) vid: u16,
+    /// Priority, in the place of a TCI.
+    pcp: u16,
+    tpid: u16,
+    inner: (u16, u16),
+}
+
+impl Vlan {
+    /// The same in another VLAN.
+    pub(super) fn with_vid(self, vid: u16) -> Self {
+        Self { vid, ..self }
+    }
+}
+
+const TPID_8021Q: u16 = 0x8100;
 
 impl Context<'_> {
     pub(super) fn normal(&mut self) {
         self.wc.unwildcard(FieldId::EthSrc);
         self.wc.unwildcard(FieldId::EthDst);
         self.wc.unwildcard_bits(FieldId::VlanTci, u128::from(VLAN_PRESENT | 0x0fff));
-        let Some(from) = self.port(self.in_port()).map(Arc::clone) else {
-            self.note("no such input port, dropping");
+        let Some(from) = self.port(self.in_port()) else {
+            self.warn(format_args!("no input bundle, dropping"));
             return;
         };
+        if self.flow.eth_type() == TPID_8021Q && self.flow.vlan_tci() & VLAN_PRESENT == 0 {
+            self.warn(format_args!("dropping packet with partial VLAN tag"));
+            return;
+        }
+        if self.is_mirror_output(&from) {
+            self.warn(format_args!("dropping packet received on mirror output port {}", from.name));
+            return;
+        }
         let Some(vlan) = self.input_vlan(&from) else { return };
-        let dst = self.mac(FieldId::EthDst);
-        if dst.is_reserved() && !self.view.config.forward_bpdu {
-            self.note("packet has reserved destination MAC, dropping");
+        if !self.admissible(&from, vlan.vid) {
             return;
         }
         let mac = self.mac(FieldId::EthSrc);
-        self.effects.push(Effect::Learn { vlan, mac, port: from.ofport });
-        if dst.is_multicast() {
-            self.note("multicast traffic, flooding");
-            self.flood_vlan(&from, vlan);
+        self.learn_source(&from, vlan.vid, mac);
+        let dst = self.mac(FieldId::EthDst);
+        if dst.is_multicast() && self.snooped(&from, vlan) {
             return;
         }
         // An address that talks to itself has just been learned here.
-        let known =
-            if dst == mac { Some(from.ofport) } else { self.view.bridge.macs().lookup(vlan, dst) };
-        match known.and_then(|ofport| self.port(ofport)).map(Arc::clone) {
-            Some(to) if to.ofport == from.ofport => {
-                self.note("learned port is input port, dropping");
+        let known = if dst == mac && !dst.is_multicast() {
+            Some(from.ofport)
+        } else {
+            self.view.bridge.macs().lookup(vlan.vid, dst)
+        };
+        match known.map(|ofport| self.port(ofport)) {
+            Some(Some(to)) if to.bundle == from.bundle => {
+                self.note(format_args!("learned port is input port, dropping"));
             }
-            Some(to) => {
-                self.note("forwarding to learned port");
+            Some(Some(to)) if to.protected && from.protected => {
+                self.note(format_args!("learned port is protected, dropping"));
+            }
+            Some(Some(to)) => {
+                self.note(format_args!("forwarding to learned port"));
                 self.send(&to, vlan);
             }
+            Some(None) => self.warn(format_args!("learned port is unknown, dropping")),
             None => {
-                self.note("no learned MAC for destination, flooding");
+                self.note(format_args!("no learned MAC for destination, flooding"));
                 self.flood_vlan(&from, vlan);
             }
         }
@@ -60,25 +93,172 @@ impl Context<'_> {
         MacAddr(*bytes.last_chunk().unwrap_or(&[0; 6]))
     }
 
-    fn input_vlan(&mut self, from: &BridgePort) -> Option<u16> {
+    /// The VLAN of a packet that comes in by a port; `None`: it is not taken.
+    pub(super) fn input_vlan(&mut self, from: &BridgePort) -> Option<Vlan> {
         let tci = self.flow.vlan_tci();
-        if self.flow.eth_type() == 0x8100 && tci & VLAN_PRESENT == 0 {
-            self.note("dropping packet with partial VLAN tag");
-            return None;
-        }
         let vid = if tci & VLAN_PRESENT == 0 { 0 } else { tci & 0x0fff };
-        let vlan = from.vlan.input(vid);
-        if vlan.is_none() {
-            self.note("disallowed VLAN VID for this input port, dropping");
-        }
-        vlan
+        let Some(vlan) = from.vlan.input(vid) else {
+            let kind = match from.vlan {
+                VlanMode::Access(_) => "access",
+                VlanMode::Dot1qTunnel { .. } => "dot1q-tunnel",
+                _ => "trunk",
+            };
+            if kind == "access" {
+                self.warn(format_args!(
+                    "dropping VLAN {vid} tagged packet received on port {} configured as VLAN {} access port",
+                    from.bundle,
+                    match from.vlan { VlanMode::Access(tag) => tag, _ => 0 },
+                ));
+            } else {
+                self.warn(format_args!(
+                    "dropping VLAN {vid} packet received on port {} not configured for {kind}ing VLAN {vid}",
+                    from.bundle,
+                ));
+            }
+            self.note(format_args!("disallowed VLAN VID for this input port, dropping"));
+            return None;
+        };
+        Some(self.as_vlan(from, vlan))
     }
 
-    fn flood_vlan(&mut self, from: &BridgePort, vlan: u16) {
+    /// The same, without a word.
+    pub(super) fn vlan_of(&self, port: &BridgePort) -> Option<Vlan> {
+        let tci = self.flow.vlan_tci();
+        let vid = if tci & VLAN_PRESENT == 0 { 0 } else { tci & 0x0fff };
+        port.vlan.input(vid).map(|vlan| self.as_vlan(port, vlan))
+    }
+
+    fn as_vlan(&self, from: &BridgePort, vid: u16) -> Vlan {
+        let outer = self.tag(layout::VLAN_TCI, layout::VLAN_TPID);
+        if let VlanMode::Dot1qTunnel { ethertype, .. } = from.vlan {
+            return Vlan { vid, pcp: 0, tpid: ethertype, inner: outer };
+        }
+        let inner = self.tag(layout::VLAN_TCI1, layout::VLAN_TPID1);
+        let tpid = if outer.0 == 0 { TPID_8021Q } else { outer.1 };
+        Vlan { vid, pcp: outer.0 & 0xe000, tpid, inner }
+    }
+
+    /// A tag, zero if it is not there.
+    fn tag(&self, tci: Place, tpid: Place) -> (u16, u16) {
+        let at = |place| u16::try_from(self.flow.load(place)).unwrap_or(0);
+        if at(tci) & VLAN_PRESENT == 0 { (0, 0) } else { (at(tci), at(tpid)) }
+    }
+
+    /// Whether a packet of this VLAN is taken in by the port.
+    fn admissible(&mut self, from: &BridgePort, vlan: u16) -> bool {
+        let dst = self.mac(FieldId::EthDst);
+        if dst.is_reserved() && !self.view.config.forward_bpdu {
+            self.note(format_args!("packet has reserved destination MAC, dropping"));
+            return false;
+        }
+        let Some((bond, bonds)) = from.bond.zip(self.world.hooks.bonds.clone()) else {
+            return true;
+        };
+        match bonds.admit(bond, from.ofport, dst) {
+            BondAdmission::Accept => true,
+            BondAdmission::Drop => {
+                self.note(format_args!("bonding refused admissibility, dropping"));
+                false
+            }
+            BondAdmission::DropIfMoved => {
+                let src = self.mac(FieldId::EthSrc);
+                let known = self.view.bridge.macs().lookup(vlan, src);
+                let elsewhere = known
+                    .and_then(|port| self.port(port))
+                    .is_some_and(|port| port.bundle != from.bundle);
+                if elsewhere && !self.is_gratuitous_arp() {
+                    self.note(format_args!("SLB bond thinks this packet looped back, dropping"));
+                    return false;
+                }
+                true
+            }
+        }
+    }
+
+    /// An ARP packet that tells everybody where an address is.
+    fn is_gratuitous_arp(&mut self) -> bool {
+        if self.flow.eth_type() != ETH_TYPE_ARP || !self.mac(FieldId::EthDst).is_broadcast() {
+            return false;
+        }
+        self.wc.unwildcard(FieldId::ArpOp);
+        match self.flow.get(FieldId::ArpOp) {
+            2 => true,
+            1 => {
+                self.wc.unwildcard(FieldId::ArpSpa);
+                self.wc.unwildcard(FieldId::ArpTpa);
+                self.flow.get(FieldId::ArpSpa) == self.flow.get(FieldId::ArpTpa)
+            }
+            _ => false,
+        }
+    }
+
+    fn learn_source(&mut self, from: &BridgePort, vlan: u16, mac: MacAddr) {
+        if !from.learns || self.in_packet_out {
+            return;
+        }
+        let gratuitous = from.bond.is_some() && self.is_gratuitous_arp();
+        if self.request.side_effects
+            && !mac.is_multicast()
+            && self.view.bridge.macs().would_change(vlan, mac, from.ofport, self.request.now)
+        {
+            self.note(format_args!("learned that {mac} is on port {} in VLAN {vlan}", from.bundle));
+        }
+        self.effects.push(Effect::Learn {
+            bridge: Arc::clone(&self.view.bridge),
+            vlan,
+            mac,
+            port: from.ofport,
+            gratuitous,
+        });
+    }
+
+    /// Multicast that snooping knows where to send.
+    fn snooped(&mut self, from: &Arc<BridgePort>, vlan: Vlan) -> bool {
+        let Some(protocols) = self.world.hooks.protocols.clone() else { return false };
+        let bridge = Arc::clone(&self.view.bridge);
+        let outputs = protocols.multicast(&bridge, from, vlan.vid, &self.flow, &mut self.wc);
+        let Some(outputs) = outputs else { return false };
+        if let Some(frame) = self.request.frame.filter(|_| self.request.side_effects) {
+            let now = self.request.now;
+            protocols.snoop_multicast(&bridge, from, vlan.vid, &self.flow, frame, now);
+        }
+        let mut done: Vec<String> = vec![from.bundle.clone()];
+        for step in outputs.steps {
+            let port = match step {
+                McastStep::Note(note) => {
+                    self.note(format_args!("{note}"));
+                    continue;
+                }
+                McastStep::Output { port, note } => {
+                    self.note(format_args!("{note}"));
+                    port
+                }
+            };
+            let Some(port) = self.port(port) else { continue };
+            if !(done.contains(&port.bundle) || port.protected && from.protected) {
+                done.push(port.bundle.clone());
+                self.send(&port, vlan);
+            }
+        }
+        if outputs.flood {
+            self.flood_vlan(from, vlan);
+        }
+        true
+    }
+
+    pub(super) fn flood_vlan(&mut self, from: &BridgePort, vlan: Vlan) {
         let ports = Arc::clone(&self.view.ports);
-        let in_port: OfPort = from.ofport;
-        for port in ports.iter() {
-            if port.ofport != in_port && !port.no_flood && port.vlan.carries(vlan) {
+        let mut last: Option<&str> = None;
+        for port in ports.in_order_of_adding() {
+            // Members of a bond stand beside each other.
+            let wanted = port.bundle != from.bundle
+                && last != Some(port.bundle.as_str())
+                && !port.no_flood
+                && port.vlan.carries(vlan.vid)
+                && !(port.protected && from.protected)
+                && !self.is_mirror_output(port);
+            if wanted {
+                last = Some(&port.bundle);
                 self.send(port, vlan);
             }
         }
@@ -86,13 +266,64 @@ impl Context<'_> {
 
     /// Sends a packet of this VLAN out of a port, tagged as the port wants it; the flow is
     /// afterwards as it was.
-    fn send(&mut self, port: &BridgePort, vlan: u16) {
+    pub(super) fn send(&mut self, port: &Arc<BridgePort>, vlan: Vlan) {
         let places = [layout::VLAN_TCI, layout::VLAN_TPID, layout::VLAN_TCI1, layout::VLAN_TPID1];
         let before = places.map(|place| self.flow.load(place));
-        self.retag(port.vlan.output(vlan));
-        self.output_port(port);
+        self.tag_for(port, vlan);
+        match port.bond.zip(self.world.hooks.bonds.clone()) {
+            None => self.output_port(port, false),
+            Some((bond, bonds)) => match bonds.output(bond, &self.flow, &mut self.wc, vlan.vid) {
+                BondOutput::Member(member) => {
+                    let flow = Box::new(self.flow.clone());
+                    self.effects.push(Effect::Bond { bond, flow, vlan: vlan.vid });
+                    if let Some(member) = self.port(member) {
+                        self.output_port(&member, false);
+                    }
+                }
+                BondOutput::Datapath(bond) => {
+                    self.commit();
+                    self.actions.push(DpAction::LbOutput(bond));
+                }
+                BondOutput::Recirculate { id, basis } => {
+                    self.commit();
+                    self.actions.push(DpAction::Hash { algorithm: HashAlgorithm::L4, basis });
+                    self.actions.push(DpAction::Recirc(RecircId(id)));
+                }
+                BondOutput::None => self.note(format_args!("bond has no active member, dropping")),
+            },
+        }
         for (place, value) in places.into_iter().zip(before) {
-            self.flow.store(place, value);
+            if self.flow.load(place) != value {
+                self.flow.store(place, value);
+            }
+        }
+    }
+
+    fn tag_for(&mut self, port: &BridgePort, vlan: Vlan) {
+        let out = port.vlan.output(vlan.vid);
+        let was_tagged = self.flow.vlan_tci() & VLAN_PRESENT != 0;
+        // A tag without a VID is one only by its priority.
+        if was_tagged && (out == Some(0) || port.priority_tags != PriorityTags::Never) {
+            self.wc.unwildcard(FieldId::DlVlanPcp);
+        }
+        let mut tci = out.map_or(0, |vid| vid | vlan.pcp);
+        if port.priority_tags != PriorityTags::Never {
+            tci |= self.tag(layout::VLAN_TCI, layout::VLAN_TPID).0 & 0xe000;
+        }
+        let tagged = tci != 0 || port.priority_tags == PriorityTags::Always;
+        let tags = match tagged {
+            true => [(tci | VLAN_PRESENT, vlan.tpid), vlan.inner],
+            false => [vlan.inner, (0, 0)],
+        };
+        let places =
+            [(layout::VLAN_TCI, layout::VLAN_TPID), (layout::VLAN_TCI1, layout::VLAN_TPID1)];
+        for ((tci_place, tpid_place), (tci, tpid)) in places.into_iter().zip(tags) {
+            if self.flow.load(tci_place) != u128::from(tci) {
+                self.flow.store(tci_place, u128::from(tci));
+            }
+            if self.flow.load(tpid_place) != u128::from(tpid) {
+                self.flow.store(tpid_place, u128::from(tpid));
+            }
         }
     }
 }

@@ -1,43 +1,122 @@
-//! Output: to a port, to a reserved port, to many.
+//! Output: to a port, to a reserved port, to many; queues.
 
 use std::sync::Arc;
 
+use dp_core::action::Action as DpAction;
 use dp_core::base::OfPort;
+use dp_core::flow::{FieldId, layout};
 
 use super::Context;
-use crate::bridge::BridgePort;
+use crate::action::{Action, Controller, PacketInReason, PacketType};
+use crate::bridge::{BridgePort, PortKind};
 
 impl Context<'_> {
-    pub(super) fn output(&mut self, to: OfPort) {
+    pub(super) fn output(&mut self, to: OfPort, max_len: u16, last: bool) {
         match to {
             OfPort::IN_PORT => {
                 let port = self.in_port();
-                self.output_to(port);
+                self.output_to(port, last);
             }
             OfPort::NORMAL => self.normal(),
             OfPort::FLOOD => self.flood(false),
             OfPort::ALL => self.flood(true),
-            OfPort::TABLE => self.resubmit(None, Some(0)),
-            OfPort::CONTROLLER => self.note("no controller is connected"),
+            OfPort::TABLE => {
+                if self.count_resubmit() {
+                    let here = (self.table, self.cookie);
+                    self.depth += 1;
+                    self.enter_table(0);
+                    self.depth -= 1;
+                    (self.table, self.cookie) = here;
+                }
+            }
+            OfPort::CONTROLLER => {
+                let reason = self.output_reason();
+                self.controller(&Controller { max_len, reason, ..Controller::default() });
+            }
             OfPort::NONE => {}
-            port if port == self.in_port() => self.note("skipping output to input port"),
-            port => self.output_to(port),
+            port if port == self.in_port() => {
+                self.note(format_args!("skipping output to input port"));
+            }
+            port => self.output_to(port, last),
+        }
+    }
+
+    /// Why a controller gets what is output to it here.
+    pub(super) fn output_reason(&self) -> PacketInReason {
+        if self.in_packet_out {
+            PacketInReason::PacketOut
+        } else if self.in_group {
+            PacketInReason::Group
+        } else if self.in_set {
+            PacketInReason::ActionSet
+        } else {
+            PacketInReason::Action
         }
     }
 
     /// To an ordinary port, the input port included.
-    fn output_to(&mut self, ofport: OfPort) {
-        match self.port(ofport).map(Arc::clone) {
-            Some(port) => self.output_port(&port),
-            None => self.note("nonexistent output port"),
+    fn output_to(&mut self, ofport: OfPort, last: bool) {
+        match self.port(ofport) {
+            Some(port) => self.output_port(&port, last),
+            None => self.warn(format_args!("Nonexistent output port")),
         }
     }
 
-    pub(super) fn output_port(&mut self, port: &BridgePort) {
+    pub(super) fn output_port(&mut self, port: &Arc<BridgePort>, last: bool) {
         if port.no_forward {
-            self.note("the port does not forward, skipping output");
-        } else {
-            self.emit_output(port.port);
+            self.note(format_args!("OFPPC_NO_FWD set, skipping output"));
+            return;
+        }
+        if !port.forwards {
+            self.note(format_args!("STP not in forwarding state, skipping output"));
+            return;
+        }
+        let ethernet = self.flow.load(layout::PACKET_TYPE) == u128::from(PacketType::ETHERNET.0);
+        if !ethernet && !matches!(port.kind, PortKind::Patch { .. } | PortKind::Tunnel) {
+            self.warn(format_args!(
+                "Trying to send non-Ethernet packet through legacy L2 port. Dropping packet."
+            ));
+            return;
+        }
+        self.mirror_egress(port);
+        match &port.kind {
+            PortKind::Patch { peer } => self.output_patch(port, peer, last),
+            PortKind::Tunnel => self.output_tunnel(port),
+            kind => {
+                if matches!(kind, PortKind::Internal) && self.terminates_tunnel(port) {
+                    return;
+                }
+                self.sample_exit(port);
+                self.commit();
+                self.outputs.push(port.port);
+                self.actions.push(DpAction::Output(port.port));
+            }
+        }
+    }
+
+    /// At most this many bytes of the packet; what follows has all of it again.
+    pub(super) fn output_trunc(&mut self, to: OfPort, max_len: u32) {
+        let to = if to == OfPort::IN_PORT { self.in_port() } else { to };
+        if to == self.in_port() && to != OfPort::IN_PORT {
+            // As with any output, the input port has to be named as such.
+        }
+        let allowed = to < OfPort::MAX || matches!(to, OfPort::LOCAL);
+        let Some(port) = self.port(to).filter(|_| allowed) else {
+            self.note(format_args!("output_trunc does not support port: {to}"));
+            return;
+        };
+        if matches!(port.kind, PortKind::Patch { .. }) {
+            self.note(format_args!(
+                "output_trunc does not support patch port, packet cut and output ignored"
+            ));
+            return;
+        }
+        self.commit();
+        let before = self.actions.len();
+        self.actions.push(DpAction::Trunc(max_len));
+        self.output_port(&port, false);
+        if self.actions.len() == before + 1 {
+            self.actions.pop();
         }
     }
 
@@ -45,8 +124,60 @@ impl Context<'_> {
     fn flood(&mut self, all: bool) {
         let in_port = self.in_port();
         let ports = Arc::clone(&self.view.ports);
-        for port in ports.iter().filter(|port| port.ofport != in_port && (all || !port.no_flood)) {
-            self.output_port(port);
+        for port in ports.in_flood_order() {
+            if port.ofport != in_port && (all || !port.no_flood) {
+                self.output_port(port, false);
+            }
         }
+    }
+
+    pub(super) fn enqueue(&mut self, to: OfPort, queue: u32) {
+        if to == OfPort::IN_PORT || to != self.in_port() {
+            let before = self.flow.load(layout::SKB_PRIORITY);
+            self.set_queue(queue);
+            self.output(to, 0, false);
+            self.flow.store(layout::SKB_PRIORITY, before);
+        }
+    }
+
+    pub(super) fn set_queue(&mut self, queue: u32) {
+        self.wc.unwildcard_place(layout::SKB_PRIORITY);
+        self.flow.store(layout::SKB_PRIORITY, u128::from(queue));
+    }
+
+    pub(super) fn pop_queue(&mut self) {
+        self.wc.unwildcard_place(layout::SKB_PRIORITY);
+        let first = self.request.key.load(layout::SKB_PRIORITY);
+        self.flow.store(layout::SKB_PRIORITY, first);
+        self.note(format_args!("queue = {first:#x}", first = Plain(first)));
+    }
+
+    /// Tunnel metadata that goes is as it was before it came.
+    pub(super) fn delete_field(&mut self, field: FieldId) {
+        self.set_whole(field, 0);
+        self.note(format_args!("delete {}", field.field().name));
+    }
+
+    /// Whether undoing what a list does takes only writing fields.
+    pub(super) fn reversible(actions: &[Action]) -> bool {
+        actions.iter().all(|action| match action {
+            Action::Ct(_)
+            | Action::Meter(_)
+            | Action::OutputTrunc { .. }
+            | Action::Encap(_)
+            | Action::Decap(_)
+            | Action::DecNshTtl => false,
+            Action::Clone(list) => Self::reversible(list),
+            _ => true,
+        })
+    }
+}
+
+/// Zero without a prefix.
+struct Plain(u128);
+
+impl std::fmt::LowerHex for Plain {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.0 == 0 { f.write_str("0") } else { std::fmt::LowerHex::fmt(&self.0, f) }
     }
 }

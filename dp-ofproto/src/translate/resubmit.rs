@@ -7,99 +7,208 @@ use dp_core::flow::FieldId;
 use dp_core::flow::layout::{self, FRAG_ANY, Place};
 
 use super::effect::Effect;
-use super::{Context, TranslateError};
-use crate::bridge::Fragments;
-use crate::table::Rule;
+use super::{Context, ETH_TYPE_IPV4, ETH_TYPE_IPV6, Part, TranslateError, Weight};
+use crate::action::{Controller, PacketInReason};
+use crate::bridge::{Fragments, TableMiss};
+use crate::table::{Found, Rule};
+
+/// What a look-up came to.
+enum Outcome {
+    Rule(Arc<Rule>),
+    /// Nothing matched.
+    Miss,
+}
 
 impl Context<'_> {
     /// Looks the packet up in the first table and acts on what is found.
-    pub(super) fn enter(&mut self, table: u8) {
+    pub(super) fn enter_table(&mut self, table: u8) {
         self.table = table;
-        self.look_up_and_act();
+        let found = self.look_up(true);
+        self.act_on(found, true, true);
     }
 
     /// Goes on in a later table; nothing is to be done here afterwards.
     pub(super) fn goto(&mut self, table: u8) {
         if self.count_resubmit() {
             self.table = table;
-            self.look_up_and_act();
+            let found = self.look_up(true);
+            self.act_on(found, true, true);
         }
     }
 
     /// Looks the packet up again, as though it had come in by `in_port`, and acts on what is
     /// found with the in-port that it has.
-    pub(super) fn resubmit(&mut self, in_port: Option<OfPort>, table: Option<u8>) {
-        let limit = self.view.config.limits.depth;
-        if self.depth >= limit {
-            self.error = Some(TranslateError::TooDeep);
-            self.note(&format!("over max translation depth {limit}"));
+    pub(super) fn resubmit(
+        &mut self,
+        in_port: Option<OfPort>,
+        table: Option<u8>,
+        ct: bool,
+        last: bool,
+    ) {
+        let limits = self.view.config.limits;
+        if self.depth >= limits.depth {
+            self.fail(TranslateError::TooDeep);
+            let text = format_args!("over max translation depth {}", limits.depth);
+            self.recorder.note(Weight::Error, text);
             return;
         }
         if !self.count_resubmit() {
             return;
         }
-        let here = self.table;
-        self.table = table.unwrap_or(here);
-        self.depth += 1;
+        let here = (self.table, self.cookie, self.rule.clone());
         let own = self.in_port();
+        let swapped = ct.then(|| self.show_original_tuple());
+        self.table = table.unwrap_or(here.0);
         self.set_in_port(in_port.filter(|&port| port != OfPort::IN_PORT).unwrap_or(own));
-        let rule = self.look_up();
+        let found = self.look_up(false);
         self.set_in_port(own);
-        if let Some(actions) = rule {
-            self.walk(&actions);
+        if let Some(Some(places)) = swapped {
+            for (place, value) in places {
+                self.flow.store(place, value);
+            }
         }
+        self.depth += 1;
+        self.act_on(found, false, last);
         self.depth -= 1;
-        self.table = here;
+        (self.table, self.cookie, self.rule) = here;
     }
 
-    fn set_in_port(&mut self, port: OfPort) {
-        self.flow.set(FieldId::InPort, u128::from(port.0));
-    }
-
-    fn count_resubmit(&mut self) -> bool {
-        let limit = self.view.config.limits.resubmits;
+    pub(super) fn count_resubmit(&mut self) -> bool {
+        let limits = self.view.config.limits;
         self.resubmits += 1;
-        if self.resubmits > limit {
-            self.error = Some(TranslateError::TooManyResubmits);
-            self.note(&format!("over {limit} resubmit actions"));
+        if self.resubmits > limits.resubmits {
+            self.fail(TranslateError::TooManyResubmits);
+            let text = format_args!("over {} resubmit actions", limits.resubmits);
+            self.recorder.note(Weight::Error, text);
+            return false;
+        }
+        if self.stack.len() * 16 > limits.stack_bytes {
+            self.fail(TranslateError::StackTooDeep);
+            let text =
+                format_args!("resubmits yielded over {} kB of stack", limits.stack_bytes >> 10);
+            self.recorder.note(Weight::Error, text);
             return false;
         }
         true
     }
 
-    fn look_up_and_act(&mut self) {
-        if let Some(actions) = self.look_up() {
-            self.walk(&actions);
+    /// `honour_miss`: a miss is treated as the table's configuration says.
+    fn act_on(&mut self, found: (Found, Outcome), honour_miss: bool, last: bool) {
+        let (found, outcome) = found;
+        match outcome {
+            Outcome::Rule(rule) => {
+                self.recorder.enter(Part::Table { table: self.table, rule: Some(&rule) });
+                for soft in &found.conjunction {
+                    self.recorder.note(
+                        Weight::Detail,
+                        format_args!("conj. {}", crate::text::RuleMatchText(soft)),
+                    );
+                }
+                let actions = rule.actions().clone();
+                self.cookie = rule.cookie();
+                self.effects.push(Effect::Credit(Arc::clone(&rule)));
+                self.rule = Some(rule);
+                self.walk(&actions, last);
+                self.recorder.leave();
+            }
+            Outcome::Miss => self.miss(honour_miss, last),
         }
     }
 
-    fn look_up(&mut self) -> Option<crate::action::Actions> {
-        let rule = self.find_rule();
-        self.recorder.table(self.depth, self.table, rule.as_deref());
-        let rule = rule?;
-        let actions = rule.actions().clone();
-        self.effects.push(Effect::Credit(rule));
-        Some(actions)
+    fn miss(&mut self, honour: bool, last: bool) {
+        self.recorder.enter(Part::Table { table: self.table, rule: None });
+        self.effects.push(Effect::Miss(self.view.tables.counters(self.table)));
+        self.cookie = u64::MAX;
+        self.rule = None;
+        let what = self.view.bridge.table_miss(self.table);
+        match what {
+            TableMiss::Controller if honour => {
+                let blocked = self.port(self.in_port()).is_some_and(|port| port.no_packet_in);
+                if !blocked {
+                    let controller = Controller {
+                        reason: PacketInReason::NoMatch,
+                        max_len: self.view.config.miss_len,
+                        ..Controller::default()
+                    };
+                    self.controller(&controller);
+                }
+            }
+            TableMiss::Continue if honour && self.table < 253 => {
+                self.recorder.leave();
+                self.table += 1;
+                let found = self.look_up(true);
+                self.act_on(found, honour, last);
+                return;
+            }
+            _ => self.recorder.nothing(),
+        }
+        self.recorder.leave();
     }
 
-    fn find_rule(&mut self) -> Option<Arc<Rule>> {
+    fn look_up(&mut self, _first: bool) -> (Found, Outcome) {
+        let found = self.find_rule();
+        let outcome = match &found.rule {
+            Some(rule) => Outcome::Rule(Arc::clone(rule)),
+            None => Outcome::Miss,
+        };
+        (found, outcome)
+    }
+
+    fn find_rule(&mut self) -> Found {
         let tables = &self.view.tables;
-        let fragment = self.flow.nw_frag() & FRAG_ANY != 0;
+        let fragment = matches!(self.flow.eth_type(), ETH_TYPE_IPV4 | ETH_TYPE_IPV6)
+            && self.flow.nw_frag() & FRAG_ANY != 0;
         match self.view.config.fragments {
-            Fragments::Drop if fragment => None,
+            Fragments::Drop if fragment => Found::default(),
             Fragments::Normal if fragment => {
                 let ports = PORTS.map(|place| self.flow.load(place));
                 for place in PORTS {
                     self.flow.store(place, 0);
                 }
-                let rule = tables.lookup(self.table, &self.flow, &mut self.wc);
+                let found = tables.find(self.table, &self.flow, &mut self.wc);
                 for (place, value) in PORTS.into_iter().zip(ports) {
                     self.flow.store(place, value);
                 }
-                rule
+                found
             }
-            _ => tables.lookup(self.table, &self.flow, &mut self.wc),
+            _ => tables.find(self.table, &self.flow, &mut self.wc),
         }
+    }
+
+    /// Shows the addresses of the connection's original direction instead of the packet's own.
+    /// Gives back what stood there; `None` if the connection tracker knows none.
+    fn show_original_tuple(&mut self) -> Option<[(Place, u128); 5]> {
+        let eth_type = self.flow.eth_type();
+        self.wc.unwildcard(FieldId::CtNwProto);
+        let proto = self.flow.get(FieldId::CtNwProto);
+        let (src, dst, from_src, from_dst) = match eth_type {
+            ETH_TYPE_IPV4 => {
+                (layout::IPV4_SRC, layout::IPV4_DST, layout::CT_NW_SRC, layout::CT_NW_DST)
+            }
+            ETH_TYPE_IPV6 => {
+                (layout::IPV6_SRC, layout::IPV6_DST, layout::CT_IPV6_SRC, layout::CT_IPV6_DST)
+            }
+            _ => return None,
+        };
+        if proto == 0 {
+            self.warn(format_args!("resubmit(ct) with no connection tracking information"));
+            return None;
+        }
+        for place in [from_src, from_dst, layout::CT_TP_SRC, layout::CT_TP_DST] {
+            self.wc.unwildcard_place(place);
+        }
+        let pairs = [
+            (src, self.flow.load(from_src)),
+            (dst, self.flow.load(from_dst)),
+            (layout::NW_PROTO, proto),
+            (layout::TP_SRC, self.flow.load(layout::CT_TP_SRC)),
+            (layout::TP_DST, self.flow.load(layout::CT_TP_DST)),
+        ];
+        Some(pairs.map(|(place, value)| {
+            let old = self.flow.load(place);
+            self.flow.store(place, value);
+            (place, old)
+        }))
     }
 }
 

@@ -3,6 +3,7 @@
 mod invariant;
 mod limits;
 mod normal;
+mod steps;
 
 use std::sync::Arc;
 
@@ -12,15 +13,16 @@ use dp_core::base::{DropReason, Instant, MacAddr, OfPort, PortNo};
 use dp_core::flow::layout::VLAN_PRESENT;
 use dp_core::flow::{FieldId as F, FlowKey, FlowMask, layout};
 
-use super::{Silent, Translation, View, translate};
+use super::hooks::Location;
+use super::{Effect, Silent, Translation, World, translate};
 use crate::action::{Action, Subfield};
 use crate::bridge::{Bridge, BridgePort, PortMap};
 use crate::learn::MacTableConfig;
 use crate::table::{FlowMod, Match, TablesConfig};
 
 /// Ports 1 to 4; the datapath's numbers are ten more.
-fn bridge() -> Bridge {
-    let bridge = Bridge::new("br0", TablesConfig::default(), MacTableConfig::default());
+fn bridge() -> Arc<Bridge> {
+    let bridge = Arc::new(Bridge::new("br0", TablesConfig::default(), MacTableConfig::default()));
     let port = |n: u16| BridgePort::new(OfPort(n), PortNo(u32::from(n) + 10), format!("p{n}"));
     bridge.set_ports(PortMap::new((1..=4).map(port)).unwrap());
     bridge
@@ -31,10 +33,10 @@ fn add(bridge: &Bridge, table: u8, priority: u16, matching: Match, actions: Vec<
     bridge.tables().apply(&flow_mod, Instant::default()).unwrap();
 }
 
-fn run(bridge: &Bridge, key: &FlowKey) -> Translation {
-    let view = View::of(bridge);
-    let port = Arc::clone(view.ports.by_port(key.in_port()).unwrap());
-    translate(&view, &port, key, &mut Silent)
+fn run(bridge: &Arc<Bridge>, key: &FlowKey) -> Translation {
+    let world = World::of([Arc::clone(bridge)]);
+    let location: Location = world.locate(key.in_port()).unwrap();
+    translate(&world, &location, key, &mut Silent)
 }
 
 /// UDP over IPv4 from port 1.
@@ -82,7 +84,7 @@ fn made(key: &FlowKey, actions: Vec<Action>) -> Vec<Dp> {
 fn a_miss_drops_and_rests_on_the_shape_alone() {
     let bridge = bridge();
     let made = run(&bridge, &udp());
-    assert!(made.actions.is_empty() && made.effects.is_empty());
+    assert!(made.actions.is_empty() && matches!(&made.effects[..], [Effect::Miss(_)]));
     let mut expected = FlowMask::EMPTY;
     for place in
         [layout::IN_PORT, layout::RECIRC_ID, layout::PACKET_TYPE, layout::ETH_TYPE, layout::NW_FRAG]
@@ -217,13 +219,14 @@ fn a_move_makes_both_its_ends_count() {
 }
 
 #[test]
-fn the_ttl_is_counted_down_and_a_used_up_one_goes_nowhere() {
+fn the_ttl_is_counted_down_and_a_used_up_one_goes_to_controllers() {
     let list = || vec![Action::DecTtl(Box::new([0])), output(2)];
     let mut key = udp();
     assert!(matches!(&made(&key, list())[..], [Dp::Set(Set::Ipv4(set)), _] if set.value.ttl == 63));
     for ttl in [0, 1] {
         key.set(F::NwTtl, ttl);
-        assert_eq!(made(&key, list()), []);
+        // Controllers are told, and nothing else happens.
+        assert!(matches!(&made(&key, list())[..], [Dp::Userspace(_)]));
     }
 }
 

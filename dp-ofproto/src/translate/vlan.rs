@@ -59,21 +59,4 @@ impl Context<'_> {
             self.flow.store(layout::VLAN_TPID, TPID_8021Q);
         }
     }
-
-    /// Replaces the outer tag by one with this VID and the same priority, or takes it off (`None`).
-    /// A packet with neither VID nor priority has no tag.
-    pub(super) fn retag(&mut self, vid: Option<u16>) {
-        let tci = self.flow.vlan_tci();
-        let tagged = tci & VLAN_PRESENT != 0;
-        self.wc.unwildcard_place(layout::VLAN_TCI);
-        let new = vid.map_or(0, |vid| tci & 0xe000 | vid & 0x0fff);
-        if new == 0 {
-            self.strip_vlan();
-            return;
-        }
-        self.flow.store(layout::VLAN_TCI, u128::from(new | VLAN_PRESENT));
-        if !tagged {
-            self.flow.store(layout::VLAN_TPID, TPID_8021Q);
-        }
-    }
 }

@@ -8,31 +8,50 @@
 //! Effects of the packet that was asked about are applied here; the megaflow's own statistics
 //! start at zero, and revalidation applies the effects of what it carries.
 
+mod packet_in;
 mod ukey;
 
+use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-use arc_swap::ArcSwap;
-use dp_core::base::{Instant, PortNo, Ufid};
+use arc_swap::{ArcSwap, ArcSwapOption};
+use dp_core::action::{ActionList, UserData, Userspace};
+use dp_core::base::{Instant, OfPort, PortNo, Ufid};
 use dp_core::boundary::{Upcall, UpcallError, UpcallSink, Verdict};
-use dp_core::flow::ufid;
+use dp_core::flow::{FlowKey, FlowMask, layout, ufid};
 
+use crate::action::Action;
 use crate::bridge::{Bridge, BridgePort};
-use crate::translate::{Silent, View, translate};
+use crate::translate::hooks::{Hooks, Location};
+use crate::translate::recirc::{Frozen, RecircTable};
+use crate::translate::{Request, Silent, Translation, World, translate_request};
 
-pub use ukey::{Basis, Ukey, Ukeys};
+pub use packet_in::{PacketIn, PacketInSink};
+pub use ukey::{Ukey, Ukeys};
 
 /// Megaflows installed at most, unless it is said otherwise.
 pub const FLOW_LIMIT: usize = 200_000;
 
 /// The OpenFlow layer of a switch: its bridges, and what is known of the megaflows that they made.
-#[derive(Debug)]
 pub struct Ofproto {
-    bridges: ArcSwap<Vec<Arc<Bridge>>>,
+    world: ArcSwap<World>,
     ukeys: Ukeys,
     flow_limit: AtomicUsize,
+    /// Megaflows may wildcard; otherwise each is for one packet's key alone.
+    megaflows: AtomicBool,
     counters: UpcallCounters,
+    packet_ins: ArcSwapOption<Box<dyn PacketInSink>>,
+}
+
+impl fmt::Debug for Ofproto {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ofproto")
+            .field("world", &self.world)
+            .field("ukeys", &self.ukeys.len())
+            .field("counters", &self.counters)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What became of upcalls.
@@ -41,6 +60,7 @@ pub struct UpcallCounters {
     answered: AtomicU64,
     over_limit: AtomicU64,
     no_bridge: AtomicU64,
+    packet_ins: AtomicU64,
 }
 
 impl UpcallCounters {
@@ -61,15 +81,23 @@ impl UpcallCounters {
     pub fn no_bridge(&self) -> u64 {
         self.no_bridge.load(Ordering::Relaxed)
     }
+
+    /// Packets that were handed on for controllers.
+    #[must_use]
+    pub fn packet_ins(&self) -> u64 {
+        self.packet_ins.load(Ordering::Relaxed)
+    }
 }
 
 impl Default for Ofproto {
     fn default() -> Self {
         Self {
-            bridges: ArcSwap::default(),
+            world: ArcSwap::default(),
             ukeys: Ukeys::default(),
             flow_limit: AtomicUsize::new(FLOW_LIMIT),
+            megaflows: AtomicBool::new(true),
             counters: UpcallCounters::default(),
+            packet_ins: ArcSwapOption::default(),
         }
     }
 }
@@ -83,24 +111,50 @@ impl Ofproto {
         ofproto
     }
 
+    /// All that a packet can meet now.
+    #[must_use]
+    pub fn world(&self) -> Arc<World> {
+        self.world.load_full()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut World)) {
+        let mut world = World::clone(&self.world.load());
+        change(&mut world);
+        world.version = world.version.wrapping_add(1 << 32);
+        self.world.store(Arc::new(world));
+    }
+
     /// Replaces the bridges. Megaflows of bridges that are gone go at the next revalidation.
     pub fn set_bridges(&self, bridges: impl IntoIterator<Item = Arc<Bridge>>) {
-        self.bridges.store(Arc::new(bridges.into_iter().collect()));
+        self.change(|world| world.bridges = Arc::new(bridges.into_iter().collect()));
+    }
+
+    /// Replaces what is plugged in.
+    pub fn set_hooks(&self, hooks: Hooks) {
+        self.change(|world| world.hooks = Arc::new(hooks));
+    }
+
+    /// Who gets packets for controllers.
+    pub fn set_packet_in_sink(&self, sink: Option<Box<dyn PacketInSink>>) {
+        self.packet_ins.store(sink.map(Arc::new));
     }
 
     /// The bridges.
     #[must_use]
     pub fn bridges(&self) -> Arc<Vec<Arc<Bridge>>> {
-        self.bridges.load_full()
+        Arc::clone(&self.world.load().bridges)
+    }
+
+    /// Frozen translations.
+    #[must_use]
+    pub fn recirc(&self) -> RecircTable {
+        self.world.load().recirc.clone()
     }
 
     /// The bridge that a datapath port belongs to, and what it is there.
     #[must_use]
     pub fn locate(&self, port: PortNo) -> Option<(Arc<Bridge>, Arc<BridgePort>)> {
-        self.bridges.load().iter().find_map(|bridge| {
-            let port = Arc::clone(bridge.ports().by_port(port)?);
-            Some((Arc::clone(bridge), port))
-        })
+        self.world.load().locate(port).map(|location| (location.bridge, location.port))
     }
 
     /// What is known of the megaflows.
@@ -114,6 +168,17 @@ impl Ofproto {
         self.flow_limit.store(flows, Ordering::Relaxed);
     }
 
+    /// How many megaflows may be installed.
+    #[must_use]
+    pub fn flow_limit(&self) -> usize {
+        self.flow_limit.load(Ordering::Relaxed)
+    }
+
+    /// Whether megaflows may cover more than one packet's key.
+    pub fn set_megaflows(&self, wildcards: bool) {
+        self.megaflows.store(wildcards, Ordering::Relaxed);
+    }
+
     /// What became of upcalls.
     #[must_use]
     pub fn counters(&self) -> &UpcallCounters {
@@ -122,39 +187,181 @@ impl Ofproto {
 
     /// Lets rules and learned addresses go whose time is over.
     pub fn expire(&self, now: Instant) {
-        for bridge in self.bridges.load().iter() {
-            bridge.tables().expire(now);
+        let world = self.world.load();
+        for bridge in world.bridges.iter() {
+            let changes = bridge.tables().expire(now);
+            bridge.tables().tell(changes);
             bridge.macs().expire(now);
+        }
+        world.recirc.age();
+    }
+
+    /// Where a packet with this key is, and what of the key says so.
+    ///
+    /// # Errors
+    ///
+    /// [`UpcallError::NoBridge`], [`UpcallError::NoRecircContext`].
+    pub fn find(&self, key: &FlowKey) -> Result<(Location, FlowMask), UpcallError> {
+        find(&self.world.load(), key)
+    }
+
+    /// Translates the actions of a packet-out. `in_port` may be a reserved number. The effects have
+    /// been applied.
+    pub fn packet_out(
+        &self,
+        bridge: &Arc<Bridge>,
+        in_port: OfPort,
+        key: &FlowKey,
+        frame: &[u8],
+        actions: &[Action],
+        now: Instant,
+    ) -> Translation {
+        let world = self.world();
+        let location = at(bridge, in_port);
+        let mut request = Request::new(&world, location, key);
+        request.frame = Some(frame);
+        request.actions = Some(actions);
+        request.now = now;
+        let translation = translate_request(request, &mut Silent);
+        self.apply(&world, &translation, key, frame, now);
+        translation
+    }
+
+    /// Goes on with a packet that a controller has let go on: `key` is the packet's, with the
+    /// metadata that the controller returned. The effects have been applied.
+    #[must_use]
+    pub fn resume(&self, frozen: Frozen, key: &FlowKey, frame: &[u8], now: Instant) -> Translation {
+        let world = self.world();
+        let location = at(&frozen.bridge, frozen.in_port);
+        let held = world.recirc.freeze(frozen);
+        let mut key = key.clone();
+        key.store(layout::RECIRC_ID, u128::from(held.id().0));
+        let mut request = Request::new(&world, location, &key);
+        request.frame = Some(frame);
+        request.now = now;
+        let translation = translate_request(request, &mut Silent);
+        self.apply(&world, &translation, &key, frame, now);
+        translation
+    }
+
+    fn apply(
+        &self,
+        world: &World,
+        translation: &Translation,
+        key: &FlowKey,
+        frame: &[u8],
+        now: Instant,
+    ) {
+        let flags = u16::try_from(key.load(layout::TCP_FLAGS)).unwrap_or(0);
+        for effect in &translation.effects {
+            effect.apply(&world.hooks, 1, frame.len() as u64, flags, now);
         }
     }
 }
 
+/// A port of a bridge, or what stands for one that is not there.
+fn at(bridge: &Arc<Bridge>, ofport: OfPort) -> Location {
+    let port = bridge
+        .ports()
+        .get(ofport)
+        .map(Arc::clone)
+        .unwrap_or_else(|| Arc::new(BridgePort::new(ofport, PortNo::NONE, ofport.to_string())));
+    Location { bridge: Arc::clone(bridge), port }
+}
+
+/// Where a packet with this key is, and what of the key says so.
+pub(crate) fn find(world: &World, key: &FlowKey) -> Result<(Location, FlowMask), UpcallError> {
+    let mut wc = FlowMask::EMPTY;
+    let id = key.recirc_id();
+    if id.0 != 0 {
+        let recirc = world.recirc.find(id).ok_or(UpcallError::NoRecircContext)?;
+        let frozen = recirc.frozen().ok_or(UpcallError::NoRecircContext)?;
+        return Ok((at(&frozen.bridge, frozen.in_port), wc));
+    }
+    let tunnel = world
+        .hooks
+        .tunnels
+        .as_ref()
+        .filter(|_| key.load(layout::TUN_DST) != 0 || key.load(layout::TUN_IPV6_DST) != 0);
+    let location = match tunnel {
+        Some(tunnels) => tunnels.receive(key, &mut wc),
+        None => world.locate(key.in_port()),
+    };
+    Ok((location.ok_or(UpcallError::NoBridge)?, wc))
+}
+
 impl UpcallSink for Ofproto {
     fn upcall(&self, upcall: &Upcall<'_>, now: Instant) -> Result<Verdict, UpcallError> {
-        let Some((bridge, port)) = self.locate(upcall.key.in_port()) else {
+        let world = self.world.load_full();
+        let (location, looked_at) = find(&world, upcall.key).inspect_err(|_| {
             self.counters.no_bridge.fetch_add(1, Ordering::Relaxed);
-            return Err(UpcallError::NoBridge);
-        };
-        // The basis first: whatever changes meanwhile makes the answer look old, never new.
-        let basis = Basis::of(&bridge);
-        let translation = translate(&View::of(&bridge), &port, upcall.key, &mut Silent);
-        let bytes = upcall.frame.len() as u64;
-        for effect in &translation.effects {
-            effect.apply(&bridge, 1, bytes, now);
+        })?;
+        let bridge = Arc::clone(&location.bridge);
+        let mut request = Request::new(&world, location, upcall.key);
+        request.now = now;
+        let mut translation = translate_request(request, &mut Silent);
+        translation.mask.or_assign(&looked_at);
+        if !self.megaflows.load(Ordering::Relaxed) {
+            translation.mask = everything(upcall.key, &translation.mask);
         }
+        self.apply(&world, &translation, upcall.key, upcall.frame, now);
         self.counters.answered.fetch_add(1, Ordering::Relaxed);
         let install = self.ukeys.len() < self.flow_limit.load(Ordering::Relaxed);
+        let Translation { actions, mask, .. } = &translation;
+        let verdict = Verdict { actions: Arc::clone(actions), mask: mask.clone(), install };
         if install {
-            let id = ufid(upcall.key, &translation.mask);
-            let actions = Arc::clone(&translation.actions);
-            self.ukeys.put(id, Ukey::new(bridge, basis, actions, translation.effects, now));
+            let id = ufid(upcall.key, &verdict.mask);
+            self.ukeys.put(id, Ukey::new(bridge, translation, now));
         } else {
             self.counters.over_limit.fetch_add(1, Ordering::Relaxed);
         }
-        Ok(Verdict { actions: translation.actions, mask: translation.mask, install })
+        Ok(verdict)
+    }
+
+    fn userspace(
+        &self,
+        request: &Userspace,
+        upcall: &Upcall<'_>,
+        now: Instant,
+    ) -> Option<ActionList> {
+        let world = self.world.load_full();
+        match &request.data {
+            UserData::Controller { .. } => {
+                let packet_in = PacketIn::of(&world, &request.data, upcall)?;
+                self.counters.packet_ins.fetch_add(1, Ordering::Relaxed);
+                if let Some(sink) = self.packet_ins.load().as_ref() {
+                    sink.packet_in(packet_in, now);
+                }
+                None
+            }
+            UserData::SlowPath(_) => {
+                let (location, _) = find(&world, upcall.key).ok()?;
+                let mut request = Request::new(&world, location, upcall.key);
+                request.frame = Some(upcall.frame);
+                request.now = now;
+                Some(translate_request(request, &mut Silent).actions)
+            }
+            _ => {
+                if let Some(sampling) = &world.hooks.sampling {
+                    sampling.sampled(request, upcall.key, upcall.frame, now);
+                }
+                None
+            }
+        }
     }
 
     fn widened(&self, asked: Ufid, installed: Ufid) {
         self.ukeys.copy(asked, installed);
     }
+}
+
+/// A mask of all that a packet has, and of what counts in any case.
+fn everything(key: &FlowKey, mask: &FlowMask) -> FlowMask {
+    let mut all = mask.clone();
+    for &(_, place) in layout::ALL {
+        if key.load(place) != 0 && place.lane() < dp_core::flow::PACKET_LANES {
+            all.unwildcard_place(place);
+        }
+    }
+    all
 }

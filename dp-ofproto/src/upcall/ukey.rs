@@ -12,28 +12,9 @@ use dp_core::boundary::FlowStats;
 use smallvec::SmallVec;
 
 use crate::bridge::Bridge;
-use crate::table::Version;
-use crate::translate::Effects;
-
-/// What a translation rests on, in numbers: as long as they are the same, so is its outcome.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Basis {
-    tables: Version,
-    ports: u64,
-    macs: u64,
-}
-
-impl Basis {
-    /// The numbers of a bridge now.
-    #[must_use]
-    pub fn of(bridge: &Bridge) -> Self {
-        Self {
-            tables: bridge.tables().version(),
-            ports: bridge.ports().version(),
-            macs: bridge.macs().version(),
-        }
-    }
-}
+use crate::translate::hooks::Hooks;
+use crate::translate::recirc::RecircRef;
+use crate::translate::{Basis, Effects, Translation};
 
 /// How much of what a packet thread's copy of the megaflow has carried is accounted for.
 #[derive(Debug)]
@@ -55,6 +36,8 @@ pub struct Ukey {
     pub actions: ActionList,
     /// What its packets cause beside the actions.
     pub effects: Effects,
+    /// Numbers that its actions need.
+    pub recircs: SmallVec<[RecircRef; 1]>,
     /// Its mask no longer covers what the decision needs: every copy of it must go.
     pub stale: bool,
     /// When the slow path last heard of it.
@@ -65,19 +48,14 @@ pub struct Ukey {
 impl Ukey {
     /// What is remembered of a megaflow that was decided on at `now`.
     #[must_use]
-    pub fn new(
-        bridge: Arc<Bridge>,
-        basis: Basis,
-        actions: ActionList,
-        effects: Effects,
-        now: Instant,
-    ) -> Self {
+    pub fn new(bridge: Arc<Bridge>, translation: Translation, now: Instant) -> Self {
+        let Translation { actions, effects, recircs, basis, .. } = translation;
         let seen = SmallVec::new();
-        Self { bridge, basis, actions, effects, stale: false, heard: now, seen }
+        Self { bridge, basis, actions, effects, recircs, stale: false, heard: now, seen }
     }
 
     /// Applies the effects of what a thread's copy has carried since the last time.
-    pub fn account(&mut self, stats: &Arc<FlowStats>) {
+    pub fn account(&mut self, hooks: &Hooks, stats: &Arc<FlowStats>) {
         let known = self.seen.iter().position(|seen| Arc::ptr_eq(&seen.stats, stats));
         let index = known.unwrap_or_else(|| {
             self.seen.push(Seen { stats: Arc::clone(stats), packets: 0, bytes: 0 });
@@ -90,7 +68,7 @@ impl Ukey {
         (seen.packets, seen.bytes) = (now.packets, now.bytes);
         if let (1.., Some(used)) = (packets, now.used) {
             for effect in &self.effects {
-                effect.apply(&self.bridge, packets, bytes, used);
+                effect.apply(hooks, packets, bytes, now.tcp_flags, used);
             }
         }
     }
@@ -140,7 +118,8 @@ impl Ukeys {
     pub fn copy(&self, id: Ufid, other: Ufid) {
         let copy = self.with(id, |ukey| Ukey {
             bridge: Arc::clone(&ukey.bridge),
-            basis: ukey.basis,
+            basis: ukey.basis.clone(),
+            recircs: ukey.recircs.clone(),
             actions: Arc::clone(&ukey.actions),
             effects: ukey.effects.clone(),
             stale: ukey.stale,

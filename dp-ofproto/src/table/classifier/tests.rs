@@ -45,6 +45,7 @@ fn rule(id: u64, matching: Match, priority: u16, idle_timeout: u16) -> Rule {
         importance: 0,
         table: 0,
         flags: RuleFlags::default(),
+        counters: Arc::default(),
     }
 }
 

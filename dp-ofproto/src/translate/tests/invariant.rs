@@ -1,6 +1,8 @@
 //! The invariant that matters most: whatever agrees with a packet in the bits of the mask gets the
 //! packet's actions. Random tables, random packets, mutated outside the mask and inside it.
 
+use std::sync::Arc;
+
 use dp_core::base::{Instant, MacAddr, OfPort, PortNo};
 use dp_core::flow::{FieldId as F, FlowKey, layout};
 use proptest::prelude::*;
@@ -179,7 +181,7 @@ fn rules() -> impl Strategy<Value = Vec<FlowMod>> {
 }
 
 /// A bridge with access and trunk ports, these rules, and a few learned addresses.
-fn switch(rules: &[FlowMod], learned: &[(u16, u128, u16)]) -> Bridge {
+fn switch(rules: &[FlowMod], learned: &[(u16, u128, u16)]) -> Arc<Bridge> {
     let bridge = bridge();
     let modes = [
         VlanMode::Access(1),

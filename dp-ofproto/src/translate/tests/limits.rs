@@ -1,27 +1,38 @@
 //! Bounds of translation: hit, counted, explained, and never by fan-out.
 
-use dp_core::action::Action as Dp;
-use dp_core::base::{DropReason, OfPort, PortNo};
+use std::fmt::Arguments;
+use std::sync::Arc;
 
-use super::super::{Recorder, TranslateError, View, translate};
+use dp_core::action::Action as Dp;
+use dp_core::base::{DropReason, OfPort, PortNo, RecircId};
+use dp_core::flow::FlowKey;
+
+use super::super::{Part, RecircKind, Recorder, TranslateError, Weight, World, translate};
 use super::{add, bridge, output, run, udp};
-use crate::action::Action;
+use crate::action::{Action, Subfield};
 use crate::bridge::{BridgeConfig, BridgePort, Limits, PortMap};
-use crate::table::{Match, Rule};
+use crate::table::Match;
 
 #[derive(Default)]
 struct Notes(Vec<String>);
 
 impl Recorder for Notes {
-    fn table(&mut self, _: u32, _: u8, _: Option<&Rule>) {}
-    fn action(&mut self, _: u32, _: &Action) {}
-    fn note(&mut self, _: u32, text: &str) {
-        self.0.push(text.to_owned());
+    fn enter(&mut self, _: Part<'_>) {}
+    fn leave(&mut self) {}
+    fn action(&mut self, _: &Action) {}
+    fn nothing(&mut self) {}
+    fn note(&mut self, _: Weight, text: Arguments<'_>) {
+        self.0.push(text.to_string());
     }
+    fn line(&mut self, _: Arguments<'_>) {}
+    fn recirculates(&mut self, _: RecircKind, _: RecircId, _: &FlowKey) {}
 }
 
 fn limits(depth: u32, resubmits: u32) -> BridgeConfig {
-    BridgeConfig { limits: Limits { depth, resubmits }, ..BridgeConfig::default() }
+    BridgeConfig {
+        limits: Limits { depth, resubmits, ..Limits::default() },
+        ..BridgeConfig::default()
+    }
 }
 
 #[test]
@@ -34,10 +45,10 @@ fn a_loop_ends_at_the_depth_limit_and_drops_everything() {
     assert_eq!(made.effects.len(), 65);
     assert_eq!((bridge.limit_counters().depth(), bridge.limit_counters().resubmits()), (1, 0));
     bridge.set_config(limits(3, 4096));
-    let view = View::of(&bridge);
+    let world = World::of([Arc::clone(&bridge)]);
     let mut notes = Notes::default();
-    let port = view.ports.by_port(PortNo(11)).unwrap().clone();
-    assert_eq!(translate(&view, &port, &udp(), &mut notes).effects.len(), 4);
+    let location = world.locate(PortNo(11)).unwrap();
+    assert_eq!(translate(&world, &location, &udp(), &mut notes).effects.len(), 4);
     assert_eq!(notes.0, ["over max translation depth 3"]);
 }
 
@@ -76,4 +87,19 @@ fn flooding_ten_thousand_ports_is_not_recursion() {
         let made = run(&bridge, &udp());
         assert_eq!((made.error, made.actions.len()), (None, 9_999));
     }
+}
+
+#[test]
+fn what_is_pushed_is_bounded() {
+    let bridge = bridge();
+    let push = Action::Push(Subfield::whole(dp_core::flow::FieldId::Reg0));
+    let mut list = vec![push; 100];
+    list.push(Action::resubmit(0));
+    add(&bridge, 0, 1, Match::any(), list);
+    let limits = Limits { stack_bytes: 8192, ..Limits::default() };
+    bridge.set_config(BridgeConfig { limits, ..BridgeConfig::default() });
+    let made = run(&bridge, &udp());
+    assert_eq!(made.error, Some(TranslateError::StackTooDeep));
+    assert_eq!(made.actions.to_vec(), [Dp::Drop(DropReason::StackTooDeep)]);
+    assert_eq!(bridge.limit_counters().stack(), 1);
 }

@@ -5,22 +5,25 @@ use dp_core::base::{Instant, MacAddr, OfPort};
 use dp_core::flow::layout::VLAN_PRESENT;
 use dp_core::flow::{FieldId as F, FlowKey, layout};
 
+use std::sync::Arc;
+
+use super::super::hooks::Hooks;
 use super::{add, bridge, out, run, tagged, udp};
 use crate::action::Action;
 use crate::bridge::{Bridge, BridgeConfig, BridgePort, PortMap, VlanMode};
 use crate::table::Match;
 
-fn normal() -> Bridge {
+fn normal() -> Arc<Bridge> {
     let bridge = bridge();
     add(&bridge, 0, 0, Match::any(), vec![Action::output(OfPort::NORMAL)]);
     bridge
 }
 
 /// Translates and applies what it wants learned.
-fn pass(bridge: &Bridge, key: &FlowKey) -> Vec<Dp> {
+fn pass(bridge: &Arc<Bridge>, key: &FlowKey) -> Vec<Dp> {
     let made = run(bridge, key);
     for effect in &made.effects {
-        effect.apply(bridge, 1, 60, Instant::from_millis(1000));
+        effect.apply(&Hooks::default(), 1, 60, 0, Instant::from_millis(1000));
     }
     made.actions.to_vec()
 }
@@ -49,7 +52,7 @@ fn unknown_floods_and_known_goes_to_its_port() {
         (made.mask.get(F::EthSrc), made.mask.get(F::EthDst)),
         (0xffff_ffff_ffff, 0xffff_ffff_ffff)
     );
-    assert_eq!(made.mask.get(F::VlanTci), 0xffff);
+    assert_eq!(made.mask.get(F::VlanTci), 0x1fff);
 }
 
 #[test]
@@ -69,7 +72,7 @@ fn reserved_destinations_stay_here_unless_told_otherwise() {
 }
 
 /// Port 1 access 10, 2 access 20, 3 trunk 10 and 20, 4 native-untagged 10 with 30.
-fn vlans() -> Bridge {
+fn vlans() -> Arc<Bridge> {
     let bridge = normal();
     let mut ports: Vec<BridgePort> = bridge.ports().iter().map(|port| (**port).clone()).collect();
     ports[0].vlan = VlanMode::Access(10);

@@ -1,0 +1,61 @@
+//! Lists that leave the packet as it was: `clone`, and the two ways of `check_pkt_larger`.
+
+use dp_core::action::Action as DpAction;
+
+use super::Context;
+use crate::action::{Action, Subfield};
+
+impl Context<'_> {
+    pub(super) fn clone_actions(&mut self, actions: &[Action], last: bool) {
+        self.with_own_state(|context| {
+            let run = |context: &mut Self, last: bool| {
+                context.walk(actions, last);
+                context.end_of_tables();
+            };
+            if last || Self::reversible(actions) {
+                run(context, last);
+            } else {
+                context.in_clone(|context| run(context, true));
+            }
+        });
+        self.exit = false;
+    }
+
+    /// Runs something on a copy of the packet.
+    pub(super) fn in_clone(&mut self, run: impl FnOnce(&mut Self)) {
+        self.commit();
+        let base = self.base.clone();
+        let outer = std::mem::take(&mut self.actions);
+        run(self);
+        let steps = std::mem::replace(&mut self.actions, outer);
+        if !steps.is_empty() {
+            self.actions.push(DpAction::Clone(steps.into()));
+        }
+        self.base = base;
+        self.pending = super::encap::Pending::default();
+    }
+
+    /// What is left of the list is done in both ways: with the bit set for packets that are
+    /// larger, clear for the others.
+    pub(super) fn check_pkt_larger(&mut self, len: u16, dst: Subfield, rest: &[Action]) {
+        self.commit();
+        let base = self.base.clone();
+        let outer = std::mem::take(&mut self.actions);
+        let ways = [1u128, 0].map(|bit| {
+            self.base = base.clone();
+            self.with_own_state(|context| {
+                context.store(dst, bit);
+                context.walk(rest, true);
+                context.end_of_tables();
+            });
+            self.exit = false;
+            std::mem::take(&mut self.actions)
+        });
+        self.actions = outer;
+        let [greater, less_or_equal] = ways.map(Into::into);
+        self.actions.push(DpAction::CheckPktLen { len, greater, less_or_equal });
+        self.base = base;
+        // The lists that led here have been left in both ways.
+        self.set.clear();
+    }
+}

@@ -1,0 +1,265 @@
+//! What a translation carries along.
+
+use std::sync::Arc;
+
+use dp_core::action::{Action as DpAction, SlowReasons, UserData, Userspace};
+use dp_core::base::{OfPort, PortNo};
+use dp_core::flow::layout;
+use dp_core::flow::{FieldId, FlowKey, FlowMask, PACKET_LANES};
+use smallvec::SmallVec;
+
+use super::action_set::ActionSet;
+use super::freeze::Freezing;
+use super::recirc::RecircRef;
+use super::{
+    Basis, ETH_TYPE_IPV4, ETH_TYPE_IPV6, Effects, Part, Recorder, Request, TranslateError,
+    Translation, View, Weight, World,
+};
+use crate::bridge::{Bridge, BridgePort};
+
+pub(super) struct Context<'a> {
+    pub(super) world: &'a World,
+    pub(super) request: Request<'a>,
+    /// The bridge that the packet is in.
+    pub(super) view: View,
+    /// All bridges that it was in.
+    views: SmallVec<[View; 2]>,
+    /// The packet as OpenFlow sees it now.
+    pub(super) flow: FlowKey,
+    /// The packet as the datapath's actions so far have left it.
+    pub(super) base: FlowKey,
+    pub(super) wc: FlowMask,
+    pub(super) actions: Vec<DpAction>,
+    pub(super) effects: Effects,
+    pub(super) table: u8,
+    pub(super) cookie: u64,
+    /// The rule that acts.
+    pub(super) rule: Option<Arc<crate::table::Rule>>,
+    pub(super) depth: u32,
+    pub(super) resubmits: u32,
+    pub(super) exit: bool,
+    /// The present list has ended before its end.
+    pub(super) end_of_list: bool,
+    pub(super) error: Option<TranslateError>,
+    pub(super) set: ActionSet,
+    pub(super) in_set: bool,
+    pub(super) in_group: bool,
+    pub(super) in_packet_out: bool,
+    pub(super) stack: Vec<u128>,
+    pub(super) freezing: Option<Freezing>,
+    pub(super) conntracked: bool,
+    /// Labels have been taken off: what is beneath is not known.
+    pub(super) was_mpls: bool,
+    pub(super) pending: super::encap::Pending,
+    pub(super) mirrors: u32,
+    pub(super) snaplen: u16,
+    pub(super) recircs: SmallVec<[RecircRef; 1]>,
+    pub(super) slow: SlowReasons,
+    /// Datapath ports that it went to, for samples.
+    pub(super) outputs: Vec<PortNo>,
+    pub(super) recorder: &'a mut dyn Recorder,
+}
+
+impl<'a> Context<'a> {
+    pub(super) fn new(request: Request<'a>, recorder: &'a mut dyn Recorder) -> Self {
+        let view = View::of(&request.location.bridge);
+        let mut flow = request.key.clone();
+        flow.store(layout::IN_PORT, u128::from(request.location.port.ofport.0));
+        flow.set(FieldId::ActsetOutput, u128::from(OfPort::UNSET.0));
+        Self {
+            world: request.world,
+            views: SmallVec::from_iter([view.clone()]),
+            view,
+            base: flow.clone(),
+            flow,
+            wc: FlowMask::EMPTY,
+            actions: Vec::new(),
+            effects: Effects::new(),
+            table: 0,
+            cookie: 0,
+            rule: None,
+            depth: 0,
+            resubmits: 0,
+            exit: false,
+            end_of_list: false,
+            error: None,
+            set: ActionSet::default(),
+            in_set: false,
+            in_group: false,
+            in_packet_out: request.actions.is_some(),
+            stack: Vec::new(),
+            freezing: None,
+            conntracked: false,
+            was_mpls: false,
+            pending: super::encap::Pending::default(),
+            mirrors: 0,
+            snaplen: 0,
+            recircs: SmallVec::new(),
+            slow: SlowReasons::empty(),
+            outputs: Vec::new(),
+            recorder,
+            request,
+        }
+    }
+
+    pub(super) fn run(&mut self) {
+        self.always_counts();
+        if self.flow.recirc_id().0 != 0 {
+            self.resume();
+            return;
+        }
+        self.recorder.enter(Part::Bridge(&self.view));
+        let port = Arc::clone(&self.request.location.port);
+        let actions = self.request.actions;
+        if actions.is_none() && self.consumed(&port) {
+            // A bridge protocol has it.
+        } else if actions.is_none() && port.no_receive {
+            self.note(format_args!("port {} does not receive, dropping", port.name));
+        } else if actions.is_none() && !(port.forwards || port.learns) {
+            self.note(format_args!("port is in non-forwarding state, dropping"));
+        } else {
+            let at = self.actions.len();
+            self.sample_entry(&port);
+            let entry = self.actions.len() - at;
+            self.mirror_ingress(&port);
+            let before = self.actions.len();
+            match actions {
+                Some(actions) => self.walk(actions, true),
+                None => self.enter_table(0),
+            }
+            self.end_of_tables();
+            if !port.forwards && actions.is_none() {
+                // It has been learned from, and nothing else.
+                self.actions.truncate(before);
+            }
+            self.finish_samples(entry);
+        }
+        self.recorder.leave();
+    }
+
+    /// The action set at the end, or what is left when the datapath must help first.
+    pub(super) fn end_of_tables(&mut self) {
+        if self.freezing.is_none() {
+            self.run_action_set();
+        }
+        if self.freezing.is_some() {
+            self.finish_freezing();
+        }
+    }
+
+    /// Whether one of the bridge's own protocols takes the packet.
+    pub(super) fn consumed(&mut self, port: &BridgePort) -> bool {
+        let Some(protocols) = self.world.hooks.protocols.clone() else { return false };
+        let reasons = protocols.consumes(&self.view.bridge, port, &self.flow, &mut self.wc);
+        if reasons.is_empty() {
+            return false;
+        }
+        self.slow |= reasons;
+        if let Some(frame) = self.request.frame.filter(|_| self.request.side_effects) {
+            protocols.process(&self.view.bridge, port, &self.flow, frame, self.request.now);
+        }
+        true
+    }
+
+    /// What every megaflow says: the port, the pass, the shape of the packet.
+    fn always_counts(&mut self) {
+        self.wc.unwildcard_place(layout::IN_PORT);
+        self.wc.unwildcard_place(layout::RECIRC_ID);
+        self.wc.unwildcard_place(layout::PACKET_TYPE);
+        self.wc.unwildcard_place(layout::ETH_TYPE);
+        if matches!(self.flow.eth_type(), ETH_TYPE_IPV4 | ETH_TYPE_IPV6) {
+            self.wc.unwildcard_place(layout::NW_FRAG);
+        }
+    }
+
+    pub(super) fn stopped(&self) -> bool {
+        self.exit || self.error.is_some()
+    }
+
+    pub(super) fn fail(&mut self, error: TranslateError) {
+        self.error = Some(error);
+    }
+
+    pub(super) fn in_port(&self) -> OfPort {
+        OfPort(u16::try_from(self.flow.get(FieldId::InPort)).unwrap_or(OfPort::NONE.0))
+    }
+
+    pub(super) fn set_in_port(&mut self, port: OfPort) {
+        self.flow.store(layout::IN_PORT, u128::from(port.0));
+    }
+
+    pub(super) fn port(&self, ofport: OfPort) -> Option<Arc<BridgePort>> {
+        self.view.ports.get(ofport).map(Arc::clone)
+    }
+
+    pub(super) fn bridge(&self) -> &Arc<Bridge> {
+        &self.view.bridge
+    }
+
+    pub(super) fn note(&mut self, text: std::fmt::Arguments<'_>) {
+        self.recorder.note(Weight::Detail, text);
+    }
+
+    pub(super) fn warn(&mut self, text: std::fmt::Arguments<'_>) {
+        self.recorder.note(Weight::Warning, text);
+    }
+
+    /// Goes over to another bridge; gives the view of the one before.
+    pub(super) fn switch_to(&mut self, bridge: &Arc<Bridge>) -> View {
+        let known = self.views.iter().find(|view| Arc::ptr_eq(&view.bridge, bridge)).cloned();
+        let view = known.unwrap_or_else(|| {
+            let view = View::of(bridge);
+            self.views.push(view.clone());
+            view
+        });
+        std::mem::replace(&mut self.view, view)
+    }
+
+    pub(super) fn finish(mut self) -> Translation {
+        let full_mask = self.trim_mask();
+        if let Some(error) = self.error {
+            let counters = self.view.bridge.limit_counters();
+            match error {
+                TranslateError::TooDeep => counters.hit_depth(),
+                TranslateError::TooManyResubmits => counters.hit_resubmits(),
+                TranslateError::StackTooDeep => counters.hit_stack(),
+                _ => {}
+            }
+            self.actions = vec![DpAction::Drop(error.drop_reason())];
+        }
+        if !self.slow.is_empty() && self.request.frame.is_none() {
+            let data = UserData::SlowPath(self.slow);
+            let ask = Userspace { pid: 0, data, with_actions: false, tunnel_out: None };
+            self.actions = vec![DpAction::Userspace(Box::new(ask))];
+        }
+        let bases = self.views.iter().map(View::basis);
+        Translation {
+            basis: Basis::new(bases, self.world.version()),
+            actions: self.actions.into(),
+            mask: self.wc,
+            full_mask,
+            effects: self.effects,
+            flow: self.flow,
+            error: self.error,
+            recircs: self.recircs,
+            slow: self.slow,
+        }
+    }
+
+    /// Takes out of the mask what no packet has: OpenFlow's own fields, and half-used ports.
+    /// Returns the mask with OpenFlow's fields.
+    fn trim_mask(&mut self) -> FlowMask {
+        if self.wc.load(layout::VLAN_TCI) != 0 {
+            self.wc.unwildcard_bits(FieldId::VlanTci, u128::from(layout::VLAN_PRESENT));
+        }
+        let full = self.wc.clone();
+        let mut mask = FlowMask::EMPTY;
+        for lane in self.wc.live().iter().filter(|&lane| lane < PACKET_LANES) {
+            *mask.lane_mut(lane) = *self.wc.lane(lane);
+        }
+        // Whether there is a tag is part of the shape of a packet.
+        mask.unwildcard_bits(FieldId::VlanTci, u128::from(layout::VLAN_PRESENT));
+        self.wc = mask;
+        full
+    }
+}

@@ -1,0 +1,115 @@
+//! Packets that controllers get; samples; meters.
+
+use dp_core::action::userspace::SampleDirection as DpDirection;
+use dp_core::action::{Action as DpAction, UserData, Userspace};
+use dp_core::base::MeterId;
+
+use super::Context;
+use super::recirc::{Frozen, Resume};
+use crate::action::{Controller, Sample, SampleDirection, SampleNumber};
+use crate::bridge::BridgePort;
+
+impl Context<'_> {
+    pub(super) fn controller(&mut self, controller: &Controller) {
+        if controller.pause {
+            self.freeze_for_controller(controller);
+            return;
+        }
+        self.commit();
+        let resume = Resume::Actions(Box::default());
+        let frozen = self.frozen(resume, Some(Box::new(controller.clone())));
+        self.tell_controller(frozen, controller, false);
+    }
+
+    /// The packet waits: what is left to do is kept for the controller to let it go on.
+    pub(super) fn pause(&mut self, frozen: Frozen, controller: &Controller) {
+        if self.request.side_effects {
+            self.commit();
+            self.tell_controller(frozen, controller, true);
+        }
+    }
+
+    fn tell_controller(&mut self, frozen: Frozen, controller: &Controller, continuation: bool) {
+        let recirc_id = self.freeze_as(frozen).0;
+        let data = UserData::Controller {
+            reason: controller.reason.wire(),
+            dont_send: !self.request.side_effects,
+            continuation,
+            recirc_id,
+            rule_cookie: self.cookie,
+            controller_id: controller.id,
+            max_len: controller.max_len,
+        };
+        let ask = Userspace { pid: 0, data, with_actions: false, tunnel_out: None };
+        let step = DpAction::Userspace(Box::new(ask));
+        match controller.meter.and_then(|meter| self.view.bridge.datapath_meter(meter)) {
+            Some(meter) => {
+                let steps = [DpAction::Meter(meter), step];
+                self.actions.push(DpAction::Clone(steps.into()));
+            }
+            None => self.actions.push(step),
+        }
+    }
+
+    pub(super) fn meter(&mut self, meter: u32) {
+        if let Some(MeterId(id)) = self.view.bridge.datapath_meter(meter) {
+            self.commit();
+            self.actions.push(DpAction::Meter(MeterId(id)));
+        }
+    }
+
+    pub(super) fn sample(&mut self, sample: &Sample) {
+        let Some(sampling) = self.world.hooks.sampling.clone() else { return };
+        let mut number = |number| match number {
+            SampleNumber::Value(value) => value,
+            SampleNumber::Field(src) => {
+                u32::try_from(self.read(src) & 0xffff_ffff).unwrap_or(u32::MAX)
+            }
+        };
+        let obs = (number(sample.obs_domain), number(sample.obs_point));
+        let out = self.port(sample.sampling_port).map(|port| port.port);
+        let bridge = self.bridge().clone();
+        let steps = sampling.flow_sample(&bridge, sample, obs, &self.flow, out);
+        if let Some(steps) = steps {
+            self.commit();
+            self.actions.extend(steps);
+        }
+    }
+
+    pub(super) fn sample_entry(&mut self, port: &BridgePort) {
+        if let Some(sampling) = self.world.hooks.sampling.clone() {
+            let bridge = self.bridge().clone();
+            self.actions.extend(sampling.at_entry(&bridge, port, &self.flow));
+        }
+    }
+
+    pub(super) fn sample_exit(&mut self, port: &BridgePort) {
+        if let Some(sampling) = self.world.hooks.sampling.clone() {
+            let bridge = self.bridge().clone();
+            let steps = sampling.at_exit(&bridge, port, &self.flow);
+            if !steps.is_empty() {
+                self.commit();
+                self.actions.extend(steps);
+            }
+        }
+    }
+
+    pub(super) fn finish_samples(&mut self, entry: usize) {
+        if entry > 0
+            && let Some(sampling) = self.world.hooks.sampling.clone()
+            && let Some(steps) = self.actions.get_mut(..entry)
+        {
+            sampling.finish(&self.view.bridge, steps, &self.outputs);
+        }
+    }
+}
+
+impl From<SampleDirection> for DpDirection {
+    fn from(direction: SampleDirection) -> Self {
+        match direction {
+            SampleDirection::Default => Self::Unspecified,
+            SampleDirection::Ingress => Self::Ingress,
+            SampleDirection::Egress => Self::Egress,
+        }
+    }
+}

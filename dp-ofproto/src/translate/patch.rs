@@ -1,0 +1,200 @@
+//! Into other bridges: by patch ports, and underneath tunnels.
+
+use std::sync::Arc;
+
+use dp_core::action::Action as DpAction;
+use dp_core::base::OfPort;
+use dp_core::flow::{FieldId, FlowKey, LANES, Lane, PACKET_LANES, layout};
+
+use super::action_set::ActionSet;
+use super::hooks::{Location, TunnelSend, TunnelSent};
+use super::{Context, Part};
+use crate::bridge::BridgePort;
+
+impl Context<'_> {
+    pub(super) fn output_patch(&mut self, port: &BridgePort, peer: &str, last: bool) {
+        let Some(to) = self.world.peer(&port.name, peer) else {
+            self.warn(format_args!("Nonexistent patch port peer"));
+            return;
+        };
+        if self.depth >= self.view.config.limits.depth {
+            self.fail(super::TranslateError::TooDeep);
+            let limit = self.view.config.limits.depth;
+            self.recorder
+                .note(super::Weight::Error, format_args!("over max translation depth {limit}"));
+            return;
+        }
+        self.in_other_bridge(&to, last, Self::translate_in_peer);
+    }
+
+    fn translate_in_peer(&mut self, port: &Arc<BridgePort>, _last: bool) {
+        if self.consumed(port) {
+            return;
+        }
+        if port.no_receive || !(port.forwards || port.learns) {
+            self.note(format_args!("port {} does not receive, dropping", port.name));
+            return;
+        }
+        let before = self.actions.len();
+        self.mirror_ingress(port);
+        self.table = 0;
+        self.enter_table(0);
+        self.end_of_tables();
+        if !port.forwards {
+            self.actions.truncate(before);
+        }
+    }
+
+    /// Runs something in another bridge and comes back as though nothing had been.
+    fn in_other_bridge(
+        &mut self,
+        to: &Location,
+        last: bool,
+        run: impl FnOnce(&mut Self, &Arc<BridgePort>, bool),
+    ) {
+        let flow = self.flow.clone();
+        let stack = std::mem::take(&mut self.stack);
+        let set = std::mem::take(&mut self.set);
+        let here = (self.table, self.cookie, self.rule.clone(), self.mirrors, self.snaplen);
+        let (tracked, mpls) = (self.conntracked, self.was_mpls);
+        let view = self.switch_to(&to.bridge);
+        self.clear_own_fields();
+        self.clear_conntrack();
+        for lane in TUNNEL_LANES {
+            self.clear_lane(lane);
+        }
+        for place in [layout::TUN_TP_SRC, layout::TUN_TP_DST, layout::TUN_OPT_LEN] {
+            if self.flow.load(place) != 0 {
+                self.flow.store(place, 0);
+            }
+        }
+        (self.mirrors, self.snaplen) = (0, 0);
+        self.set_in_port(to.port.ofport);
+        self.depth += 1;
+        self.recorder.enter(Part::Bridge(&self.view));
+        run(self, &to.port, last);
+        self.recorder.leave();
+        self.depth -= 1;
+        self.view = view;
+        self.flow = flow;
+        self.stack = stack;
+        self.set = set;
+        (self.table, self.cookie, self.rule, self.mirrors, self.snaplen) = here;
+        (self.conntracked, self.was_mpls) = (tracked, mpls);
+        // What ends in the other bridge does not end here.
+        self.exit = false;
+    }
+
+    fn clear_lane(&mut self, lane: usize) {
+        if !self.flow.lane(lane).is_zero() {
+            *self.flow.lane_mut(lane) = Lane::ZERO;
+        }
+    }
+
+    /// A bridge starts with its own registers and metadata.
+    fn clear_own_fields(&mut self) {
+        for lane in PACKET_LANES..LANES {
+            self.clear_lane(lane);
+        }
+        self.flow.set(FieldId::ActsetOutput, u128::from(OfPort::UNSET.0));
+    }
+
+    pub(super) fn output_tunnel(&mut self, port: &Arc<BridgePort>) {
+        let Some(tunnels) = self.world.hooks.tunnels.clone() else {
+            self.warn(format_args!("Tunneling decided against output"));
+            return;
+        };
+        let flow = self.flow.clone();
+        let mut send = TunnelSend {
+            bridge: &self.view.bridge,
+            port,
+            flow: &mut self.flow,
+            wc: &mut self.wc,
+            wants_side_effects: self.request.side_effects,
+            now: self.request.now,
+            notes: Vec::new(),
+        };
+        let sent = tunnels.send(&mut send);
+        let notes = std::mem::take(&mut send.notes);
+        for (warning, text) in notes {
+            if warning {
+                self.warn(format_args!("{text}"))
+            } else {
+                self.note(format_args!("{text}"))
+            }
+        }
+        match sent {
+            TunnelSent::Dropped(why) => self.warn(format_args!("{why}")),
+            TunnelSent::Actions(steps) => {
+                self.sample_exit(port);
+                self.commit();
+                self.actions.extend(steps);
+            }
+            TunnelSent::Native { mut push, outer, underlay } => {
+                self.sample_exit(port);
+                self.commit();
+                push.out_port = underlay.port.port;
+                self.send_underneath(push, &outer, &underlay);
+            }
+        }
+        self.flow = flow;
+    }
+
+    /// The packet with its outer headers goes on in the bridge underneath.
+    fn send_underneath(
+        &mut self,
+        push: Box<dp_core::action::TunnelPush>,
+        outer: &FlowKey,
+        underlay: &Location,
+    ) {
+        let base = self.base.clone();
+        let wc = self.wc.clone();
+        let above = std::mem::take(&mut self.actions);
+        let inner = std::mem::replace(&mut self.flow, outer.clone());
+        self.flow.store(layout::RECIRC_ID, 0);
+        self.base = self.flow.clone();
+        let pending = std::mem::take(&mut self.pending);
+        self.in_other_bridge(underlay, false, Self::translate_in_peer);
+        self.pending = pending;
+        self.flow = inner;
+        self.base = base;
+        // What was looked at underneath was the outer headers, which are the same for every packet
+        // of the flow.
+        self.wc = wc;
+        let mut steps = std::mem::replace(&mut self.actions, above);
+        if !steps.is_empty() {
+            steps.insert(0, DpAction::TunnelPush(push));
+            self.actions.push(DpAction::Clone(steps.into()));
+        }
+    }
+
+    /// Whether a packet that is sent to a bridge's own port is for a tunnel that ends there.
+    pub(super) fn terminates_tunnel(&mut self, port: &BridgePort) -> bool {
+        let Some(tunnels) = self.world.hooks.tunnels.clone() else { return false };
+        if port.ofport != OfPort::LOCAL {
+            return false;
+        }
+        tunnels.snoop(&self.view.bridge, &self.flow, &mut self.wc, self.request.now);
+        let Some(tunnel) = tunnels.terminates(&self.flow, &mut self.wc) else { return false };
+        self.commit();
+        self.outputs.push(tunnel);
+        self.actions.push(DpAction::TunnelPop(tunnel));
+        true
+    }
+
+    /// Starts a list with a stack and an action set of its own.
+    pub(super) fn with_own_state<T>(&mut self, run: impl FnOnce(&mut Self) -> T) -> T {
+        let stack = self.stack.clone();
+        let set: ActionSet = self.set.clone();
+        let flow = self.flow.clone();
+        let (tracked, mpls) = (self.conntracked, self.was_mpls);
+        let result = run(self);
+        self.stack = stack;
+        self.set = set;
+        self.flow = flow;
+        (self.conntracked, self.was_mpls) = (tracked, mpls);
+        result
+    }
+}
+
+const TUNNEL_LANES: core::ops::RangeInclusive<usize> = 4..=8;

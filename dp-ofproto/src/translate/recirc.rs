@@ -1,0 +1,281 @@
+//! Recirculation: what translation remembers while the datapath is busy with a packet.
+//!
+//! Some steps of a translation need what only the datapath can compute (the state of a connection,
+//! a hash, what is beneath an MPLS label). There translation stops, *freezes* what it has and what
+//! is left to do, and lets the datapath come back with the number of the frozen state; the packet
+//! thaws as a megaflow of its own.
+//!
+//! Equal states have one number: translating the same flow again, as revalidation does all the time,
+//! gives the same actions. A number is held by whoever needs it ([`RecircRef`]: a ukey, mostly) and
+//! free again when the last holder lets go.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use ahash::RandomState;
+use dp_core::base::{OfPort, RecircId};
+use dp_core::flow::Lane;
+
+use crate::action::{Action, Controller};
+use crate::bridge::Bridge;
+
+/// Actions that were left over in one table.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Segment {
+    /// The table they belong to.
+    pub table: u8,
+    /// Cookie of the rule that they belong to.
+    pub cookie: u64,
+    /// The actions.
+    pub actions: Box<[Action]>,
+}
+
+/// Where translation goes on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Resume {
+    /// With a look-up in this table.
+    Table(u8),
+    /// With what was left of the lists, innermost first.
+    Actions(Box<[Segment]>),
+}
+
+/// Translation, stopped.
+#[derive(Clone, Debug)]
+pub struct Frozen {
+    /// The bridge.
+    pub bridge: Arc<Bridge>,
+    /// The in-port that flow tables see.
+    pub in_port: OfPort,
+    /// What is left to do.
+    pub resume: Resume,
+    /// OpenFlow's own fields that are not zero: number of the lane, and the lane.
+    pub lanes: Box<[(usize, Lane)]>,
+    /// The stack.
+    pub stack: Box<[u128]>,
+    /// The action set.
+    pub action_set: Box<[Action]>,
+    /// The mirrors that have a copy already, as bits.
+    pub mirrors: u32,
+    /// The packet comes from the connection tracker.
+    pub conntracked: bool,
+    /// For packets that a controller gets: what it is told.
+    pub controller: Option<Box<Controller>>,
+    /// The table in which that happened.
+    pub table: u8,
+}
+
+impl Frozen {
+    /// What equality is about: bridges are equal if they are the same.
+    #[expect(clippy::type_complexity, reason = "a tuple of everything")]
+    fn parts(
+        &self,
+    ) -> (
+        *const Bridge,
+        (OfPort, u8, u32, bool),
+        &Resume,
+        &[(usize, Lane)],
+        &[u128],
+        &[Action],
+        &Option<Box<Controller>>,
+    ) {
+        (
+            Arc::as_ptr(&self.bridge),
+            (self.in_port, self.table, self.mirrors, self.conntracked),
+            &self.resume,
+            &self.lanes,
+            &self.stack,
+            &self.action_set,
+            &self.controller,
+        )
+    }
+}
+
+/// A number that is in use, as long as it is held.
+pub type RecircRef = Arc<Recirc>;
+
+/// A frozen state and its number.
+pub struct Recirc {
+    id: RecircId,
+    frozen: Option<Frozen>,
+    table: Weak<Inner>,
+    hash: u64,
+}
+
+impl Recirc {
+    /// The number.
+    #[must_use]
+    pub fn id(&self) -> RecircId {
+        self.id
+    }
+
+    /// The state; `None` for a number that somebody uses for something else.
+    #[must_use]
+    pub fn frozen(&self) -> Option<&Frozen> {
+        self.frozen.as_ref()
+    }
+}
+
+impl fmt::Debug for Recirc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Recirc({:#x})", self.id.0)
+    }
+}
+
+impl Drop for Recirc {
+    fn drop(&mut self) {
+        if let Some(inner) = self.table.upgrade() {
+            let mut maps = inner.lock();
+            // Another may have been made with this state since the last holder let go.
+            let gone = |weak: &Weak<Self>| weak.strong_count() == 0;
+            if maps.by_id.get(&self.id.0).is_some_and(gone) {
+                maps.by_id.remove(&self.id.0);
+            }
+            if let Some(list) = maps.by_state.get_mut(&self.hash) {
+                list.retain(|weak| !gone(weak));
+                if list.is_empty() {
+                    maps.by_state.remove(&self.hash);
+                }
+            }
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Maps {
+    last: u32,
+    by_id: HashMap<u32, Weak<Recirc>, RandomState>,
+    by_state: HashMap<u64, Vec<Weak<Recirc>>, RandomState>,
+    /// What was handed out lately: packets may be under way that no megaflow stands for.
+    young: Vec<RecircRef>,
+    old: Vec<RecircRef>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    maps: Mutex<Maps>,
+    hasher: RandomState,
+}
+
+impl Inner {
+    fn lock(&self) -> MutexGuard<'_, Maps> {
+        self.maps.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// All frozen states of a switch.
+#[derive(Clone, Debug, Default)]
+pub struct RecircTable(Arc<Inner>);
+
+impl RecircTable {
+    /// The number of a state: the one it has, or a new one.
+    #[must_use]
+    pub fn freeze(&self, frozen: Frozen) -> RecircRef {
+        let hash = self.0.hasher.hash_one(frozen.parts());
+        let mut maps = self.0.lock();
+        let same = maps.by_state.get(&hash).and_then(|list| {
+            list.iter().filter_map(Weak::upgrade).find(|other| {
+                other.frozen.as_ref().is_some_and(|known| known.parts() == frozen.parts())
+            })
+        });
+        if let Some(same) = same {
+            return same;
+        }
+        self.put(&mut maps, Some(frozen), hash)
+    }
+
+    /// A number for something else than a translation: a bond's own.
+    #[must_use]
+    pub fn reserve(&self) -> RecircRef {
+        self.put(&mut self.0.lock(), None, 0)
+    }
+
+    fn put(&self, maps: &mut Maps, frozen: Option<Frozen>, hash: u64) -> RecircRef {
+        loop {
+            maps.last = maps.last.wrapping_add(1).max(1);
+            if !maps.by_id.contains_key(&maps.last) {
+                break;
+            }
+        }
+        let kept = frozen.is_some();
+        let id = RecircId(maps.last);
+        let recirc = Arc::new(Recirc { id, frozen, table: Arc::downgrade(&self.0), hash });
+        maps.by_id.insert(id.0, Arc::downgrade(&recirc));
+        if kept {
+            maps.by_state.entry(hash).or_default().push(Arc::downgrade(&recirc));
+            maps.young.push(Arc::clone(&recirc));
+        }
+        recirc
+    }
+
+    /// The state with this number.
+    #[must_use]
+    pub fn find(&self, id: RecircId) -> Option<RecircRef> {
+        self.0.lock().by_id.get(&id.0)?.upgrade()
+    }
+
+    /// How many are in use.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.lock().by_id.len()
+    }
+
+    /// Whether none is in use.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Lets go of numbers handed out before the last call but one; to be called every half second
+    /// or more rarely.
+    pub fn age(&self) {
+        let mut maps = self.0.lock();
+        let young = std::mem::take(&mut maps.young);
+        let old = std::mem::replace(&mut maps.old, young);
+        // Dropping them takes the lock.
+        drop(maps);
+        drop(old);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Frozen, RecircTable, Resume};
+    use crate::bridge::Bridge;
+    use crate::learn::MacTableConfig;
+    use crate::table::TablesConfig;
+    use dp_core::base::OfPort;
+    use std::sync::Arc;
+
+    #[test]
+    fn equal_states_have_one_number_and_free_ones_are_forgotten() {
+        let table = RecircTable::default();
+        let bridge =
+            Arc::new(Bridge::new("br0", TablesConfig::default(), MacTableConfig::default()));
+        let frozen = |n| Frozen {
+            bridge: Arc::clone(&bridge),
+            in_port: OfPort(1),
+            resume: Resume::Table(n),
+            lanes: Box::default(),
+            stack: Box::default(),
+            action_set: Box::default(),
+            mirrors: 0,
+            conntracked: false,
+            controller: None,
+            table: 0,
+        };
+        let a = table.freeze(frozen(1));
+        let b = table.freeze(frozen(1));
+        let c = table.freeze(frozen(2));
+        assert_eq!((a.id(), table.len()), (b.id(), 2));
+        assert_ne!(a.id(), c.id());
+        drop((a, b));
+        assert!(table.find(c.id()).is_some());
+        table.age();
+        assert_eq!(table.len(), 2, "packets may be under way");
+        table.age();
+        assert_eq!(table.len(), 1);
+        drop(c);
+        assert!(table.is_empty());
+    }
+}
