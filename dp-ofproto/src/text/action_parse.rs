@@ -5,7 +5,12 @@ use std::net::Ipv4Addr;
 use dp_core::base::{MacAddr, OfPort};
 use dp_core::flow::{FieldId, layout};
 
+use super::choose::{parse_bundle, parse_multipath};
+use super::control::{number32, parse_conjunction, parse_controller, parse_hex, parse_sample};
+use super::ct::parse_ct;
+use super::encap::{parse_decap, parse_encap};
 use super::error::{Problem, TextError};
+use super::learn::{parse_delete_field, parse_learn};
 use super::names::{PortNames, parse_port};
 use super::piece::{Form, Item, Piece};
 use super::value::{mac, number, number16, number64, parse_value};
@@ -32,7 +37,7 @@ pub(super) fn parse_for_rule(
     parse_list(piece, names, &mut Checker::new(table, Some(matching)))
 }
 
-fn parse_list(
+pub(super) fn parse_list(
     mut piece: Piece<'_>,
     names: &dyn PortNames,
     checker: &mut Checker<'_>,
@@ -48,7 +53,11 @@ fn parse_list(
         }
         others = true;
         let from = actions.len();
-        parse_one(&item, names, &mut actions)?;
+        if item.key.text == "check_pkt_larger" {
+            actions.push(check_pkt_larger(&item, &mut piece)?);
+        } else {
+            parse_one(&item, names, &mut actions)?;
+        }
         for action in &actions[from..] {
             checker.next(action).map_err(|error| item.key.error(error))?;
         }
@@ -66,7 +75,7 @@ fn parse_one(
 ) -> Result<(), TextError> {
     out.push(match item.key.text {
         "output" => output(item, names)?,
-        "controller" | "CONTROLLER" => controller(item)?,
+        "controller" | "CONTROLLER" => parse_controller(item)?,
         "resubmit" => resubmit(item, names)?,
         "goto_table" => Action::GotoTable(table(item.expect("a table: goto_table:1")?)?),
         "set_field" => set_field(item, names)?,
@@ -99,10 +108,103 @@ fn parse_one(
         "dec_ttl" => dec_ttl(item)?,
         _ => match modification(item)? {
             Some(action) => action,
-            None => port_or_unknown(item, names)?,
+            None => match extension(item, names)? {
+                Some(action) => action,
+                None => port_or_unknown(item, names)?,
+            },
         },
     });
     Ok(())
+}
+
+/// The actions that came with Nicira's extensions and the later versions.
+fn extension(item: &Item<'_>, names: &dyn PortNames) -> Result<Option<Action>, TextError> {
+    let small = |what, bits| -> Result<u32, TextError> {
+        let piece = item.expect("a number")?;
+        let value = number(piece, what, bits)?;
+        u32::try_from(value).map_err(|_| piece.error(Problem::TooWide { what, bits }))
+    };
+    let byte = |what, bits| small(what, bits).map(|value| u8::try_from(value).unwrap_or(u8::MAX));
+    let short = |what| small(what, 16).map(|value| u16::try_from(value).unwrap_or(u16::MAX));
+    Ok(Some(match item.key.text {
+        "enqueue" => enqueue(item, names)?,
+        "group" => Action::Group(small("a group", 32)?),
+        "bundle" => parse_bundle(item, names, false)?,
+        "bundle_load" => parse_bundle(item, names, true)?,
+        "multipath" => parse_multipath(item)?,
+        "set_queue" => Action::SetQueue(small("a queue", 32)?),
+        "pop_queue" => bare(item, Action::PopQueue)?,
+        "push_mpls" => Action::PushMpls(short("an Ethertype")?),
+        "pop_mpls" => Action::PopMpls(short("an Ethertype")?),
+        "set_mpls_label" => Action::SetMplsLabel(small("a label", 20)?),
+        "set_mpls_tc" => Action::SetMplsTc(byte("a traffic class", 3)?),
+        "set_mpls_ttl" => Action::SetMplsTtl(byte("a TTL", 8)?),
+        "dec_mpls_ttl" => bare(item, Action::DecMplsTtl)?,
+        "dec_nsh_ttl" => bare(item, Action::DecNshTtl)?,
+        "encap" => parse_encap(item)?,
+        "decap" => parse_decap(item)?,
+        "ct" => parse_ct(item, names)?,
+        "ct_clear" => bare(item, Action::CtClear)?,
+        "learn" => parse_learn(item, names)?,
+        "conjunction" => parse_conjunction(item)?,
+        "fin_timeout" => fin_timeout(item)?,
+        "sample" => parse_sample(item, names)?,
+        "clone" => {
+            let Some((_, list)) = item.value else {
+                return Err(item.key.error(Problem::Missing("clone(ACTIONS)")));
+            };
+            let actions = parse_list(list, names, &mut Checker::new(None, None))?;
+            Action::Clone(actions.into_boxed_slice())
+        }
+        "meter" => Action::Meter(small("a meter", 32)?),
+        "delete_field" => parse_delete_field(item)?,
+        "debug_recirc" => bare(item, Action::DebugRecirc)?,
+        "debug_slow" => bare(item, Action::DebugSlow)?,
+        _ => return Ok(None),
+    }))
+}
+
+/// `enqueue:PORT:QUEUE` or `enqueue(PORT,QUEUE)`.
+fn enqueue(item: &Item<'_>, names: &dyn PortNames) -> Result<Action, TextError> {
+    let piece = item.expect("a port and a queue: enqueue:1:2")?;
+    let parts = piece.split_once(":").or_else(|| piece.split_once(","));
+    let expected = || piece.error(Problem::Expected("a port and a queue: enqueue:1:2"));
+    let (port, queue) = parts.ok_or_else(expected)?;
+    let number = parse_port(port.trim().text, names);
+    let port = number.ok_or_else(|| port.error(Problem::UnknownPort))?;
+    Ok(Action::Enqueue { port, queue: number32(queue.trim(), "a queue")? })
+}
+
+/// `fin_timeout(idle_timeout=5,hard_timeout=10)`
+fn fin_timeout(item: &Item<'_>) -> Result<Action, TextError> {
+    let (mut idle, mut hard) = (0, 0);
+    if let Some((_, mut list)) = item.value {
+        while let Some(option) = list.next_item()? {
+            let seconds = number16(option.expect("seconds")?, "the timeout")?;
+            match option.key.text {
+                "idle_timeout" => idle = seconds,
+                "hard_timeout" => hard = seconds,
+                _ => return Err(option.key.error(Problem::UnknownOption)),
+            }
+        }
+    }
+    Ok(Action::FinTimeout { idle, hard })
+}
+
+/// `check_pkt_larger(100)->reg0[0]`: what stands behind the arrow is the next item.
+fn check_pkt_larger(item: &Item<'_>, rest: &mut Piece<'_>) -> Result<Action, TextError> {
+    const WHAT: &str = "check_pkt_larger(BYTES)->FIELD[BIT]";
+    let len = number16(item.expect(WHAT)?, "a length")?;
+    let missing = || item.key.error(Problem::Missing(WHAT));
+    if !rest.text.starts_with("->") {
+        return Err(missing());
+    }
+    let target = rest.next_item()?.ok_or_else(missing)?.key;
+    let dst = subfield(target.slice(2, target.text.len()).trim())?;
+    match dst.bits {
+        1 => Ok(Action::CheckPktLarger { len, dst }),
+        _ => Err(target.error(Problem::Expected("a single bit"))),
+    }
 }
 
 /// The `mod_` family and `push_vlan`.
@@ -149,41 +251,10 @@ fn port_or_unknown(item: &Item<'_>, names: &dyn PortNames) -> Result<Action, Tex
     }
     Err(item.key.error(match item.key.text {
         "apply_actions" => Problem::Expected("actions without apply_actions, which is implied"),
-        name if UNSUPPORTED.contains(&name) => Problem::UnsupportedAction,
+        "nat" => Problem::Expected("nat inside ct(…)"),
         _ => Problem::UnknownAction,
     }))
 }
-
-/// Known to `ovs-actions(7)`, not to us.
-const UNSUPPORTED: &[&str] = &[
-    "bundle",
-    "bundle_load",
-    "check_pkt_larger",
-    "clone",
-    "conjunction",
-    "ct",
-    "ct_clear",
-    "decap",
-    "dec_mpls_ttl",
-    "dec_nsh_ttl",
-    "delete_field",
-    "encap",
-    "enqueue",
-    "fin_timeout",
-    "group",
-    "learn",
-    "meter",
-    "multipath",
-    "nat",
-    "pop_mpls",
-    "pop_queue",
-    "push_mpls",
-    "sample",
-    "set_mpls_label",
-    "set_mpls_tc",
-    "set_mpls_ttl",
-    "set_queue",
-];
 
 fn bare(item: &Item<'_>, action: Action) -> Result<Action, TextError> {
     match item.value {
@@ -200,30 +271,41 @@ fn output(item: &Item<'_>, names: &dyn PortNames) -> Result<Action, TextError> {
     if piece.text.contains('[') {
         return Ok(Action::OutputReg { src: subfield(piece)?, max_len: u16::MAX });
     }
-    if piece.text.contains("max_len") {
-        return Err(piece.error(Problem::UnsupportedAction));
+    if piece.text.contains("port") {
+        return output_trunc(item, piece, names);
     }
     Err(piece.error(Problem::UnknownPort))
 }
 
-/// `CONTROLLER:128`, or `controller(max_len=128)`.
-fn controller(item: &Item<'_>) -> Result<Action, TextError> {
-    let to = |max_len| Action::Output { port: OfPort::CONTROLLER, max_len };
-    match item.value {
-        None => Ok(to(u16::MAX)),
-        Some((_, mut list)) => {
-            let mut action = to(u16::MAX);
-            while let Some(option) = list.next_item()? {
-                action = to(match option.key.text {
-                    "max_len" => number16(option.expect("a length in bytes")?, "max_len")?,
-                    text if text.starts_with(|c: char| c.is_ascii_digit()) => {
-                        number16(option.key, "max_len")?
+/// `output(port=1,max_len=100)`
+fn output_trunc(
+    item: &Item<'_>,
+    mut list: Piece<'_>,
+    names: &dyn PortNames,
+) -> Result<Action, TextError> {
+    const WHAT: &str = "output(port=PORT,max_len=BYTES)";
+    let (mut port, mut max_len) = (None, None);
+    while let Some(option) = list.next_item()? {
+        let piece = option.expect(WHAT)?;
+        match option.key.text {
+            "port" => {
+                let found = parse_port(piece.text, names);
+                port = Some(found.ok_or_else(|| piece.error(Problem::UnknownPort))?);
+            }
+            "max_len" => {
+                max_len = Some(match number32(piece, "max_len")? {
+                    len if len < 14 => {
+                        return Err(piece.error(Problem::Expected("at least 14 bytes")));
                     }
-                    _ => return Err(option.key.error(Problem::UnsupportedAction)),
+                    len => len,
                 });
             }
-            Ok(action)
+            _ => return Err(option.key.error(Problem::UnknownOption)),
         }
+    }
+    match (port, max_len) {
+        (Some(port), Some(max_len)) => Ok(Action::OutputTrunc { port, max_len }),
+        _ => Err(item.key.error(Problem::Missing(WHAT))),
     }
 }
 
@@ -243,18 +325,19 @@ fn resubmit(item: &Item<'_>, names: &dyn PortNames) -> Result<Action, TextError>
             Some(port.ok_or_else(|| port_error(piece))?).filter(|port| *port != OfPort::IN_PORT)
         }
     };
-    let table = match rest {
+    let (rest, ct) = match rest.and_then(|rest| rest.split_once(",")) {
+        Some((table, option)) if option.trim().text == "ct" => (Some(table.trim()), true),
+        Some((_, option)) => return Err(option.trim().error(Problem::Expected("ct"))),
+        None => (rest, false),
+    };
+    let table = match rest.filter(|rest| !rest.is_empty()) {
         None => None,
-        Some(rest) if rest.is_empty() => None,
-        Some(rest) => match rest.split_once(",") {
-            Some((_, option)) => return Err(option.trim().error(Problem::UnsupportedAction)),
-            None => Some(number8(rest, "a table")?).filter(|&table| table != 255),
-        },
+        Some(rest) => Some(number8(rest, "a table")?).filter(|&table| table != 255),
     };
     if in_port.is_none() && table.is_none() {
         return Err(item.key.error(Problem::Missing(WHAT)));
     }
-    Ok(Action::Resubmit { in_port, table, ct: false })
+    Ok(Action::Resubmit { in_port, table, ct })
 }
 
 fn port_error(piece: Piece<'_>) -> TextError {
@@ -310,22 +393,13 @@ fn write_metadata(item: &Item<'_>) -> Result<Action, TextError> {
     Ok(Action::WriteMetadata { value: number64(value, "metadata")? & mask, mask })
 }
 
-/// Hexadecimal digits, by twos, with or without dots. The wire pads notes, so that the last byte
-/// fills 8 bytes counted from two bytes before the first.
+/// Bytes in hexadecimal. The wire pads notes, so that the last byte fills 8 bytes counted from two
+/// bytes before the first.
 fn note(item: &Item<'_>) -> Result<Action, TextError> {
-    let mut bytes = Vec::new();
-    if let Some((_, piece)) = item.value {
-        let digits: Vec<char> = piece.text.chars().filter(|&c| c != '.').collect();
-        for pair in digits.chunks(2) {
-            let byte = match pair {
-                [high, low] => high.to_digit(16).zip(low.to_digit(16)),
-                _ => None,
-            };
-            let expected = || piece.error(Problem::Expected("hexadecimal bytes: note:01.02.ff"));
-            let (high, low) = byte.ok_or_else(expected)?;
-            bytes.push(u8::try_from(high << 4 | low).unwrap_or(0));
-        }
-    }
+    let mut bytes = match item.value {
+        Some((_, piece)) => parse_hex(piece)?,
+        None => Vec::new(),
+    };
     while bytes.len() % 8 != 6 {
         bytes.push(0);
     }
@@ -355,21 +429,21 @@ pub(super) fn number8(piece: Piece<'_>, what: &'static str) -> Result<u8, TextEr
     u8::try_from(value).map_err(|_| piece.error(Problem::TooWide { what, bits: 8 }))
 }
 
-fn arrow(piece: Piece<'_>) -> Result<(Piece<'_>, Piece<'_>), TextError> {
+pub(super) fn arrow(piece: Piece<'_>) -> Result<(Piece<'_>, Piece<'_>), TextError> {
     let (left, right) =
         piece.split_once("->").ok_or_else(|| piece.error(Problem::Expected("`->`")))?;
     Ok((left.trim(), right.trim()))
 }
 
 /// A field that actions can name: one with a number on the wire.
-fn field_named(piece: Piece<'_>) -> Result<FieldId, TextError> {
+pub(super) fn field_named(piece: Piece<'_>) -> Result<FieldId, TextError> {
     let field = FieldId::by_name(piece.text).or_else(|| FieldId::by_oxm_name(piece.text));
     field
         .filter(|field| !field.field().oxm.is_empty())
         .ok_or_else(|| piece.error(Problem::Expected("a field: reg0, NXM_NX_REG0, eth_dst …")))
 }
 
-fn subfield_or_field(piece: Piece<'_>) -> Result<Subfield, TextError> {
+pub(super) fn subfield_or_field(piece: Piece<'_>) -> Result<Subfield, TextError> {
     match piece.text.contains('[') {
         true => subfield(piece),
         false => Ok(Subfield::whole(field_named(piece)?)),
@@ -377,7 +451,7 @@ fn subfield_or_field(piece: Piece<'_>) -> Result<Subfield, TextError> {
 }
 
 /// `FIELD[]`, `FIELD[BIT]` or `FIELD[START..END]`.
-fn subfield(piece: Piece<'_>) -> Result<Subfield, TextError> {
+pub(super) fn subfield(piece: Piece<'_>) -> Result<Subfield, TextError> {
     let expected = || piece.error(Problem::Expected("FIELD[], FIELD[BIT] or FIELD[START..END]"));
     let (name, rest) = piece.split_once("[").ok_or_else(expected)?;
     let field = field_named(name)?;

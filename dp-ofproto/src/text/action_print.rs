@@ -5,6 +5,11 @@ use std::fmt;
 use dp_core::base::OfPort;
 use dp_core::flow::{FieldId, layout};
 
+use super::choose::{write_bundle, write_multipath};
+use super::control::{write_controller, write_hex, write_sample};
+use super::ct::write_ct;
+use super::encap::{write_decap, write_encap};
+use super::learn::write_learn;
 use super::names::{PortNames, port_text};
 use super::value::full_mask;
 use super::value_print::{Hex, write_value};
@@ -36,7 +41,7 @@ fn write_action(f: &mut fmt::Formatter<'_>, action: &Action, names: &dyn PortNam
     match action {
         Action::Output { port, max_len } => output(f, *port, *max_len, names),
         Action::OutputReg { src, .. } => write!(f, "output:{}", SubfieldText(*src)),
-        Action::Resubmit { in_port, table, .. } => resubmit(f, *in_port, *table, names),
+        Action::Resubmit { in_port, table, ct } => resubmit(f, *in_port, *table, *ct, names),
         Action::GotoTable(table) => write!(f, "goto_table:{table}"),
         Action::SetField { field, value, mask } => {
             let row = field.field();
@@ -84,13 +89,66 @@ fn write_action(f: &mut fmt::Formatter<'_>, action: &Action, names: &dyn PortNam
         }
         Action::Note(bytes) => {
             f.write_str("note:")?;
-            for (at, byte) in bytes.iter().enumerate() {
-                write!(f, "{}{byte:02x}", if at == 0 { "" } else { "." })?;
-            }
-            Ok(())
+            write_hex(f, bytes)
         }
         Action::Exit => f.write_str("exit"),
-        _ => write!(f, "{action:?}"),
+        _ => write_more(f, action, names),
+    }
+}
+
+/// The actions that came with Nicira's extensions and the later versions.
+fn write_more(f: &mut fmt::Formatter<'_>, action: &Action, names: &dyn PortNames) -> fmt::Result {
+    match action {
+        Action::OutputTrunc { port, max_len } => {
+            write!(f, "output(port={},max_len={max_len})", port_text(*port, names))
+        }
+        Action::Controller(to) => write_controller(f, to),
+        Action::Enqueue { port, queue } => {
+            write!(f, "enqueue:{}:{queue}", port_text(*port, names))
+        }
+        Action::Group(id) => write!(f, "group:{id}"),
+        Action::Bundle(bundle) => write_bundle(f, bundle, names),
+        Action::Multipath(path) => write_multipath(f, path),
+        Action::SetQueue(queue) => write!(f, "set_queue:{queue}"),
+        Action::PopQueue => f.write_str("pop_queue"),
+        Action::PushMpls(eth_type) => write!(f, "push_mpls:{eth_type:#06x}"),
+        Action::PopMpls(eth_type) => write!(f, "pop_mpls:{eth_type:#06x}"),
+        Action::SetMplsLabel(label) => write!(f, "set_mpls_label({label})"),
+        Action::SetMplsTc(tc) => write!(f, "set_mpls_tc({tc})"),
+        Action::SetMplsTtl(ttl) => write!(f, "set_mpls_ttl({ttl})"),
+        Action::DecMplsTtl => f.write_str("dec_mpls_ttl"),
+        Action::DecNshTtl => f.write_str("dec_nsh_ttl"),
+        Action::Encap(encap) => write_encap(f, encap),
+        Action::Decap(to) => write_decap(f, *to),
+        Action::Ct(ct) => write_ct(f, ct, names),
+        Action::CtClear => f.write_str("ct_clear"),
+        Action::Learn(learn) => write_learn(f, learn, names),
+        Action::Conjunction { id, clause, clauses } => {
+            write!(f, "conjunction({id},{}/{clauses})", u16::from(*clause) + 1)
+        }
+        Action::FinTimeout { idle, hard } => {
+            let mut parts = Vec::new();
+            if *idle != 0 {
+                parts.push(format!("idle_timeout={idle}"));
+            }
+            if *hard != 0 {
+                parts.push(format!("hard_timeout={hard}"));
+            }
+            write!(f, "fin_timeout({})", parts.join(","))
+        }
+        Action::Sample(sample) => write_sample(f, sample, names),
+        Action::CheckPktLarger { len, dst } => {
+            write!(f, "check_pkt_larger({len})->{}", SubfieldText(*dst))
+        }
+        Action::Clone(actions) => {
+            write!(f, "clone({})", ActionsText { actions, names })
+        }
+        Action::Meter(meter) => write!(f, "meter:{meter}"),
+        Action::DeleteField(field) => write!(f, "delete_field:{}", field.field().name),
+        Action::DebugRecirc => f.write_str("debug_recirc"),
+        Action::DebugSlow => f.write_str("debug_slow"),
+        // The others are printed above.
+        _ => Ok(()),
     }
 }
 
@@ -115,10 +173,15 @@ fn resubmit(
     f: &mut fmt::Formatter<'_>,
     in_port: Option<OfPort>,
     table: Option<u8>,
+    ct: bool,
     names: &dyn PortNames,
 ) -> fmt::Result {
     let port = in_port.map(|port| port_text(port, names)).unwrap_or_default();
     match (table, in_port) {
+        (table, _) if ct => match table {
+            Some(table) => write!(f, "resubmit({port},{table},ct)"),
+            None => write!(f, "resubmit({port},,ct)"),
+        },
         (Some(table), _) => write!(f, "resubmit({port},{table})"),
         (None, Some(_)) => write!(f, "resubmit:{port}"),
         (None, None) => f.write_str("resubmit:IN_PORT"),

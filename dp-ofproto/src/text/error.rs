@@ -50,9 +50,9 @@ pub enum Problem {
     /// Not an action.
     #[error("unknown action")]
     UnknownAction,
-    /// An action of `ovs-actions(7)` that is not carried out.
-    #[error("unsupported action")]
-    UnsupportedAction,
+    /// Not an option of this action.
+    #[error("no such option")]
+    UnknownOption,
     /// Something else stands here than must.
     #[error("expected {0}")]
     Expected(&'static str),

@@ -11,6 +11,7 @@
 //! | [`flow`] | whole lines and files, and the lines of a dump |
 //! | [`matching`], [`match_print`] | the match |
 //! | [`action_parse`], [`action_print`] | the actions |
+//! | `control`, `choose`, `ct`, `encap`, `learn` | those with a grammar of their own |
 //! | [`value`], [`value_print`] | values with masks, by the format of their field |
 //! | [`names`] | port names |
 //! | [`remark`] | rules inside a trace's remarks |
@@ -21,8 +22,13 @@
 
 pub mod action_parse;
 pub mod action_print;
+mod choose;
+mod control;
+mod ct;
+mod encap;
 pub mod error;
 pub mod flow;
+mod learn;
 pub mod match_print;
 pub mod matching;
 pub mod names;

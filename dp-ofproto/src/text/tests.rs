@@ -121,7 +121,6 @@ fn faults_say_where_they_are_and_what_was_expected() {
             "in_port=eth9,actions=drop",
             "column 9: `eth9`: no such port; expected a number below 65280, a port name or one of IN_PORT, LOCAL …",
         ),
-        ("actions=output:1,group:3", "column 18: `group`: unsupported action"),
         ("actions=fly:1", "column 9: `fly`: unknown action"),
         (
             "actions=drop,output:1",
@@ -253,5 +252,107 @@ fn no_text_makes_the_parser_panic() {
                 }
             }
         }
+    }
+}
+
+/// Lists of actions that the reference prints exactly so.
+const SAME_ACTIONS: &str = include_str!("same_actions.txt");
+
+#[test]
+fn every_action_that_the_reference_prints_is_read_and_printed_the_same() {
+    let wrong: Vec<_> = SAME_ACTIONS
+        .lines()
+        .filter_map(|text| {
+            let found = parse_actions(text, &NumbersOnly).map_err(|error| error.to_string());
+            let found = found
+                .map(|actions| ActionsText { actions: &actions, names: &NumbersOnly }.to_string());
+            (found.as_deref() != Ok(text)).then_some((text, found))
+        })
+        .collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(SAME_ACTIONS.lines().count() > 100);
+}
+
+#[test]
+fn other_spellings_of_actions_become_the_usual_one() {
+    for (given, expect) in [
+        ("output(max_len=100,port=1)", "output(port=1,max_len=100)"),
+        ("controller", "CONTROLLER:65535"),
+        ("controller()", "CONTROLLER:65535"),
+        ("controller(max_len=100)", "CONTROLLER:100"),
+        ("controller(id=5,meter_id=7,userdata=01)", "controller(id=5,userdata=01,meter_id=7)"),
+        ("enqueue(1,2)", "enqueue:1:2"),
+        ("bundle(eth_src,0,hrw,ofport,slaves:1,2)", "bundle(eth_src,0,hrw,ofport,members:1,2)"),
+        (
+            "multipath(eth_src, 50, modulo_n, 1, 0, NXM_NX_REG0[])",
+            "multipath(eth_src,50,modulo_n,1,0,NXM_NX_REG0[])",
+        ),
+        ("set_mpls_label:5", "set_mpls_label(5)"),
+        ("ct", "ct()"),
+        ("ct(zone=reg0[0..15],table=1)", "ct(table=1,zone=NXM_NX_REG0[0..15])"),
+        ("ct(commit,alg=tftp,table=2)", "ct(commit,table=2,alg=tftp)"),
+        ("clone()", "clone(drop)"),
+        ("decap", "decap()"),
+        ("conjunction(5, 2/3)", "conjunction(5,2/3)"),
+        (
+            "learn(send_flow_rem,delete_learned,table=2,dl_type=0x800,nw_src=1.2.3.4,output:reg0[0..15])",
+            "learn(table=2,send_flow_rem,delete_learned,eth_type=0x800,ip_src=1.2.3.4,output:NXM_NX_REG0[0..15])",
+        ),
+        (
+            "learn(table=1,load:eth_src->eth_dst,reg0)",
+            "learn(table=1,load:NXM_OF_ETH_SRC[]->NXM_OF_ETH_DST[],NXM_NX_REG0[])",
+        ),
+        ("learn()", "learn(table=1)"),
+        ("resubmit(in_port,2)", "resubmit(,2)"),
+        ("note:000102", "note:00.01.02.00.00.00"),
+        (
+            "check_pkt_larger(100)->reg0[0],output:1",
+            "check_pkt_larger(100)->NXM_NX_REG0[0],output:1",
+        ),
+    ] {
+        let actions = parse_actions(given, &NumbersOnly).unwrap();
+        let text = ActionsText { actions: &actions, names: &NumbersOnly }.to_string();
+        assert_eq!(text, expect, "{given}");
+    }
+}
+
+#[test]
+fn faults_of_actions_name_the_token_and_what_was_expected() {
+    for (text, expect) in [
+        ("foo", "column 1: `foo`: unknown action"),
+        ("nat(src=1.1.1.1)", "column 1: `nat`: expected nat inside ct(…)"),
+        ("ct(force)", "column 1: `ct`: expected commit together with force"),
+        ("ct(zone=5,timeout=x)", "column 11: `timeout`: no such option"),
+        ("ct(zone=reg0)", "column 9: `reg0`: expected a field of exactly 16 bits"),
+        (
+            "ct(commit,exec(output:1))",
+            "column 16: `output:1`: expected actions that set ct_mark or ct_label, with exec",
+        ),
+        ("conjunction(1,3/2)", "column 15: `3`: expected a clause from 1 to the number of clauses"),
+        ("learn(table=2,foo=1)", "column 15: `foo`: no such option"),
+        (
+            "learn(table=2,load:NXM_NX_REG0[0..15]->NXM_NX_REG1[])",
+            "column 20: `NXM_NX_REG0[0..15]`: expected as many bits as the other field has",
+        ),
+        ("learn(limit=5,result_dst=reg0[0..1])", "column 26: `reg0[0..1]`: expected a single bit"),
+        ("sample(probability=0)", "column 20: `0`: expected a number from 1 to 65535"),
+        ("output(port=1,max_len=5)", "column 23: `5`: expected at least 14 bytes"),
+        (
+            "encap(foo)",
+            "column 7: `foo`: expected encap(HEADER): ethernet, nsh(…), mpls or mpls_mc",
+        ),
+        (
+            "controller(reason=foo)",
+            "column 19: `foo`: expected no_match, action, invalid_ttl, packet_out …",
+        ),
+        ("set_mpls_tc:8", "column 13: `8`: too large; a traffic class has 3 bits"),
+        (
+            "bundle(foo,0,hrw,ofport,members:1)",
+            "column 8: `foo`: expected eth_src, symmetric_l4, symmetric_l3l4, nw_src …",
+        ),
+        ("group", "column 1: `group`: value missing; expected a number"),
+    ] {
+        let error = parse_actions(text, &NumbersOnly).unwrap_err();
+        assert_eq!(error.to_string(), expect);
     }
 }

@@ -42,6 +42,20 @@ pub(super) fn write_value(
     }
 }
 
+/// A value with the mask it was given, as `set_field` prints it.
+pub(super) struct ValueText<'a> {
+    pub(super) field: &'a Field,
+    pub(super) value: u128,
+    pub(super) mask: u128,
+    pub(super) names: &'a dyn PortNames,
+}
+
+impl fmt::Display for ValueText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_value(f, self.field, self.value, self.mask, self.names)
+    }
+}
+
 /// A number as `%#x` prints it: zero without `0x`.
 pub(super) struct Hex(pub(super) u128);
 
@@ -124,7 +138,7 @@ fn write_ipv6(f: &mut fmt::Formatter<'_>, value: u128, mask: u128) -> fmt::Resul
 
 /// An IPv6 address as `inet_ntop(3)` prints it: as RFC 5952 says, but `::a.b.c.d` where only the
 /// last 32 bits are set.
-struct Ipv6Text(u128);
+pub(super) struct Ipv6Text(pub(super) u128);
 
 impl fmt::Display for Ipv6Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
