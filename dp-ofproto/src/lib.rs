@@ -14,6 +14,7 @@
 //! | [`table`] | rules, flow-mods, the tables and their classifier |
 //! | [`text`] | flow text as `ovs-ofctl` reads and writes it |
 //! | [`translate`](mod@translate) | what the tables make of a packet: datapath actions and a mask |
+//! | [`tunnel`] | tunnel ports: matching, routes, neighbours, headers |
 //! | [`upcall`] | answers to packet threads, and what is remembered of them |
 
 pub mod action;
@@ -28,4 +29,5 @@ pub mod services;
 pub mod table;
 pub mod text;
 pub mod translate;
+pub mod tunnel;
 pub mod upcall;

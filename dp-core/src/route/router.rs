@@ -156,7 +156,7 @@ pub struct Found {
 pub enum SourceNeed {
     /// Whatever the route says.
     Any,
-    /// This one; there is no way unless it is the switch's own.
+    /// This one; there is no way unless it lies in a network of one of the switch's devices.
     Own(IpAddr),
 }
 
@@ -211,12 +211,10 @@ impl Routing {
         })
     }
 
-    /// Whether an address is one of the switch's own: its route is local, and a device has it.
+    /// Whether an address may be sent from: it lies in a network of one of the switch's devices.
     fn is_own(&self, address: IpAddr, mark: u32) -> bool {
         let query = Query { mark, ..Query::to(address) };
-        self.ask(&query).is_some_and(|found| {
-            found.local && self.addresses.of(&found.device).iter().any(|(own, _)| *own == address)
-        })
+        self.ask(&query).is_some_and(|found| found.local)
     }
 
     /// The addresses of devices.

@@ -228,7 +228,7 @@ impl Template {
             }
             Body::Geneve { port, vni, oam, protocol, options } => {
                 let words = u8::try_from(options.len() / 4).map_err(|_| BuildError::Field)?;
-                if words > 63 || options.len() % 4 != 0 {
+                if words > 63 || !options.len().is_multiple_of(4) {
                     return Err(BuildError::Field);
                 }
                 self.udp(out, *port);

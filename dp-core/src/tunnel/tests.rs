@@ -4,8 +4,7 @@ use core::net::{Ipv4Addr, Ipv6Addr};
 
 use smallvec::{SmallVec, smallvec};
 
-use super::template::Erspan;
-use super::{Body, BuildError, End, Ends, Flavour, Template, pop, push};
+use super::{Body, BuildError, End, Ends, Erspan, Flavour, Template, pop, push};
 use crate::action::TunnelPush;
 use crate::action::tunnel::Kind;
 use crate::base::{DropReason, Instant, MacAddr, PortNo};

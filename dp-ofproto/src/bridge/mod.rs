@@ -20,7 +20,7 @@ use crate::table::{Tables, TablesConfig};
 
 pub use limits::{LimitCounters, Limits};
 pub use mirror::{MAX_MIRRORS, Mirror, MirrorOutput};
-pub use port::{BridgePort, PortKind, PortMap, PortMapError, PriorityTags};
+pub use port::{BridgePort, PacketTypes, PortKind, PortMap, PortMapError, PriorityTags};
 pub use vlan::{VlanMode, VlanSet};
 
 /// What flow tables see of IP fragments (`ovs-ofctl set-frags`). Later fragments have no transport

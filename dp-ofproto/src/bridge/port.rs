@@ -37,6 +37,30 @@ pub enum PriorityTags {
     Always,
 }
 
+/// Which packets go through a port.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PacketTypes {
+    /// Ethernet frames (`legacy_l2`).
+    #[default]
+    LegacyL2,
+    /// Packets without an Ethernet header; the bridge sees them with one (`legacy_l3`).
+    LegacyL3,
+    /// Both, each as it is (`ptap`).
+    Aware,
+}
+
+impl PacketTypes {
+    /// As options and listings spell it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::LegacyL2 => "legacy_l2",
+            Self::LegacyL3 => "legacy_l3",
+            Self::Aware => "ptap",
+        }
+    }
+}
+
 /// A port of a bridge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BridgePort {
@@ -72,6 +96,8 @@ pub struct BridgePort {
     pub protected: bool,
     /// Which tags it puts on packets without a VLAN.
     pub priority_tags: PriorityTags,
+    /// Whether packets have an Ethernet header here.
+    pub packet_types: PacketTypes,
 }
 
 impl BridgePort {
@@ -96,6 +122,7 @@ impl BridgePort {
             forwards: true,
             protected: false,
             priority_tags: PriorityTags::default(),
+            packet_types: PacketTypes::default(),
         }
     }
 

@@ -68,7 +68,7 @@ pub(crate) const LIBRARIES: &[Library] = &[
             &["table", "learn", "protocols"],
             &["text", "bridge", "bond"],
             &["translate"],
-            &["trace", "upcall", "services"],
+            &["trace", "tunnel", "upcall", "services"],
             &["revalidate"],
             &["session"],
         ],

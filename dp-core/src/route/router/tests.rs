@@ -119,13 +119,14 @@ fn a_local_network_ranks_above_a_users_host_route() {
 }
 
 #[test]
-fn a_source_that_is_not_the_switchs_own_has_no_way() {
+fn a_source_in_no_network_of_the_switch_has_no_way() {
     let mut router = router();
     let routing = router.snapshot();
     let to = "1.1.2.92".parse().expect("an address");
     let own = |text: &str| SourceNeed::Own(text.parse().expect("an address"));
     assert!(routing.lookup(to, 0, own("1.1.2.88"), 0).is_some());
-    assert!(routing.lookup(to, 0, own("1.1.2.89"), 0).is_none());
+    let other = routing.lookup(to, 0, own("1.1.2.77"), 0).expect("a way");
+    assert_eq!(other.source, Some("1.1.2.77".parse().expect("an address")));
     assert!(routing.lookup(to, 0, own("9.9.9.9"), 0).is_none());
 }
 

@@ -1,0 +1,322 @@
+//! What translation asks of tunnels: the port of a packet, the way of a packet, whether a packet is
+//! for a tunnel that ends here.
+//!
+//! Everything an answer rests on is a snapshot with a version: ports, routes, the devices
+//! underneath, neighbours. Readers take no lock but that of the neighbour table.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use dp_core::action::tunnel::{Kind, Metadata};
+use dp_core::action::{Action, Set};
+use dp_core::base::{Instant, MacAddr, PortNo};
+use dp_core::flow::{FlowKey, FlowMask, layout};
+use dp_core::route::{Routing, SourceNeed};
+
+use super::ports::TunnelPorts;
+use super::send::{self, Way};
+use crate::bridge::Bridge;
+use crate::learn::Neighbours;
+use crate::translate::hooks::{self, Location, TunnelSend, TunnelSent};
+
+/// A device underneath tunnels: a bridge's own port.
+#[derive(Clone, Debug)]
+pub struct Device {
+    /// The bridge and its own port.
+    pub location: Location,
+    /// The device's MAC.
+    pub mac: MacAddr,
+    /// Its addresses.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// Tunnels of a datapath, as translation knows them.
+#[derive(Debug, Default)]
+pub struct Tunnels {
+    ports: ArcSwap<TunnelPorts>,
+    routing: ArcSwap<Routing>,
+    devices: ArcSwap<BTreeMap<String, Device>>,
+    neighbours: Arc<Neighbours>,
+    version: AtomicU64,
+    /// Leaves headers to the datapath: packets get tunnel metadata and go to the tunnel's port.
+    by_metadata: AtomicBool,
+}
+
+impl Tunnels {
+    /// No tunnels; `neighbours` is shared by all datapaths.
+    #[must_use]
+    pub fn new(neighbours: Arc<Neighbours>) -> Self {
+        Self { neighbours, ..Self::default() }
+    }
+
+    /// The tunnel ports.
+    #[must_use]
+    pub fn ports(&self) -> Arc<TunnelPorts> {
+        self.ports.load_full()
+    }
+
+    /// Replaces the tunnel ports.
+    pub fn set_ports(&self, ports: TunnelPorts) {
+        self.ports.store(Arc::new(ports));
+        self.moved_on();
+    }
+
+    /// Replaces the routes.
+    pub fn set_routing(&self, routing: Routing) {
+        self.routing.store(Arc::new(routing));
+        self.moved_on();
+    }
+
+    /// The routes.
+    #[must_use]
+    pub fn routing(&self) -> Arc<Routing> {
+        self.routing.load_full()
+    }
+
+    /// Replaces the devices underneath, by name.
+    pub fn set_devices(&self, devices: BTreeMap<String, Device>) {
+        self.devices.store(Arc::new(devices));
+        self.moved_on();
+    }
+
+    /// The devices underneath.
+    #[must_use]
+    pub fn devices(&self) -> Arc<BTreeMap<String, Device>> {
+        self.devices.load_full()
+    }
+
+    /// The neighbours.
+    #[must_use]
+    pub const fn neighbours(&self) -> &Arc<Neighbours> {
+        &self.neighbours
+    }
+
+    /// Whether headers are left to the datapath (`tnl_push_pop` switched off).
+    pub fn set_by_metadata(&self, by_metadata: bool) {
+        self.by_metadata.store(by_metadata, Ordering::Relaxed);
+        self.moved_on();
+    }
+
+    fn moved_on(&self) {
+        self.version.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The packet with its headers, and the bridge underneath.
+    fn send_native(&self, send: &mut TunnelSend<'_>, port: &super::TunnelPort) -> TunnelSent {
+        let note = |send: &mut TunnelSend<'_>, text: String| send.notes.push((false, text));
+        note(send, "output to native tunnel".into());
+        let dropped = |text: &str| TunnelSent::Dropped(text.into());
+        let Some(remote) = send::end(send.flow, layout::TUN_DST, layout::TUN_IPV6_DST) else {
+            return dropped("native tunnel routing failed");
+        };
+        let own = send::end(send.flow, layout::TUN_SRC, layout::TUN_IPV6_SRC);
+        let need = own.map_or(SourceNeed::Any, SourceNeed::Own);
+        let mark = u32::try_from(send.flow.load(layout::PKT_MARK)).unwrap_or(0);
+        let found = self.routing.load().lookup(remote, mark, need, 0);
+        let devices = self.devices.load();
+        let Some((found, device)) =
+            found.and_then(|found| devices.get(&*found.device).map(|device| (found, device)))
+        else {
+            return dropped("native tunnel routing failed");
+        };
+        let Some(source) = found.source else {
+            return dropped("native tunnel routing failed");
+        };
+        let next = found.gateway.unwrap_or(remote);
+        note(send, format!("tunneling to {next} via {}", found.device));
+        let name = device.location.bridge.name();
+        let Some(eth_dst) = self.neighbours.get(name, next, send.now) else {
+            if send.wants_side_effects {
+                self.neighbours.ask(name, next, source, send.now);
+            }
+            let what = if next.is_ipv4() { "ARP" } else { "ND" };
+            note(
+                send,
+                format!("neighbor cache miss for {next} on bridge {name}, sending {what} request"),
+            );
+            return TunnelSent::Dropped(String::new());
+        };
+        let eth_src = device.mac;
+        note(send, format!("tunneling from {eth_src} {source} to {eth_dst} {remote}"));
+        let way = Way { source, destination: remote, eth_src, eth_dst };
+        let made = send::headers(&port.config, send.flow, send.wc, &way, port.datapath_port);
+        let Some((push, outer)) = made else {
+            return dropped("native tunnel header build failed");
+        };
+        TunnelSent::Native {
+            push: Box::new(push),
+            outer: Box::new(outer),
+            underlay: device.location.clone(),
+        }
+    }
+}
+
+/// What a flow says of its tunnel, for a datapath that makes the headers itself.
+fn metadata(flow: &FlowKey) -> Metadata {
+    let number = |place| flow.load(place);
+    let byte = |place| u8::try_from(number(place)).unwrap_or(0);
+    let half = |place| u16::try_from(number(place)).unwrap_or(0);
+    let word = |place| u32::try_from(number(place)).unwrap_or(0);
+    Metadata {
+        id: u64::try_from(number(layout::TUN_ID)).unwrap_or(0),
+        src: word(layout::TUN_SRC).into(),
+        dst: word(layout::TUN_DST).into(),
+        ipv6_src: number(layout::TUN_IPV6_SRC).into(),
+        ipv6_dst: number(layout::TUN_IPV6_DST).into(),
+        tos: byte(layout::TUN_TOS),
+        ttl: byte(layout::TUN_TTL),
+        flags: half(layout::TUN_FLAGS),
+        tp_src: 0,
+        tp_dst: half(layout::TUN_TP_DST),
+        gbp_id: half(layout::TUN_GBP_ID),
+        gbp_flags: byte(layout::TUN_GBP_FLAGS),
+        erspan_ver: byte(layout::TUN_ERSPAN_VER),
+        erspan_idx: word(layout::TUN_ERSPAN_IDX),
+        erspan_dir: byte(layout::TUN_ERSPAN_DIR),
+        erspan_hwid: byte(layout::TUN_ERSPAN_HWID),
+        gtpu_flags: byte(layout::TUN_GTPU_FLAGS),
+        gtpu_msgtype: byte(layout::TUN_GTPU_MSGTYPE),
+        options: send::options(flow),
+    }
+}
+
+impl hooks::Tunnels for Tunnels {
+    fn version(&self) -> u64 {
+        self.version.load(Ordering::Relaxed) + self.neighbours.version()
+    }
+
+    fn receive(&self, key: &FlowKey, wc: &mut FlowMask) -> Option<Location> {
+        for place in [
+            layout::TUN_ID,
+            layout::TUN_SRC,
+            layout::TUN_DST,
+            layout::TUN_IPV6_SRC,
+            layout::TUN_IPV6_DST,
+            layout::TUN_TOS,
+        ] {
+            wc.unwildcard_place(place);
+        }
+        let flags = send::DONT_FRAGMENT | send::CHECKSUM | send::KEY;
+        let counted = wc.load(layout::TUN_FLAGS) | u128::from(flags);
+        wc.store(layout::TUN_FLAGS, counted);
+        let remote = send::end(key, layout::TUN_SRC, layout::TUN_IPV6_SRC)?;
+        let local = send::end(key, layout::TUN_DST, layout::TUN_IPV6_DST)?;
+        let id = u64::try_from(key.load(layout::TUN_ID)).ok()?;
+        let l3 = key.load(layout::PACKET_TYPE) != 0;
+        let ports = self.ports.load();
+        ports.find(key.in_port(), id, remote, local, l3).map(|port| port.location.clone())
+    }
+
+    fn send(&self, send: &mut TunnelSend<'_>) -> TunnelSent {
+        let ports = self.ports.load();
+        let Some(port) = ports.get(send.bridge.name(), &send.port.name) else {
+            return TunnelSent::Dropped("Tunneling decided against output".into());
+        };
+        send::apply(&port.config, send.flow, send.wc);
+        if send::end(send.flow, layout::TUN_DST, layout::TUN_IPV6_DST).is_none() {
+            return TunnelSent::Dropped("Not tunneling to our own address".into());
+        }
+        if !self.by_metadata.load(Ordering::Relaxed) {
+            return self.send_native(send, port);
+        }
+        send.notes.push((false, "output to kernel tunnel".into()));
+        let set = Action::Set(Set::Tunnel(Box::new(metadata(send.flow))));
+        TunnelSent::Actions(vec![set, Action::Output(port.datapath_port)])
+    }
+
+    fn terminates(&self, flow: &FlowKey, wc: &mut FlowMask) -> Option<PortNo> {
+        let ports = self.ports.load();
+        if ports.is_empty() || self.by_metadata.load(Ordering::Relaxed) {
+            return None;
+        }
+        let destination = match flow.eth_type() {
+            0x0800 => IpAddr::V4(u32::try_from(flow.load(layout::IPV4_DST)).unwrap_or(0).into()),
+            0x86dd => IpAddr::V6(flow.load(layout::IPV6_DST).into()),
+            _ => return None,
+        };
+        let place = if destination.is_ipv4() { layout::IPV4_DST } else { layout::IPV6_DST };
+        for place in [layout::ETH_DST, layout::NW_PROTO, layout::NW_FRAG, place] {
+            wc.unwildcard_place(place);
+        }
+        let mac = MacAddr::from_u64(u64::try_from(flow.load(layout::ETH_DST)).unwrap_or(0));
+        let devices = self.devices.load();
+        let here = devices
+            .values()
+            .any(|device| device.mac == mac && device.addresses.contains(&destination));
+        if !here || flow.nw_frag() != 0 {
+            return None;
+        }
+        let udp = flow.nw_proto() == 17;
+        if udp {
+            wc.unwildcard_place(layout::TP_DST);
+        }
+        let to = u16::try_from(flow.load(layout::TP_DST)).unwrap_or(0);
+        let is_for = |kind: Kind, dst_port: u16| match (kind, flow.nw_proto()) {
+            (Kind::Gre | Kind::Erspan, 47) => destination.is_ipv4(),
+            (Kind::Ip6Gre | Kind::Ip6Erspan, 47) => destination.is_ipv6(),
+            (Kind::Srv6, 4 | 41) => true,
+            (Kind::Vxlan | Kind::Geneve | Kind::Gtpu | Kind::Bareudp, 17) => dst_port == to,
+            _ => false,
+        };
+        let all = ports.list();
+        // Of tunnels that share a protocol, the one that was there first: GRE before ERSPAN.
+        all.into_iter()
+            .find(|port| is_for(port.config.kind, port.config.dst_port))
+            .map(|port| port.datapath_port)
+    }
+
+    fn snoop(&self, bridge: &Bridge, flow: &FlowKey, wc: &mut FlowMask, now: Instant) {
+        if self.ports.load().is_empty() {
+            return;
+        }
+        match flow.eth_type() {
+            0x0806 => self.snoop_arp(bridge, flow, wc, now),
+            0x86dd => self.snoop_nd(bridge, flow, wc, now),
+            _ => {}
+        }
+    }
+}
+
+impl Tunnels {
+    /// ARP replies, and requests that announce their own address.
+    fn snoop_arp(&self, bridge: &Bridge, flow: &FlowKey, wc: &mut FlowMask, now: Instant) {
+        for place in [layout::NW_PROTO, layout::IPV4_SRC, layout::ARP_SHA] {
+            wc.unwildcard_place(place);
+        }
+        let address = |place| u32::try_from(flow.load(place)).unwrap_or(0);
+        let sender = address(layout::IPV4_SRC);
+        if flow.nw_proto() != 2 {
+            wc.unwildcard_place(layout::IPV4_DST);
+            if sender != address(layout::IPV4_DST) {
+                return;
+            }
+        }
+        let mac = MacAddr::from_u64(u64::try_from(flow.load(layout::ARP_SHA)).unwrap_or(0));
+        if sender != 0 && mac.is_unicast() && !mac.is_zero() {
+            self.neighbours.set(bridge.name(), IpAddr::V4(sender.into()), mac, now);
+        }
+    }
+
+    /// Neighbour advertisements.
+    fn snoop_nd(&self, bridge: &Bridge, flow: &FlowKey, wc: &mut FlowMask, now: Instant) {
+        wc.unwildcard_place(layout::NW_PROTO);
+        if flow.nw_proto() != 58 {
+            return;
+        }
+        wc.unwildcard_place(layout::TP_SRC);
+        wc.unwildcard_place(layout::TP_DST);
+        if (flow.load(layout::TP_SRC), flow.load(layout::TP_DST)) != (136, 0) {
+            return;
+        }
+        wc.unwildcard_place(layout::ND_TARGET);
+        wc.unwildcard_place(layout::ARP_THA);
+        let mac = MacAddr::from_u64(u64::try_from(flow.load(layout::ARP_THA)).unwrap_or(0));
+        let target = IpAddr::V6(flow.load(layout::ND_TARGET).into());
+        if mac.is_unicast() && !mac.is_zero() && !target.is_multicast() {
+            self.neighbours.set(bridge.name(), target, mac, now);
+        }
+    }
+}

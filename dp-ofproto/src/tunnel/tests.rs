@@ -1,0 +1,505 @@
+//! Ports are found as the reference finds them, and flows get the headers that it gives them.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use dp_core::base::{Instant, MacAddr, OfPort, PortNo};
+use dp_core::flow::{FieldId as F, FlowKey, FlowMask, layout};
+use dp_core::route::{CachedRoute, NextHop, Prefix, Router, Rules};
+
+use super::{Device, TunnelPort, TunnelPorts, Tunnels, read, text};
+use crate::bridge::{Bridge, BridgePort};
+use crate::learn::{MacTableConfig, Neighbours};
+use crate::table::TablesConfig;
+use crate::translate::hooks::{Location, TunnelSend, TunnelSent, Tunnels as _};
+
+const NOW: Instant = Instant::from_millis(1_000_000);
+const MAC: MacAddr = MacAddr::new(0xaa, 0x55, 0xaa, 0x55, 0, 0);
+const PEER: MacAddr = MacAddr::new(0xf8, 0xbc, 0x12, 0x44, 0x34, 0xb6);
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().expect("an address")
+}
+
+fn bridge(name: &str) -> Arc<Bridge> {
+    Arc::new(Bridge::new(name, TablesConfig::default(), MacTableConfig::default()))
+}
+
+struct World {
+    tunnels: Tunnels,
+    bridge: Arc<Bridge>,
+    ports: TunnelPorts,
+    next: u16,
+}
+
+impl World {
+    /// The bridge `int`, and `br0` underneath, which has 1.1.2.88/24 and 2001:cafe::88/64.
+    fn new() -> Self {
+        let tunnels = Tunnels::new(Arc::new(Neighbours::default()));
+        let mut router = Router::default();
+        let addresses = ["1.1.2.88", "2001:cafe::88"].map(ip);
+        for (address, len) in addresses.iter().zip([24, 64]) {
+            router.addresses_mut().add("br0", *address, len);
+            let hop = NextHop { source: Some(*address), ..NextHop::new("br0", None) };
+            let prefix = Prefix::new(*address, len);
+            let route =
+                CachedRoute { prefix, mark: 0, table: Rules::MAIN, hops: vec![hop], local: true };
+            router.add_cached(route).expect("there is room");
+        }
+        tunnels.set_routing(router.snapshot());
+        let port = Arc::new(BridgePort::new(OfPort::LOCAL, PortNo(100), "br0"));
+        let location = Location { bridge: bridge("br0"), port };
+        let device = Device { location, mac: MAC, addresses: addresses.to_vec() };
+        tunnels.set_devices(BTreeMap::from([("br0".into(), device)]));
+        for address in ["1.1.2.92", "2001:cafe::92"] {
+            tunnels.neighbours().set("br0", ip(address), PEER, NOW);
+        }
+        Self { tunnels, bridge: bridge("int"), ports: TunnelPorts::default(), next: 1 }
+    }
+
+    fn add(&mut self, name: &str, kind: &str, options: &str) -> Result<(), String> {
+        let options: BTreeMap<String, String> = options
+            .split_whitespace()
+            .filter_map(|pair| pair.split_once('='))
+            .map(|(key, value)| (key.into(), value.into()))
+            .collect();
+        let config = Arc::new(read(name, kind, &options).result.expect("it can be"));
+        let number = match kind {
+            "gre" => 3,
+            "erspan" => 5,
+            "srv6" => 6,
+            _ => u32::from(config.dst_port),
+        };
+        let port = BridgePort::new(OfPort(self.next), PortNo::NONE, name);
+        self.next += 1;
+        let location = Location { bridge: Arc::clone(&self.bridge), port: Arc::new(port) };
+        let port = TunnelPort { location, datapath_port: PortNo(number), config };
+        self.ports.add(port)?;
+        self.tunnels.set_ports(self.ports.clone());
+        Ok(())
+    }
+
+    fn received(&self, port: u32, key: u64, from: &str, to: &str) -> Option<String> {
+        let mut flow = FlowKey::EMPTY;
+        flow.store(layout::IN_PORT, u128::from(port));
+        flow.store(layout::TUN_ID, u128::from(key));
+        for (address, v4, v6) in [
+            (ip(from), layout::TUN_SRC, layout::TUN_IPV6_SRC),
+            (ip(to), layout::TUN_DST, layout::TUN_IPV6_DST),
+        ] {
+            match address {
+                IpAddr::V4(address) => flow.store(v4, u128::from(address.to_bits())),
+                IpAddr::V6(address) => flow.store(v6, address.to_bits()),
+            }
+        }
+        let location = self.tunnels.receive(&flow, &mut FlowMask::EMPTY.clone())?;
+        Some(location.port.name.clone())
+    }
+
+    /// Sends a packet; gives what became of it, what counts, and what was noted.
+    fn send(&self, name: &str, flow: &mut FlowKey) -> (TunnelSent, FlowMask, Vec<String>) {
+        let ports = self.tunnels.ports();
+        let port = ports.get("int", name).expect("it is there");
+        let mut wc = FlowMask::EMPTY;
+        let mut send = TunnelSend {
+            bridge: &self.bridge,
+            port: &port.location.port,
+            flow,
+            wc: &mut wc,
+            wants_side_effects: true,
+            now: NOW,
+            notes: Vec::new(),
+        };
+        let sent = self.tunnels.send(&mut send);
+        let notes = send.notes.into_iter().map(|(_, text)| text).collect();
+        (sent, wc, notes)
+    }
+
+    /// The headers that a packet gets, in hexadecimal.
+    fn headers(&self, name: &str, flow: &mut FlowKey) -> String {
+        match self.send(name, flow).0 {
+            TunnelSent::Native { push, .. } => {
+                push.header.iter().map(|byte| format!("{byte:02x}")).collect()
+            }
+            other => format!("{other:?}"),
+        }
+    }
+}
+
+/// ICMP over IPv4 with tos 0x28 and TTL 61.
+fn packet() -> FlowKey {
+    let mut key = FlowKey::EMPTY;
+    for (field, value) in
+        [(F::EthType, 0x0800), (F::NwProto, 1), (F::NwTtl, 61), (F::Ipv4Src, 1), (F::Ipv4Dst, 2)]
+    {
+        key.set(field, value);
+    }
+    key.store(layout::NW_TOS, 0x28);
+    key
+}
+
+#[test]
+fn fixed_settings_go_before_open_ones() {
+    let mut world = World::new();
+    for (name, options) in [
+        ("all", "remote_ip=flow key=flow"),
+        ("key", "remote_ip=flow key=7"),
+        ("remote", "remote_ip=1.1.1.1 key=flow"),
+        ("both", "remote_ip=1.1.1.1 key=7"),
+        ("local", "remote_ip=1.1.1.1 local_ip=2.2.2.2 key=7"),
+        ("anylocal", "remote_ip=flow local_ip=flow key=8"),
+        ("nokey", "remote_ip=1.1.1.3"),
+    ] {
+        assert_eq!(world.add(name, "vxlan", options), Ok(()), "{name}");
+    }
+    let found = |key, from, to| world.received(4789, key, from, to).unwrap_or_default();
+    assert_eq!(found(7, "1.1.1.1", "2.2.2.2"), "local");
+    assert_eq!(found(7, "1.1.1.1", "2.2.2.3"), "both");
+    assert_eq!(found(7, "1.1.1.2", "2.2.2.2"), "key");
+    assert_eq!(found(9, "1.1.1.1", "2.2.2.2"), "remote");
+    assert_eq!(found(9, "1.1.1.2", "2.2.2.2"), "all");
+    assert_eq!(found(8, "1.1.1.2", "2.2.2.2"), "anylocal");
+    assert_eq!(found(0, "1.1.1.3", "2.2.2.2"), "nokey");
+    assert_eq!(world.received(4790, 7, "1.1.1.1", "2.2.2.2"), None);
+    let same = world.add("twin", "vxlan", "remote_ip=1.1.1.1 key=7 ttl=5");
+    assert_eq!(same, Err("both".into()));
+    // The same port may change.
+    assert_eq!(world.add("both", "vxlan", "remote_ip=1.1.1.1 key=10"), Ok(()));
+    assert_eq!(world.received(4789, 7, "1.1.1.1", "2.2.2.3").as_deref(), Some("key"));
+}
+
+#[test]
+fn flows_get_the_headers_that_the_reference_gives_them() {
+    let mut world = World::new();
+    let eth = "f8bc124434b6aa55aa5500000800";
+    let eth6 = "f8bc124434b6aa55aa55000086dd";
+    let ip4 = |protocol: &str, tos: &str, ttl: &str| {
+        format!("45{tos}000000004000{ttl}{protocol}0000010102580101025c")
+    };
+    let ip6 = |first: &str, next: &str, ttl: &str| {
+        format!(
+            "{first}0000{next}{ttl}2001cafe0000000000000000000000882001cafe000000000000000000000092"
+        )
+    };
+    let plain = ip4("11", "00", "40");
+    let gre = ip4("2f", "00", "40");
+    for (name, kind, options, expected) in [
+        (
+            "vx",
+            "vxlan",
+            "remote_ip=1.1.2.92 key=123",
+            format!("{eth}{plain}000012b5000000000800000000007b00"),
+        ),
+        (
+            "gbp",
+            "vxlan",
+            "remote_ip=1.1.2.92 key=123 exts=gbp dst_port=4790",
+            format!("{eth}{plain}000012b6000000000800000000007b00"),
+        ),
+        (
+            "gpe",
+            "vxlan",
+            "remote_ip=1.1.2.92 key=123 exts=gpe packet_type=ptap dst_port=4791",
+            format!("{eth}{plain}000012b7000000000c00000300007b00"),
+        ),
+        (
+            "vx6",
+            "vxlan",
+            "remote_ip=2001:cafe::92 key=flow dst_port=4792",
+            format!("{eth6}{}000012b80000ffff0800000000000000", ip6("60000000", "11", "40")),
+        ),
+        (
+            "gn",
+            "geneve",
+            "remote_ip=1.1.2.92 key=0x7b csum=true",
+            format!("{eth}{plain}000017c10000ffff0000655800007b00"),
+        ),
+        (
+            "gn6",
+            "geneve",
+            "remote_ip=2001:cafe::92 key=flow tos=inherit ttl=inherit dst_port=6082",
+            format!("{eth6}{}000017c20000ffff0000655800000000", ip6("62800000", "11", "3d")),
+        ),
+        ("gre", "gre", "remote_ip=1.1.2.92", format!("{eth}{gre}00006558")),
+        (
+            "grek",
+            "gre",
+            "remote_ip=1.1.2.92 key=5 csum=true seq=true",
+            format!("{eth}{gre}b0006558000000000000000500000000"),
+        ),
+        (
+            "e1",
+            "erspan",
+            "remote_ip=1.1.2.92 key=1 erspan_ver=1 erspan_idx=3",
+            format!("{eth}{gre}100088be000000001000000100000003"),
+        ),
+        (
+            "e2",
+            "erspan",
+            "remote_ip=1.1.2.92 key=2 erspan_ver=2 erspan_dir=1 erspan_hwid=4",
+            format!("{eth}{gre}100022eb00000000200000020000000000000048"),
+        ),
+        (
+            "gt",
+            "gtpu",
+            "remote_ip=1.1.2.92 key=0x55",
+            format!("{eth}{plain}000008680000000030ff000000000055"),
+        ),
+        (
+            "s6",
+            "srv6",
+            "remote_ip=2001:cafe::92",
+            format!(
+                "{eth6}{}04020400000000002001cafe000000000000000000000092",
+                ip6("60000000", "2b", "40")
+            ),
+        ),
+    ] {
+        world.add(name, kind, options).expect("there is none like it");
+        assert_eq!(world.headers(name, &mut packet()), expected, "{name}");
+    }
+}
+
+#[test]
+fn what_is_inherited_counts_and_what_is_not_does_not() {
+    let mut world = World::new();
+    world.add("fixed", "vxlan", "remote_ip=1.1.2.92").expect("the first");
+    let inherit = "remote_ip=1.1.2.92 key=5 tos=inherit ttl=inherit";
+    world.add("inherit", "vxlan", inherit).expect("another");
+    let counted = |name| {
+        let wc = world.send(name, &mut packet()).1;
+        (wc.load(layout::NW_TOS), wc.load(layout::NW_TTL), wc.load(layout::PKT_MARK))
+    };
+    assert_eq!(counted("fixed"), (3, 0, 0));
+    assert_eq!(counted("inherit"), (0xff, 0xff, 0));
+    let mut arp = FlowKey::EMPTY;
+    arp.set(F::EthType, 0x0806);
+    assert_eq!(world.send("inherit", &mut arp).1, FlowMask::EMPTY);
+}
+
+#[test]
+fn congestion_met_outside_is_told_apart_from_congestion_met_inside() {
+    let mut world = World::new();
+    world.add("vx", "vxlan", "remote_ip=1.1.2.92 tos=0x20").expect("the first");
+    for (inner, outer) in [(0, 0x20), (1, 0x21), (2, 0x22), (3, 0x22)] {
+        let mut flow = packet();
+        flow.store(layout::NW_TOS, inner);
+        world.send("vx", &mut flow);
+        assert_eq!(flow.load(layout::TUN_TOS), outer);
+    }
+}
+
+#[test]
+fn a_flow_may_say_key_ends_and_options() {
+    let mut world = World::new();
+    world.add("fl", "geneve", "remote_ip=flow key=flow").expect("the first");
+    let mut flow = packet();
+    assert!(matches!(
+        world.send("fl", &mut flow.clone()).0,
+        TunnelSent::Dropped(why) if why == "Not tunneling to our own address"
+    ));
+    flow.store(layout::TUN_DST, 0x0101_025c);
+    flow.store(layout::TUN_ID, 7);
+    for (at, byte) in [1_u8, 2, 0x80, 1, 0xde, 0xad, 0xbe, 0xef].into_iter().enumerate() {
+        flow.lane_mut(layout::TUN_OPTIONS_LANE).bytes_mut()[at] = byte;
+    }
+    flow.store(layout::TUN_OPT_LEN, 8);
+    let headers = world.headers("fl", &mut flow);
+    assert!(headers.ends_with("000017c100000000024065580000070001028001deadbeef"), "{headers}");
+}
+
+#[test]
+fn notes_are_those_of_the_references_traces() {
+    let mut world = World::new();
+    for (name, options) in [
+        ("vx", "remote_ip=1.1.2.92"),
+        ("far", "remote_ip=9.9.9.9"),
+        ("new", "remote_ip=1.1.2.93"),
+        ("new6", "remote_ip=2001:cafe::99"),
+        ("mark", "remote_ip=1.1.2.92 key=4 egress_pkt_mark=77"),
+        ("own", "remote_ip=1.1.2.92 key=5 local_ip=1.1.2.77"),
+        ("alien", "remote_ip=1.1.2.92 key=5 local_ip=7.1.2.77"),
+    ] {
+        world.add(name, "vxlan", options).expect("there is none like it");
+    }
+    let notes = |name| world.send(name, &mut packet()).2;
+    assert_eq!(
+        notes("vx"),
+        [
+            "output to native tunnel",
+            "tunneling to 1.1.2.92 via br0",
+            "tunneling from aa:55:aa:55:00:00 1.1.2.88 to f8:bc:12:44:34:b6 1.1.2.92",
+        ]
+    );
+    let failed = |name| match world.send(name, &mut packet()).0 {
+        TunnelSent::Dropped(why) => why,
+        other => format!("{other:?}"),
+    };
+    for name in ["far", "mark", "alien"] {
+        assert_eq!(failed(name), "native tunnel routing failed", "{name}");
+    }
+    assert_eq!(
+        notes("new").last().map(String::as_str),
+        Some("neighbor cache miss for 1.1.2.93 on bridge br0, sending ARP request")
+    );
+    assert_eq!(
+        notes("new6").last().map(String::as_str),
+        Some("neighbor cache miss for 2001:cafe::99 on bridge br0, sending ND request")
+    );
+    let questions = world.tunnels.neighbours().take_questions();
+    let targets: Vec<IpAddr> = questions.iter().map(|question| question.target).collect();
+    assert_eq!(targets, [ip("1.1.2.93"), ip("2001:cafe::99")]);
+    assert!(notes("own").last().is_some_and(|note| note.contains("1.1.2.77 to")));
+}
+
+#[test]
+fn a_remote_end_that_moves_takes_the_flow_with_it() {
+    let mut world = World::new();
+    world.add("vx", "vxlan", "remote_ip=1.1.2.92").expect("the first");
+    let version = world.tunnels.version();
+    let moved = MacAddr::new(2, 0, 0, 0, 0, 9);
+    world.tunnels.neighbours().set("br0", ip("1.1.2.92"), moved, NOW);
+    assert!(world.tunnels.version() > version);
+    assert!(world.headers("vx", &mut packet()).starts_with("020000000009"));
+}
+
+#[test]
+fn packets_for_a_tunnel_that_ends_here_are_recognised() {
+    let mut world = World::new();
+    let mut outer = FlowKey::EMPTY;
+    for (field, value) in
+        [(F::EthType, 0x0800), (F::NwProto, 17), (F::Ipv4Dst, 0x0101_0258), (F::UdpDst, 4789)]
+    {
+        outer.set(field, value);
+    }
+    outer.store(layout::ETH_DST, u128::from(MAC.to_u64()));
+    let ends = |world: &World, flow: &FlowKey| {
+        let mut wc = FlowMask::EMPTY;
+        let port = world.tunnels.terminates(flow, &mut wc);
+        (port.map(|port| port.0), wc)
+    };
+    assert_eq!(ends(&world, &outer), (None, FlowMask::EMPTY), "there are no tunnels");
+    world.add("vx", "vxlan", "remote_ip=flow key=flow").expect("the first");
+    world.add("gre", "gre", "remote_ip=flow key=flow").expect("another");
+    let (port, wc) = ends(&world, &outer);
+    assert_eq!(port, Some(4789));
+    let full = |place: layout::Place| wc.load(place) == u128::MAX >> (128 - 8 * place.len);
+    assert!(full(layout::IPV4_DST) && full(layout::TP_DST) && full(layout::ETH_DST));
+    assert_eq!(wc.load(layout::IPV4_SRC), 0);
+    for (place, value) in [
+        (layout::TP_DST, 4790),
+        (layout::IPV4_DST, 0x0101_0259),
+        (layout::ETH_DST, 7),
+        (layout::NW_FRAG, 1),
+        (layout::NW_PROTO, 6),
+    ] {
+        let mut other = outer.clone();
+        other.store(place, value);
+        assert_eq!(ends(&world, &other).0, None, "{place:?}");
+    }
+    outer.store(layout::NW_PROTO, 47);
+    assert_eq!(ends(&world, &outer).0, Some(3));
+}
+
+#[test]
+fn neighbours_are_learned_from_arp_and_neighbour_discovery() {
+    let mut world = World::new();
+    world.add("vx", "vxlan", "remote_ip=flow key=flow").expect("the first");
+    let mut arp = FlowKey::EMPTY;
+    for (field, value) in [
+        (F::EthType, 0x0806),
+        (F::ArpOp, 1),
+        (F::ArpSpa, 0x0101_0207),
+        (F::ArpTpa, 0x0101_0258),
+        (F::ArpSha, 0x0200_0000_0007),
+    ] {
+        arp.set(field, value);
+    }
+    let known = |world: &World, address| world.tunnels.neighbours().get("br0", ip(address), NOW);
+    let underlay = bridge("br0");
+    let snoop = |flow: &FlowKey| {
+        world.tunnels.snoop(&underlay, flow, &mut FlowMask::EMPTY.clone(), NOW);
+    };
+    snoop(&arp);
+    assert_eq!(known(&world, "1.1.2.7"), None, "a question tells nothing");
+    arp.set(F::ArpOp, 2);
+    snoop(&arp);
+    assert_eq!(known(&world, "1.1.2.7"), Some(MacAddr::new(2, 0, 0, 0, 0, 7)));
+    // An announcement.
+    arp.set(F::ArpOp, 1);
+    arp.set(F::ArpSpa, 0x0101_0258);
+    snoop(&arp);
+    assert!(known(&world, "1.1.2.88").is_some());
+    let mut nd = FlowKey::EMPTY;
+    for (field, value) in [
+        (F::EthType, 0x86dd),
+        (F::NwProto, 58),
+        (F::Icmpv6Type, 136),
+        (F::NdTarget, 0x2001_cafe_0000_0000_0000_0000_0000_0007),
+        (F::NdTll, 0x0200_0000_0008),
+    ] {
+        nd.set(field, value);
+    }
+    snoop(&nd);
+    assert_eq!(known(&world, "2001:cafe::7"), Some(MacAddr::new(2, 0, 0, 0, 0, 8)));
+}
+
+#[test]
+fn without_push_and_pop_the_datapath_is_told_of_the_tunnel() {
+    let mut world = World::new();
+    world.add("vx", "vxlan", "remote_ip=1.1.2.92 key=7").expect("the first");
+    world.tunnels.set_by_metadata(true);
+    let (sent, _, notes) = world.send("vx", &mut packet());
+    assert_eq!(notes, ["output to kernel tunnel"]);
+    let TunnelSent::Actions(actions) = sent else { panic!("{sent:?}") };
+    assert_eq!(actions.len(), 2);
+    assert_eq!(actions[1], dp_core::action::Action::Output(PortNo(4789)));
+}
+
+#[test]
+fn listings_are_the_references() {
+    let mut world = World::new();
+    for (name, kind, options) in [
+        ("gre0", "gre", "remote_ip=1.1.2.92 local_ip=1.1.2.88 in_key=1 out_key=2 csum=true"),
+        ("e1", "erspan", "remote_ip=1.1.2.92 key=1 erspan_ver=1"),
+        ("v2", "vxlan", "remote_ip=1.1.2.92 key=7 dst_port=4790 df_default=false"),
+        ("g0", "geneve", "remote_ip=flow key=flow tos=inherit ttl=inherit"),
+        ("gt", "gtpu", "remote_ip=1.1.2.92 key=1"),
+        ("s6", "srv6", "remote_ip=2001:cafe::92"),
+    ] {
+        world.add(name, kind, options).expect("there is none like it");
+    }
+    let expected = "\
+port 3: gre0 (gre: 1.1.2.88->1.1.2.92, key=0x1, legacy_l2, dp port=3, out_key=0x2, ttl=64, csum=true)
+port 5: e1 (erspan: ::->1.1.2.92, key=0x1, legacy_l2, dp port=5, ttl=64)
+port 6: s6 (srv6: ::->2001:cafe::92, key=0, legacy_l3, dp port=6, ttl=64)
+port 2152: gt (gtpu: ::->1.1.2.92, key=0x1, legacy_l3, dp port=2152, ttl=64)
+port 4790: v2 (vxlan: ::->1.1.2.92, key=0x7, legacy_l2, dp port=4790, ttl=64, df=false)
+port 6081: g0 (geneve: ::->flow, key=flow, legacy_l2, dp port=6081, ttl=inherit, tos=inherit)
+";
+    assert_eq!(text::list_tunnels(&world.tunnels), expected);
+    let shown = text::ports_show(&world.tunnels, false);
+    assert!(shown.starts_with("Listening ports:\ngre_sys (3) ref_cnt=1\n"), "{shown}");
+    assert_eq!(shown.matches("srv6_sys (6) ref_cnt=1\n").count(), 2);
+    let verbose = text::ports_show(&world.tunnels, true);
+    assert!(verbose.contains(
+        "vxlan_sys_4790 (4790) : eth(dst=aa:55:aa:55:00:00),eth_type(0x0800),\
+         ipv4(dst=1.1.2.88,proto=17,frag=no),udp(dst=4790)\n"
+    ));
+    assert!(verbose.contains(
+        "gre_sys (3) : eth(dst=aa:55:aa:55:00:00),eth_type(0x86dd),\
+         ipv6(dst=2001:cafe::88,proto=47,frag=no)\n"
+    ));
+}
+
+#[test]
+fn the_range_of_source_ports_is_read_and_shown() {
+    let mut ends = dp_core::tunnel::Ends::default();
+    let mut range = |arguments: &[&str]| text::egress_port_range(&mut ends, arguments);
+    assert_eq!(range(&[]), Ok("Tunnel UDP source port range: 32768-61000\n".into()));
+    assert_eq!(range(&["10", "5"]), Ok("OK".into()));
+    assert_eq!(range(&[]), Ok("Tunnel UDP source port range: 5-10\n".into()));
+    assert_eq!(range(&["foo", "5"]), Err("Invalid min.".into()));
+    assert_eq!(range(&["5", "0"]), Err("Invalid max.".into()));
+}
