@@ -13,7 +13,7 @@ use crate::base::DropReason;
 use crate::packet::{Burst, Offloads, Packet, Slots};
 
 /// How deep lists may nest.
-pub(super) const MAX_DEPTH: u8 = 16;
+pub(super) const MAX_DEPTH: u8 = 32;
 
 /// Runs an inner list on the packets in `slots` themselves, which are gone afterwards.
 pub(super) fn take(
@@ -76,16 +76,31 @@ pub(super) fn sampled(slots: Slots, probability: u32, exits: &mut Exits<'_>) -> 
     chosen
 }
 
-/// The packets that are longer than `len` bytes, as far as they will be sent.
+/// The packets that are longer than `len` bytes, as far as they will be sent. Padding behind an IP
+/// datagram does not count.
 pub(super) fn longer(burst: &Burst, slots: Slots, len: u16, scope: Scope) -> Slots {
     let mut longer = Slots::NONE;
     for slot in slots.iter() {
         let Some(packet) = burst.get(slot) else { continue };
-        if scope.sent_len(segment_len(packet)) > usize::from(len) {
+        let sent = scope.sent_len(segment_len(packet));
+        if sent.saturating_sub(padding(packet)) > usize::from(len) {
             longer.insert(slot);
         }
     }
     longer
+}
+
+/// Bytes behind the IP datagram of a frame.
+fn padding(packet: &Packet) -> usize {
+    let number = |at| read(packet.data(), at).map(|bytes| usize::from(u16::from_be_bytes(bytes)));
+    let end = match network(packet) {
+        Some((ETH_TYPE_IPV4, l3)) => number(l3 + 2).map(|len| l3 + len),
+        Some((ETH_TYPE_IPV6, l3)) => number(l3 + 4).map(|len| l3 + 40 + len),
+        _ => None,
+    };
+    // A length that cannot be says nothing about padding.
+    let begin = usize::from(packet.meta().l3) + 20;
+    end.filter(|&end| end >= begin).map_or(0, |end| packet.len().saturating_sub(end))
 }
 
 /// The length of the frame, or of the frames that it will leave as.
