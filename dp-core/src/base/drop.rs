@@ -120,6 +120,8 @@ reasons! {
     NshDecap = "datapath_drop_nsh_decap_error",
     /// No address and port was free to translate the packet's new connection to.
     NatExhausted = "drop_action_nat_exhausted",
+    /// Fragments that waited too long for the rest of their datagram.
+    FragmentExpired = "drop_action_fragment_expired",
 }
 
 impl fmt::Display for DropReason {

@@ -19,6 +19,7 @@
 //! | `tcp`, `timeout` | the states of TCP; how long connections live |
 //! | `nat`, `rewrite` | which addresses and ports; writing them into packets |
 
+//! | [`fragments`] | datagrams in pieces |
 //! | [`dump`], [`text`] | connections as values, and as text |
 //!
 //! # Invariants
@@ -29,6 +30,7 @@
 
 pub mod dump;
 mod enter;
+pub mod fragments;
 mod inspect;
 mod key;
 mod nat;
@@ -41,9 +43,11 @@ mod timeout;
 mod track;
 mod zones;
 
+pub use fragments::{Family, Fragments};
 pub use key::{Rest, Tuple};
 pub use tcp::{Scale, TcpState};
 pub use timeout::{Life, OTHER_KEYS, TimeoutPolicy};
+pub use track::Tracked;
 pub use zones::ZoneLimit;
 
 use key::Secret;
@@ -143,6 +147,7 @@ pub struct Conntrack {
     /// Where the search for connections to make room with goes on.
     hand: Word32,
     counters: Counters,
+    fragments: Fragments,
 }
 
 impl Conntrack {
@@ -165,7 +170,14 @@ impl Conntrack {
             sweep: Locked::default(),
             hand: Word32::new(0),
             counters: Counters::default(),
+            fragments: Fragments::default(),
         }
+    }
+
+    /// Datagrams in pieces.
+    #[must_use]
+    pub const fn fragments(&self) -> &Fragments {
+        &self.fragments
     }
 
     /// What it counts.

@@ -1,6 +1,7 @@
 //! The tracker under a virtual clock: packets in, `ct_state` and packets out.
 
 mod frames;
+mod pieces;
 mod scripts;
 
 use frames::{ACK, SYN, echo, error, is_sound, sctp, tcp, udp};
@@ -19,6 +20,8 @@ pub(super) struct Lab {
     pub(super) now: Instant,
     extractor: Extractor,
     keys: Box<BurstKeys>,
+    released: Vec<Packet>,
+    expired: u64,
 }
 
 impl Lab {
@@ -28,6 +31,8 @@ impl Lab {
             now: Instant::from_millis(1_000_000),
             extractor: Extractor::default(),
             keys: Box::default(),
+            released: Vec::new(),
+            expired: 0,
         }
     }
 
@@ -57,8 +62,12 @@ impl Lab {
         if let (Some(before), Some(packet)) = (ct_before, burst.get_mut(0)) {
             packet.set_ct(before);
         }
-        let refused = self.tracker.run(&mut burst, slots, ct, self.now);
-        if refused.is_empty() { burst.take(0) } else { None }
+        let tracked = self.tracker.run(&mut burst, slots, ct, Some(PortNo(1)), self.now);
+        for mut burst in tracked.released {
+            self.released.extend(burst.drain());
+        }
+        self.expired += tracked.expired;
+        if tracked.refused.is_empty() { burst.take(0) } else { None }
     }
 
     pub(super) fn state(&mut self, frame: &[u8], ct: &Ct) -> String {

@@ -7,6 +7,7 @@
 use core::net::IpAddr;
 
 use super::enter::{Fresh, Refused};
+use super::fragments::{self, Held};
 use super::inspect::{self, Seen, TCP, Unfit};
 use super::key::{self, Tuple, Words};
 use super::record::{Found, Record, Status, words};
@@ -15,7 +16,7 @@ use super::timeout::{DEFAULT_POLICY, Life};
 use super::{Conntrack, CtState, rewrite};
 use crate::action::Ct;
 use crate::action::ct::{Helper, NatEnd};
-use crate::base::Instant;
+use crate::base::{Instant, PortNo};
 use crate::packet::{BURST, Burst, CtAddrs, CtMeta, Packet, Slots};
 
 /// A packet between the rounds.
@@ -43,6 +44,36 @@ struct Call<'a> {
     now: Instant,
 }
 
+/// What has become of a burst.
+#[derive(Debug, Default)]
+pub struct Tracked {
+    /// Packets that must be dropped: their connection could not be translated.
+    pub refused: Slots,
+    /// Pieces of datagrams that must be dropped for the same reason; they are gone.
+    pub refused_pieces: u64,
+    /// Pieces of datagrams that are whole now: they go on as the others do.
+    pub released: Vec<Burst>,
+    /// Pieces that have waited too long and are gone.
+    pub expired: u64,
+}
+
+impl Tracked {
+    fn release(&mut self, pieces: Vec<Packet>) {
+        for mut piece in pieces {
+            loop {
+                if self.released.last().is_none_or(Burst::is_full) {
+                    self.released.push(Burst::default());
+                }
+                let Some(burst) = self.released.last_mut() else { break };
+                match burst.push(piece) {
+                    Ok(()) => break,
+                    Err(back) => piece = back,
+                }
+            }
+        }
+    }
+}
+
 impl Outcome {
     const fn of(state: CtState) -> Self {
         Self { state, found: None }
@@ -50,9 +81,16 @@ impl Outcome {
 }
 
 impl Conntrack {
-    /// Runs the packets in `slots` through the tracker. Returns those that must be dropped, for
-    /// [`DropReason::NatExhausted`](crate::base::DropReason::NatExhausted): their connection could not be translated.
-    pub fn run(&self, burst: &mut Burst, slots: Slots, ct: &Ct, now: Instant) -> Slots {
+    /// Runs the packets in `slots` through the tracker. `entry` is the port of entry of packets in
+    /// their first pass.
+    pub fn run(
+        &self,
+        burst: &mut Burst,
+        slots: Slots,
+        ct: &Ct,
+        entry: Option<PortNo>,
+        now: Instant,
+    ) -> Tracked {
         let policy = match &ct.timeout {
             Some(name) => self.timeouts.named(name),
             None => DEFAULT_POLICY,
@@ -78,16 +116,59 @@ impl Conntrack {
                 }
             }
         }
-        let mut refused = Slots::NONE;
+        let mut out = Tracked::default();
         for slot in slots.iter() {
             let (Some(packet), Some(place)) = (burst.get_mut(slot), waiting.get(slot)) else {
                 continue;
             };
-            if !self.one(packet, place, &call) {
-                refused.insert(slot);
+            if place.seen.is_err_and(fragments::is_piece) {
+                self.piece(burst, slot, entry, &call, &mut out);
+            } else if !self.one(packet, place, &call) {
+                out.refused.insert(slot);
             }
         }
-        refused
+        out
+    }
+
+    /// A piece of a datagram.
+    #[cold]
+    fn piece(
+        &self,
+        burst: &mut Burst,
+        slot: usize,
+        entry: Option<PortNo>,
+        call: &Call<'_>,
+        out: &mut Tracked,
+    ) {
+        out.expired += self.fragments.expire(call.now);
+        let Some(packet) = burst.take(slot) else { return };
+        match self.fragments.hold(packet, call.ct.zone, entry, call.now) {
+            Held::Waits => {}
+            Held::Refused(mut packet) => {
+                self.unfit(&mut packet, Unfit::Fragment, call);
+                burst.put_back(slot, packet);
+            }
+            Held::Whole(mut whole, mut pieces) => {
+                let seen = inspect::inspect(&whole, call.ct.zone);
+                let tuple = seen.map(|seen| seen.tuple.words()).unwrap_or_default();
+                let waiting = Waiting { seen, tuple, hash: self.secret.hash(&tuple) };
+                if !self.one(&mut whole, &waiting, call) {
+                    out.refused_pieces += pieces.len() as u64;
+                    return;
+                }
+                let Some(found) = whole.ct().copied() else { return };
+                let state = CtState::from_bits_retain(found.state);
+                for piece in &mut pieces {
+                    if state.intersects(CtState::SNAT | CtState::DNAT)
+                        && fragments::rewrite(piece, &whole).is_none()
+                    {
+                        continue;
+                    }
+                    piece.set_ct(found);
+                }
+                out.release(pieces);
+            }
+        }
     }
 
     /// One packet. `false`: it must not go on.

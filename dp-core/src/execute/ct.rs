@@ -1,21 +1,30 @@
 //! Connection tracking: packets go through the tracker and carry what it says to their next pass.
+//!
+//! Fragments wait in the tracker until their datagram is whole. Then they go through the rest of the
+//! list in bursts of their own, behind the packets that came with the last of them.
 
 use super::{Context, Exits, drop_all};
 use crate::action::Ct;
 use crate::base::DropReason;
 use crate::packet::{Burst, Slots};
 
-/// Tracks the packets in `slots`; returns those that go on.
+/// Tracks the packets in `slots`; returns those that go on, and further ones that do too.
 pub(super) fn track(
     ct: &Ct,
     burst: &mut Burst,
     slots: Slots,
     context: &Context<'_>,
     exits: &mut Exits<'_>,
-) -> Slots {
-    let refused = context.conntrack.run(burst, slots, ct, context.now);
-    if !refused.is_empty() {
-        drop_all(burst, refused, DropReason::NatExhausted, exits.drops);
+) -> (Slots, Vec<Burst>) {
+    let tracked = context.conntrack.run(burst, slots, ct, context.in_port, context.now);
+    if !tracked.refused.is_empty() {
+        drop_all(burst, tracked.refused, DropReason::NatExhausted, exits.drops);
     }
-    slots.without(refused).and(burst.live())
+    if tracked.refused_pieces != 0 {
+        exits.drops.add(DropReason::NatExhausted, tracked.refused_pieces);
+    }
+    if tracked.expired != 0 {
+        exits.drops.add(DropReason::FragmentExpired, tracked.expired);
+    }
+    (slots.without(tracked.refused).and(burst.live()), tracked.released)
 }

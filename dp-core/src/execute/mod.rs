@@ -157,13 +157,40 @@ fn run(
         return;
     };
     let (mut slots, mut scope) = (slots, scope);
-    for action in before {
-        slots = step(action, burst, slots, &mut scope, context, exits);
+    for (index, action) in before.iter().enumerate() {
+        if let Action::Ct(ct) = action {
+            let released;
+            (slots, released) = ct::track(ct, burst, slots, context, exits);
+            if !released.is_empty() {
+                let rest = actions.get(index + 1..).unwrap_or_default();
+                run(rest, burst, slots, scope, context, exits);
+                return run_released(rest, released, scope, context, exits);
+            }
+        } else {
+            slots = step(action, burst, slots, &mut scope, context, exits);
+        }
         if slots.is_empty() {
             return;
         }
     }
     finish(last, burst, slots, &mut scope, context, exits);
+}
+
+/// Executes the rest of a list on packets that have waited: their metadata says where they came
+/// from.
+#[cold]
+fn run_released(
+    rest: &[Action],
+    released: Vec<Burst>,
+    scope: Scope,
+    context: &Context<'_>,
+    exits: &mut Exits<'_>,
+) {
+    let context = Context { in_port: None, ..*context };
+    for mut burst in released {
+        let slots = burst.live();
+        run(rest, &mut burst, slots, scope, &context, exits);
+    }
 }
 
 /// The last step that anybody notices, and those before it. Steps behind it change packets that
@@ -223,7 +250,12 @@ fn step(
             return tunnel::push(push, burst, slots, context, exits.drops);
         }
         Action::TunnelPop(port) => tunnel::copy_out(*port, burst, slots, *scope, context, exits),
-        Action::Ct(ct) => return ct::track(ct, burst, slots, context, exits),
+        Action::Ct(ct) => {
+            let (slots, released) = ct::track(ct, burst, slots, context, exits);
+            let waited: usize = released.iter().map(Burst::len).sum();
+            exits.drops.add(DropReason::Explicit, waited as u64);
+            return slots;
+        }
         change => return change::all(change, burst, slots, context, exits.drops),
     }
     // Whatever has sent the packets has sent as much as it was told to.

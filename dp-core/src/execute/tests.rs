@@ -23,7 +23,7 @@ use crate::packet::{BURST, Burst, Offloads, Packet, Pool, Slots};
 use crate::tunnel::Ends;
 
 const IN: PortNo = PortNo(7);
-const NOW: Instant = Instant::from_millis(10_000);
+const NOW: Instant = Instant::from_millis(100_000);
 
 /// A packet with this frame, its headers found.
 fn packet(frame: &[u8]) -> Packet {

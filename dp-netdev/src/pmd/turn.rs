@@ -236,6 +236,10 @@ impl Pmd {
         self.swept = now;
         let conntrack = self.pipeline.conntrack();
         conntrack.sweep(now, conntrack.sweep_share(since).min(SWEEP_MOST));
+        let expired = conntrack.fragments().expire(now);
+        if expired != 0 {
+            self.pipeline.counters().drops.add(DropReason::FragmentExpired, expired);
+        }
     }
 
     /// Remembers what queues and thread took in the intervals that have ended.

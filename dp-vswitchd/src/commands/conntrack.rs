@@ -1,4 +1,5 @@
-//! `dpctl/*conntrack*`, `dpctl/ct-*`: connections, their limits and their life.
+//! `dpctl/*conntrack*`, `dpctl/ct-*`, `dpctl/ipf-*`: connections, their limits and their life,
+//! datagrams in pieces.
 //!
 //! The datapath's name may come first; without it there must be one datapath only.
 
@@ -6,9 +7,9 @@ use std::sync::Arc;
 
 use dp_core::base::{Duration, Instant, Zone};
 use dp_core::boundary::Datapath as _;
-use dp_core::conntrack::Conntrack;
 use dp_core::conntrack::dump::Filter;
 use dp_core::conntrack::text::{self, Detail};
+use dp_core::conntrack::{Conntrack, Family};
 
 use crate::switch::{Datapath, Switch};
 use crate::unixctl::{CommandRegistry, Request};
@@ -55,6 +56,26 @@ pub(super) fn register(registry: &mut CommandRegistry, switch: &Arc<Switch>) {
     add("ct-get-sweep-interval", "[dp]", 0, 1, |call| {
         Ok(call.tracker()?.sweep_interval().as_millis().to_string())
     });
+    add("ipf-set-enabled", "[dp] v4|v6", 1, 2, |call| {
+        call.tracker()?.fragments().set_enabled(call.family()?, true);
+        Ok("enabling fragmentation reassembly successful".to_owned())
+    });
+    add("ipf-set-disabled", "[dp] v4|v6", 1, 2, |call| {
+        call.tracker()?.fragments().set_enabled(call.family()?, false);
+        Ok("disabling fragmentation reassembly successful".to_owned())
+    });
+    add("ipf-set-min-frag", "[dp] v4|v6 minfragment", 2, 3, set_min_fragment);
+    add("ipf-set-max-nfrags", "[dp] maxfrags", 1, 2, |call| {
+        let max = call.words.first().and_then(|word| word.parse().ok());
+        let max = max.ok_or_else(|| invalid("parameter missing for maximum fragments"))?;
+        if !call.tracker()?.fragments().set_max(max) {
+            return Err(refused("setting maximum fragments failed"));
+        }
+        Ok("setting maximum fragments successful".to_owned())
+    });
+    add("ipf-get-status", "[dp]", 0, 2, |call| {
+        Ok(call.plain()?.tracker()?.fragments().status(call.more))
+    });
     add("ct-set-limits", "[dp] [default=L] [zone=N,limit=L]...", 1, usize::MAX, set_limits);
     add("ct-del-limits", "[dp] [default] [zone=N1[,N2]...]", 1, 3, del_limits);
     add("ct-get-limits", "[dp] [zone=N1[,N2]...]", 0, 2, get_limits);
@@ -74,6 +95,11 @@ struct Call {
 /// An error as `dpctl` words it.
 fn invalid(what: impl std::fmt::Display) -> String {
     format!("ovs-vswitchd: {what} (Invalid argument)\n")
+}
+
+/// A refusal as `dpctl` words it.
+fn refused(what: &str) -> String {
+    format!("ovs-vswitchd: {what} (Operation not permitted)\n")
 }
 
 impl Call {
@@ -112,6 +138,12 @@ impl Call {
     fn tracker(&self) -> Result<&Conntrack, String> {
         let datapath = self.datapath.as_ref().map_err(|_| invalid("datapath not found"))?;
         datapath.netdev.conntrack().ok_or_else(|| invalid("datapath not found"))
+    }
+
+    /// The family that the first word names.
+    fn family(&self) -> Result<Family, String> {
+        let word = self.words.first().map_or("", String::as_str);
+        family(word).ok_or_else(|| invalid("parameter missing: 'v4' for IPv4 or 'v6' for IPv6"))
     }
 
     /// The call, if nothing but a datapath was named.
@@ -198,6 +230,25 @@ fn set_sweep_interval(call: &Call) -> Result<String, String> {
     let millis = millis.ok_or_else(|| invalid("invalid sweep value"))?;
     call.tracker()?.set_sweep_interval(Duration::from_millis(millis.into()));
     Ok("setting sweep interval successful\n".to_owned())
+}
+
+fn family(word: &str) -> Option<Family> {
+    match word {
+        "v4" => Some(Family::V4),
+        "v6" => Some(Family::V6),
+        _ => None,
+    }
+}
+
+fn set_min_fragment(call: &Call) -> Result<String, String> {
+    let family = family(call.words.first().map_or("", String::as_str))
+        .ok_or_else(|| invalid("parameter missing: v4 for IPv4 or v6 for IPv6"))?;
+    let min = call.words.get(1).and_then(|word| word.parse().ok());
+    let min = min.ok_or_else(|| invalid("parameter missing for minimum fragment size"))?;
+    if !call.tracker()?.fragments().set_min(family, min) {
+        return Err(refused("requested minimum fragment size too small; see documentation"));
+    }
+    Ok("setting minimum fragment size successful".to_owned())
 }
 
 fn set_limits(call: &Call) -> Result<String, String> {

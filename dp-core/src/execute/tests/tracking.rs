@@ -5,7 +5,7 @@ use super::{World, packet};
 use crate::action::Action;
 use crate::action::ct::{Ct, Nat, NatChoice, NatEnd, NatTarget};
 use crate::base::{DropReason, PortNo, RecircId, Zone};
-use crate::packet::{Burst, Packet};
+use crate::packet::{Burst, Packet, Slots};
 
 #[test]
 fn tracked_packets_carry_their_state_to_the_next_pass() {
@@ -40,4 +40,38 @@ fn a_connection_that_cannot_be_translated_is_dropped() {
     world.run([packet(&other)], &actions);
     assert_eq!(world.sent().len(), 1);
     assert_eq!(world.drops.get(DropReason::NatExhausted), 1);
+}
+
+#[test]
+fn fragments_go_on_when_the_last_is_there_and_expire_otherwise() {
+    let whole = frame(Kind::BareUdpV4, None, &[1; 1600]);
+    let piece = |from: usize, to: usize, more: bool| {
+        let mut piece = whole[..34].to_vec();
+        piece[16..18].copy_from_slice(&u16::try_from(20 + to - from).unwrap().to_be_bytes());
+        let word = u16::try_from(from / 8).unwrap() | if more { 0x2000 } else { 0 };
+        piece[20..22].copy_from_slice(&word.to_be_bytes());
+        piece[24..26].fill(0);
+        let sum = crate::wire::checksum::checksum(&piece[14..34]);
+        piece[24..26].copy_from_slice(&sum.to_be_bytes());
+        piece.extend(&whole[34 + from..34 + to]);
+        piece
+    };
+    let (first, last) = (piece(0, 1208, true), piece(1208, 1608, false));
+    let actions = [Action::Ct(Box::default()), Action::Output(PortNo(1))];
+    let mut world = World::new();
+    world.run([packet(&first)], &actions);
+    assert_eq!(world.sent().len(), 0);
+    world.run([packet(&last)], &actions);
+    assert_eq!(world.sent(), [(1, first.clone()), (1, last.clone())]);
+    // Alone at the end of a list they go the way of all others.
+    world.run([packet(&first), packet(&last)], &actions[..1]);
+    assert_eq!(world.drops.get(DropReason::Explicit), 2);
+    let mut world = World::new();
+    let mut burst = Burst::default();
+    assert!(burst.push(packet(&first)).is_ok());
+    let early = crate::base::Instant(super::NOW.0 - 15_000_000_000);
+    world.conntrack.run(&mut burst, Slots::first(1), &Ct::default(), None, early);
+    world.run([packet(&last)], &actions);
+    assert_eq!(world.drops.get(DropReason::FragmentExpired), 1);
+    assert_eq!(world.sent().len(), 0);
 }
