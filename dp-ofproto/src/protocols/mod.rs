@@ -10,9 +10,12 @@
 //! | [`cfm`] | connectivity fault management | IEEE 802.1ag |
 //! | [`lacp`] | link aggregation control | IEEE 802.1AX |
 //! | [`mcast`] | multicast snooping | RFC 4541 |
+//! | [`stp`], [`bpdu`] | spanning tree, and its data units | IEEE 802.1D |
 
 pub mod bfd;
+pub mod bpdu;
 pub mod cfm;
 pub mod lacp;
 pub mod mcast;
 mod random;
+pub mod stp;
