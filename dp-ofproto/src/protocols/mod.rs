@@ -11,6 +11,7 @@
 //! | [`lacp`] | link aggregation control | IEEE 802.1AX |
 //! | [`mcast`] | multicast snooping | RFC 4541 |
 //! | [`stp`], [`bpdu`] | spanning tree, and its data units | IEEE 802.1D |
+//! | [`rstp`] | rapid spanning tree | IEEE 802.1D-2004 |
 
 pub mod bfd;
 pub mod bpdu;
@@ -18,4 +19,5 @@ pub mod cfm;
 pub mod lacp;
 pub mod mcast;
 mod random;
+pub mod rstp;
 pub mod stp;
