@@ -99,11 +99,11 @@ impl Port {
         let role = told.flags.intersection(Flags::ROLE).bits();
         if !is_rapid || role == ROLE_DESIGNATED {
             self.take_designated(told, is_rapid);
-        } else if role == ROLE_ROOT || role == ROLE_ALTERNATE {
-            if self.msg_priority.key() >= self.port_priority.key() {
-                self.record_agreement(told, rapid);
-                self.set_tc_flags(told);
-            }
+        } else if [ROLE_ROOT, ROLE_ALTERNATE].contains(&role)
+            && self.msg_priority.key() >= self.port_priority.key()
+        {
+            self.record_agreement(told, rapid);
+            self.set_tc_flags(told);
         }
     }
 

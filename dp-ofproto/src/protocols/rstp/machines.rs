@@ -204,7 +204,7 @@ impl Rstp {
         }
         port.new_info = false;
         port.tx_count += 1;
-        let ack = !(root && !port.send_rstp) && core::mem::take(&mut port.tc_ack);
+        let ack = (!root || port.send_rstp) && core::mem::take(&mut port.tc_ack);
         let rapid = port.send_rstp;
         self.say(ofport, rapid, ack);
         true

@@ -82,6 +82,12 @@ impl Lab {
         self.wires.iter().filter(both).count()
     }
 
+    fn forget_flushes(&mut self) {
+        for bridge in &mut self.bridges {
+            bridge.take_flush();
+        }
+    }
+
     fn cut(&mut self, wire: usize) {
         for (at, number) in self.wires.remove(wire) {
             self.bridges[at].remove_port(OfPort(number), self.now);
@@ -111,7 +117,7 @@ fn two_bridges_agree_at_once() {
 fn the_alternate_port_takes_over_at_once() {
     let mut lab = Lab::plain(2, &TWO);
     lab.pass(10_000);
-    lab.bridges.iter_mut().for_each(|bridge| drop(bridge.take_flush()));
+    lab.forget_flushes();
     lab.cut(0);
     lab.pass(500);
     assert_eq!(lab.forwarding(), 1);
@@ -243,7 +249,7 @@ fn a_topology_change_travels_and_ends() {
     let chain = [[(0, 1), (1, 1)], [(1, 2), (2, 1)]];
     let mut lab = Lab::plain(3, &chain);
     lab.pass(30_000);
-    lab.bridges.iter_mut().for_each(|bridge| drop(bridge.take_flush()));
+    lab.forget_flushes();
     let now = lab.now;
     lab.bridges[2].force_topology_change(now);
     lab.pass(3000);

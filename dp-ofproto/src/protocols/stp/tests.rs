@@ -5,12 +5,14 @@ use dp_core::base::{Duration, Instant, MacAddr, OfPort};
 use super::config::path_cost;
 use super::{Config, PortConfig, Role, State, Stp};
 
+/// Both ends of a wire: bridge and port.
+type Wire = [(usize, u16); 2];
+
 /// Bridges with wires between their ports, in a time of their own.
 struct Lab {
     now: Instant,
     bridges: Vec<Stp>,
-    /// Both ends of each wire: bridge and port.
-    wires: Vec<[(usize, u16); 2]>,
+    wires: Vec<Wire>,
 }
 
 fn port(number: u16) -> PortConfig {
@@ -24,7 +26,7 @@ fn port(number: u16) -> PortConfig {
 }
 
 impl Lab {
-    fn new(priorities: &[u16], wires: &[[(usize, u16); 2]]) -> Self {
+    fn new(priorities: &[u16], wires: &[Wire]) -> Self {
         let now = Instant::from_millis(10_000);
         let bridge = |(at, priority): (usize, &u16)| {
             let keys = BTreeMap::from([("stp-priority".to_owned(), priority.to_string())]);
@@ -65,12 +67,18 @@ impl Lab {
     }
 
     fn forwarding(&self) -> usize {
-        let both = |wire: &&[(usize, u16); 2]| {
+        let both = |wire: &&Wire| {
             wire.iter().all(|(at, number)| {
                 self.bridges[*at].state(OfPort(*number)) == Some(State::Forwarding)
             })
         };
         self.wires.iter().filter(both).count()
+    }
+
+    fn forget_flushes(&mut self) {
+        for bridge in &mut self.bridges {
+            bridge.take_flush();
+        }
     }
 
     fn cut(&mut self, wire: usize) {
@@ -114,7 +122,7 @@ fn two_wires_between_two_bridges_carry_by_one() {
 fn a_broken_link_is_replaced_and_addresses_are_forgotten() {
     let mut lab = Lab::new(&[32_768, 32_768], &[[(0, 1), (1, 1)], [(0, 2), (1, 2)]]);
     lab.pass(40);
-    lab.bridges.iter_mut().for_each(|bridge| drop(bridge.take_flush()));
+    lab.forget_flushes();
     lab.cut(0);
     assert!(lab.bridges[1].take_flush());
     lab.pass(60);
@@ -157,7 +165,7 @@ fn the_best_priority_becomes_root_wherever_it_comes_up() {
 #[test]
 fn trees_without_loops_come_of_any_wiring() {
     // Bridges, wires. The tree has one wire fewer than bridges.
-    let wirings: &[(usize, &[[(usize, u16); 2]])] = &[
+    let wirings: &[(usize, &[Wire])] = &[
         (2, &[[(0, 1), (1, 1)], [(0, 2), (1, 2)], [(0, 3), (1, 3)]]),
         (3, &[[(0, 1), (1, 1)], [(1, 2), (2, 1)], [(2, 2), (0, 2)], [(0, 3), (2, 3)]]),
         (
@@ -203,7 +211,7 @@ fn the_root_tells_everybody_of_a_change() {
     let chain = [[(0, 1), (1, 1)], [(1, 2), (2, 1)]];
     let mut lab = Lab::new(&[0, 32_768, 32_768], &chain);
     lab.pass(80);
-    lab.bridges.iter_mut().for_each(|bridge| drop(bridge.take_flush()));
+    lab.forget_flushes();
     let now = lab.now;
     lab.bridges[2].force_topology_change(now);
     lab.pass(5);
