@@ -338,7 +338,6 @@ fn file(switch: &Switch, request: &Request<'_>, default: &str) -> Result<String,
         };
         if let Err(failure) = done {
             out += &failure.text;
-            break;
         }
     }
     Ok(out)

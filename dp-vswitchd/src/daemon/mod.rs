@@ -29,9 +29,13 @@ pub(crate) use paths::Paths;
 use crate::commands;
 use crate::event_loop::{Clock, EventLoop};
 use crate::log::{Level, Spec, Vlog};
-use crate::net::Remote;
+use crate::net::{Local, Remote};
 use crate::ovsdb::client::Client;
 use crate::ovsdb::client::link::Link;
+use crate::ovsdb::file::Standalone;
+use crate::ovsdb::open_vswitch;
+use crate::ovsdb::server::Engine;
+use crate::ovsdb::server::task::{ServerTask, first_row};
 use crate::switch::Switch;
 use crate::switch::main_task::MainTask;
 use crate::unixctl::{CommandRegistry, Server};
@@ -56,6 +60,8 @@ enum StartError {
     User(#[from] user::UserError),
     #[error("{0} is not supported")]
     Unsupported(&'static str),
+    #[error("{0}")]
+    Database(String),
 }
 
 fn system(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> StartError {
@@ -153,12 +159,36 @@ fn start_log(paths: &Paths, options: &Options) -> Result<&'static Vlog, StartErr
     Ok(vlog)
 }
 
-/// The database servers to connect to.
+/// The database servers to connect to: our own, if the database is a file.
 fn remotes(paths: &Paths, options: &Options) -> Result<Vec<Remote>, StartError> {
     let usual = format!("unix:{}", paths.in_run_folder("db.sock").display());
-    let text = options.remote.as_deref().unwrap_or(&usual);
+    let remote = options.remote.as_deref().filter(|it| !it.starts_with(FILE));
+    let text = remote.unwrap_or(&usual);
     let parse = |it: &str| Remote::parse(it.trim(), OVSDB_PORT, &paths.in_run_folder(""));
     Ok(text.split(',').map(parse).collect::<Result<_, _>>()?)
+}
+
+/// The server of the database in a file, if that is how the database was named.
+fn own_server(paths: &Paths, options: &Options) -> Result<Option<ServerTask>, StartError> {
+    let Some(file) = options.remote.as_deref().and_then(|it| it.strip_prefix(FILE)) else {
+        return Ok(None);
+    };
+    let failed = |error: &dyn std::fmt::Display| StartError::Database(error.to_string());
+    let path = paths.start.join(file);
+    if !path.exists() {
+        let schema = open_vswitch::schema().map_err(|error| failed(&error))?;
+        Standalone::create(&path, &schema).map_err(|error| failed(&error))?;
+    }
+    let (mut engine, damage) = Engine::open(&path).map_err(|error| failed(&error))?;
+    if let Some(damage) = damage {
+        log::warn!(target: "ovsdb_error", "{damage}");
+    }
+    if engine.database().is_some_and(|it| it.rows("Open_vSwitch").next().is_none()) {
+        engine.execute(&first_row(), 0).map_err(|error| failed(&error))?;
+    }
+    let place = Local::Unix(paths.in_run_folder("db.sock"));
+    let server = ServerTask::new(engine, std::slice::from_ref(&place), paths.in_run_folder(""));
+    server.map(Some).map_err(system(format!("{place}: listen")))
 }
 
 fn lock_memory() {
@@ -193,6 +223,9 @@ fn serve(
     let link = Link::new(remotes, Client::new("Open_vSwitch", "ovs_vswitchd"));
     main_loop.add(signals);
     main_loop.add(std::rc::Rc::clone(&server));
+    if let Some(database) = own_server(paths, options)? {
+        main_loop.add(database);
+    }
     main_loop.add(MainTask::new(Arc::clone(&switch), link, detached));
     while !switch.is_ending() && !stopping.get() {
         main_loop.turn().map_err(system("ppoll"))?;
@@ -202,6 +235,8 @@ fn serve(
     Ok(())
 }
 
+/// How a database that this process serves itself is named.
+const FILE: &str = "file:";
 /// The port of database servers.
 const OVSDB_PORT: u16 = 6640;
 /// How long the last answer may take on its way.

@@ -13,6 +13,7 @@ pub mod json_rpc;
 pub mod mutation;
 pub mod open_vswitch;
 pub mod schema;
+pub(crate) mod server;
 pub mod transaction;
 pub mod uuid;
 pub mod value;

@@ -1,4 +1,7 @@
-//! Stream sockets to other programs: `unix:FILE` and `tcp:HOST:PORT`, made without waiting.
+//! Stream sockets to and from other programs: `unix:FILE`, `tcp:HOST:PORT` and their passive forms,
+//! made without waiting.
+
+mod listen;
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -7,6 +10,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
+pub(crate) use listen::{Listener, Local};
 use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrIn, SockaddrIn6, connect, getsockopt, socket,
@@ -32,6 +36,8 @@ pub(crate) enum RemoteError {
     Tls(String),
     #[error("{0}: expected tcp:HOST:PORT")]
     Tcp(String),
+    #[error("{0}: expected ptcp:[PORT][:ADDRESS]")]
+    Listen(String),
 }
 
 /// A connection that is being made.
