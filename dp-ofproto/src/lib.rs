@@ -28,6 +28,7 @@ pub mod revalidate;
 pub mod services;
 pub mod table;
 pub mod text;
+pub mod tlv;
 pub mod translate;
 pub mod tunnel;
 pub mod upcall;

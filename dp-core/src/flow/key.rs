@@ -124,6 +124,11 @@ macro_rules! lanes_type {
                 let mask = (mask & field.ones()) << field.shift;
                 let old = self.load(field.place);
                 self.store(field.place, old & !mask | value << field.shift & mask);
+                if let Some(number) = id.tun_metadata_number() {
+                    // Whoever writes one, or looks at one, has to do with its being there.
+                    let present = self.load(layout::TUN_METADATA_PRESENT) | 1 << number;
+                    self.store(layout::TUN_METADATA_PRESENT, present);
+                }
             }
         }
     };
@@ -274,7 +279,9 @@ fn debug_fields(
     f: &mut fmt::Formatter<'_>,
 ) -> fmt::Result {
     let mut out = f.debug_struct(name);
-    for field in super::FIELDS {
+    // Options that share their room would be shown several times.
+    let once = |field: &&super::Field| field.id.tun_metadata_number().is_none_or(|n| n < 16);
+    for field in super::FIELDS.iter().filter(once) {
         let value = get(field.id);
         if value != 0 {
             out.field(field.name, &format_args!("{value:#x}"));

@@ -17,6 +17,7 @@ use dp_core::base::{Instant, MacAddr, MeterId, OfPort};
 
 use crate::learn::{MacChange, MacTable, MacTableConfig};
 use crate::table::{Tables, TablesConfig};
+use crate::tlv::TlvTable;
 
 pub use limits::{LimitCounters, Limits};
 pub use mirror::{MAX_MIRRORS, Mirror, MirrorOutput};
@@ -88,6 +89,8 @@ pub struct Bridge {
     mirrors: ArcSwap<Vec<Mirror>>,
     /// Where a table says something else than [`BridgeConfig::table_miss`].
     misses: ArcSwap<HashMap<u8, TableMiss>>,
+    /// Which Geneve options the tunnel metadata fields are.
+    tlvs: ArcSwap<TlvTable>,
     /// The datapath's numbers of the meters.
     meters: ArcSwap<HashMap<u32, MeterId>>,
     learned: Learned,
@@ -106,6 +109,7 @@ impl Bridge {
             limit_counters: LimitCounters::default(),
             mirrors: ArcSwap::default(),
             misses: ArcSwap::default(),
+            tlvs: ArcSwap::default(),
             meters: ArcSwap::default(),
             learned: Learned::default(),
         }
@@ -181,6 +185,18 @@ impl Bridge {
             None => misses.remove(&table),
         };
         self.misses.store(Arc::new(misses));
+        self.touch();
+    }
+
+    /// Which Geneve options its tunnel metadata fields are.
+    #[must_use]
+    pub fn tlv_table(&self) -> Arc<TlvTable> {
+        self.tlvs.load_full()
+    }
+
+    /// Changes it.
+    pub fn set_tlv_table(&self, table: TlvTable) {
+        self.tlvs.store(Arc::new(table));
         self.touch();
     }
 

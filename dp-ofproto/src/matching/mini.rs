@@ -13,7 +13,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use dp_core::flow::{FieldId, FlowKey, FlowMask, LANES};
+use dp_core::flow::{FieldId, FlowKey, FlowMask, LANES, layout};
 use smallvec::SmallVec;
 
 /// Words of a whole key.
@@ -216,6 +216,14 @@ impl Match {
     pub fn to_builder(&self) -> MatchBuilder {
         let (key, mask) = self.expand();
         MatchBuilder { key, mask }
+    }
+
+    /// The tunnel metadata that are looked at, be it only whether they are there.
+    pub fn tun_metadata(&self) -> impl Iterator<Item = FieldId> + use<> {
+        let asked = self.expand().1.load(layout::TUN_METADATA_PRESENT);
+        (0..FieldId::TUN_METADATA)
+            .filter(move |number| asked >> number & 1 != 0)
+            .filter_map(FieldId::tun_metadata)
     }
 
     /// Value and mask of a field.

@@ -59,6 +59,7 @@ impl Match {
         for field in named().filter(|field| check(field.id, &key, &mask).is_ok()) {
             covered.unwildcard(field.id);
         }
+        covered.unwildcard_place(layout::TUN_METADATA_PRESENT);
         if covered.covers(&mask) {
             return Ok(());
         }

@@ -109,9 +109,11 @@ const METADATA: &[(F, &str, Style)] = &[
     (F::TunGtpuFlags, "gtpu_flags", Style::Plain),
     (F::TunGtpuMsgtype, "gtpu_msgtype", Style::Plain),
     (F::TunFlags, "tun_flags", Style::Signs),
-    (F::Metadata, "metadata", Style::Plain),
-    (F::InPort, "in_port", Style::Plain),
 ];
+
+/// What stands behind the tunnel's metadata.
+const BEHIND_TUNNEL: &[(F, &str, Style)] =
+    &[(F::Metadata, "metadata", Style::Plain), (F::InPort, "in_port", Style::Plain)];
 
 const ARP: &[(F, &str, Style)] = &[
     (F::ArpSpa, "arp_spa", Style::Plain),
@@ -208,6 +210,8 @@ impl Printer<'_, '_> {
         self.fields(FRONT)?;
         let (eth_type, proto) = self.protocol()?;
         self.fields(METADATA)?;
+        self.tun_metadata()?;
+        self.fields(BEHIND_TUNNEL)?;
         self.vlan()?;
         self.field(F::EthSrc, "dl_src", Style::Plain)?;
         self.field(F::EthDst, "dl_dst", Style::Plain)?;
@@ -307,6 +311,25 @@ impl Printer<'_, '_> {
             self.put(format_args!("dl_vlan_pcp={}", tci >> 13))?;
         }
         self.take(F::VlanTci);
+        Ok(())
+    }
+
+    /// Options of the tunnel; one whose value does not count is asked for by name alone.
+    fn tun_metadata(&mut self) -> fmt::Result {
+        let asked = self.left.load(layout::TUN_METADATA_PRESENT);
+        let numbers = (0..F::TUN_METADATA).filter(|number| asked >> number & 1 != 0);
+        for id in numbers.filter_map(F::tun_metadata) {
+            let (value, mask) = self.take(id);
+            let field = id.field();
+            match mask {
+                0 => self.put(format_args!("{}", field.name))?,
+                mask => {
+                    self.put(format_args!("{}=", field.name))?;
+                    write_value(self.f, field, value, mask, self.names)?;
+                }
+            }
+        }
+        self.left.store(layout::TUN_METADATA_PRESENT, 0);
         Ok(())
     }
 

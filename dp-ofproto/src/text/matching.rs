@@ -113,6 +113,11 @@ impl<'a> MatchItems<'a> {
         names: &dyn PortNames,
     ) -> Result<(), TextError> {
         const PRESENT: u128 = layout::VLAN_PRESENT as u128;
+        if field.tun_metadata_number().is_some() && item.value.is_none() {
+            // The option has to be there, with whatever value.
+            self.builder.set(field, 0, 0);
+            return Ok(());
+        }
         let piece = item.expect("`field=value` or `field=value/mask`")?;
         match field {
             FieldId::DlVlan => match number(piece, "dl_vlan", 16)? {

@@ -356,3 +356,23 @@ fn faults_of_actions_name_the_token_and_what_was_expected() {
         assert_eq!(error.to_string(), expect);
     }
 }
+
+#[test]
+fn tunnel_metadata_are_matched_by_value_or_by_being_there() {
+    for text in [
+        "tun_metadata0",
+        "tun_metadata0=0xa",
+        "tun_metadata0=0xa/0xff",
+        "tun_metadata16=0x1,tun_metadata63",
+        "tun_id=0x5,tun_flags=+oam,tun_metadata3=0x1122334455667788,metadata=0x5,in_port=1",
+    ] {
+        let matching = parse_match(text, &NumbersOnly).unwrap();
+        assert_eq!(MatchText { matching: &matching, names: &NumbersOnly }.to_string(), text);
+        assert_eq!(matching.validate(), Ok(()));
+    }
+    let there = parse_match("tun_metadata1", &NumbersOnly).unwrap();
+    let mut key = dp_core::flow::FlowKey::EMPTY;
+    assert!(!there.matches(&key));
+    key.set(FieldId::TunMetadata1, 0);
+    assert!(there.matches(&key));
+}

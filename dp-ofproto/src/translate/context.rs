@@ -66,6 +66,7 @@ impl<'a> Context<'a> {
         let mut flow = request.key.clone();
         flow.store(layout::IN_PORT, u128::from(request.location.port.ofport.0));
         flow.set(FieldId::ActsetOutput, u128::from(OfPort::UNSET.0));
+        view.bridge.tlv_table().fill(&mut flow);
         Self {
             world: request.world,
             views: SmallVec::from_iter([view.clone()]),
@@ -257,6 +258,7 @@ impl<'a> Context<'a> {
         for lane in self.wc.live().iter().filter(|&lane| lane < PACKET_LANES) {
             *mask.lane_mut(lane) = *self.wc.lane(lane);
         }
+        self.view.bridge.tlv_table().unwildcard(self.request.key, &full, &mut mask);
         // Whether there is a tag is part of the shape of a packet.
         mask.unwildcard_bits(FieldId::VlanTci, u128::from(layout::VLAN_PRESENT));
         self.wc = mask;

@@ -155,6 +155,10 @@ impl Context<'_> {
     /// Tunnel metadata that goes is as it was before it came.
     pub(super) fn delete_field(&mut self, field: FieldId) {
         self.set_whole(field, 0);
+        if let Some(number) = field.tun_metadata_number() {
+            let present = self.flow.load(layout::TUN_METADATA_PRESENT) & !(1 << number);
+            self.flow.store(layout::TUN_METADATA_PRESENT, present);
+        }
         self.note(format_args!("delete {}", field.field().name));
     }
 

@@ -11,6 +11,7 @@ use dp_core::action::set::{Ethernet, Masked, Ports};
 use dp_core::action::{Action as Dp, Set};
 use dp_core::base::{DropReason, Instant, MacAddr, OfPort, PortNo};
 use dp_core::flow::layout::VLAN_PRESENT;
+use dp_core::flow::text::{PortNumbers, parse_flow};
 use dp_core::flow::{FieldId as F, FlowKey, FlowMask, layout};
 
 use super::hooks::Location;
@@ -19,6 +20,7 @@ use crate::action::{Action, Subfield};
 use crate::bridge::{Bridge, BridgePort, PortMap};
 use crate::learn::MacTableConfig;
 use crate::table::{FlowMod, Match, TablesConfig};
+use crate::tlv::{Tlv, TlvTable};
 
 /// Ports 1 to 4; the datapath's numbers are ten more.
 fn bridge() -> Arc<Bridge> {
@@ -295,4 +297,39 @@ fn reasons_of_limits_are_drop_reasons() {
     use super::TranslateError as E;
     assert_eq!(E::TooDeep.drop_reason(), DropReason::RecursionTooDeep);
     assert_eq!(E::TooManyResubmits.drop_reason(), DropReason::TooManyResubmits);
+}
+
+#[test]
+fn options_of_a_tunnel_are_fields_and_count_where_they_stand() {
+    let bridge = bridge();
+    let mut table = TlvTable::default();
+    table.add(0, Tlv { class: 0xffff, kind: 0x80, len: 4 }).unwrap();
+    bridge.set_tlv_table(table);
+    let options = "{class=0x1,type=0x2,len=4,0x7}{class=0xffff,type=0x80,len=4,0xa0b}";
+    let text =
+        format!("tunnel(dst=1.1.1.1,ttl=64,geneve({options})),in_port(11),eth(),eth_type(0x1234)");
+    let key = parse_flow(&text, &PortNumbers).unwrap().key;
+    let wanted = Match::build().masked(F::TunMetadata0, 0x0b, 0xff).finish();
+    add(
+        &bridge,
+        0,
+        10,
+        wanted,
+        vec![
+            Action::Move {
+                src: Subfield { field: F::TunMetadata0, start: 8, bits: 8 },
+                dst: Subfield { field: F::Reg0, start: 0, bits: 8 },
+            },
+            output(2),
+        ],
+    );
+    let found = run(&bridge, &key);
+    assert_eq!(found.actions[..], [out(2)]);
+    assert_eq!(found.flow.get(F::Reg0), 0x0a);
+    let lane = found.mask.lane(layout::TUN_OPTIONS_LANE).bytes();
+    let expect = [0xff, 0xff, 0xff, 0x1f, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0x1f, 0, 0, 0xff, 0xff];
+    assert_eq!(lane[..16], expect);
+    // Without the mapping there is no such field in the packet.
+    bridge.set_tlv_table(TlvTable::default());
+    assert!(run(&bridge, &key).actions.is_empty());
 }

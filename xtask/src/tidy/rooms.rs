@@ -62,7 +62,7 @@ pub(crate) const LIBRARIES: &[Library] = &[
     Library {
         package: "dp-ofproto",
         levels: &[
-            &["openflow", "matching"],
+            &["openflow", "matching", "tlv"],
             &["action"],
             &["group", "meter"],
             &["table", "learn", "protocols"],

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::{FlowKey, FlowMask, ufid};
-use crate::flow::{FIELDS, FieldId};
+use crate::flow::{FIELDS, FieldId, layout};
 
 #[test]
 fn every_field_reads_back_what_was_written_and_touches_nothing_else() {
@@ -12,9 +12,15 @@ fn every_field_reads_back_what_was_written_and_touches_nothing_else() {
         let mut key = FlowKey::EMPTY;
         key.set(field.id, value);
         assert_eq!(key.get(field.id), value & field.ones(), "{}", field.name);
+        // That an option is there is part of it.
+        let there = key.load(layout::TUN_METADATA_PRESENT);
+        let number = field.id.tun_metadata_number();
+        assert_eq!(there, number.map_or(0, |number| 1 << number), "{}", field.name);
+        key.store(layout::TUN_METADATA_PRESENT, 0);
         let set_bits: u32 = key.bytes().iter().map(|byte| byte.count_ones()).sum();
         assert_eq!(set_bits, (value & field.ones()).count_ones(), "{}", field.name);
         key.set(field.id, 0);
+        key.store(layout::TUN_METADATA_PRESENT, 0);
         assert_eq!(key, FlowKey::EMPTY, "{}", field.name);
     }
 }
