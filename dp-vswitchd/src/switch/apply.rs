@@ -38,12 +38,14 @@ impl Switch {
                 running.state().config = bridge.clone();
                 choose_addresses(&running);
                 running.publish();
+                running.set_tables_and_mirrors();
                 running.stand_alone(self.now());
                 changes_of_interfaces(&running);
             }
         }
         self.forget_datapaths();
         self.tell_datapaths();
+        self.datapaths().iter().for_each(|datapath| datapath.set_limits(&config));
         self.count("bridge_reconfigure");
         self.state().touched = true;
     }
@@ -96,6 +98,7 @@ impl Switch {
             }
         };
         let bridge = RunningBridge::new(config, datapath);
+        bridge.log_addresses();
         self.state().bridges.insert(config.name.clone(), Arc::clone(&bridge));
         Some(bridge)
     }

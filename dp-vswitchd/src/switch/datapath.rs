@@ -3,7 +3,7 @@
 //! Where dummy ports exist the main loop drives the packets, by the switch's clock, so that nothing
 //! happens but what a script asked for. Otherwise packet threads do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -36,6 +36,7 @@ pub(crate) struct Datapath {
     /// An operator made it; no bridge is in it.
     is_bare: bool,
     figures: Mutex<Figures>,
+    set: Mutex<Set>,
 }
 
 /// What rounds of revalidation have found.
@@ -51,6 +52,15 @@ pub(crate) struct Figures {
     pub(crate) duration: std::time::Duration,
     /// No rounds are made.
     paused: bool,
+}
+
+/// What scripts and the configuration have set.
+#[derive(Debug, Default)]
+struct Set {
+    /// Zones of connection tracking that the configuration speaks of.
+    zones: BTreeSet<u16>,
+    /// Rounds of revalidation ask for whole keys.
+    no_ufids: bool,
 }
 
 /// A port as the commands about datapaths see it.
@@ -94,6 +104,7 @@ impl Datapath {
                 duration: std::time::Duration::ZERO,
                 paused: false,
             }),
+            set: Mutex::default(),
         });
         datapath.add_own_port(name);
         Ok(datapath)
@@ -205,6 +216,35 @@ impl Datapath {
     pub(crate) fn set_flow_limit(&self, limit: usize) {
         self.ofproto.set_flow_limit(limit);
         self.figures().limit = limit;
+    }
+
+    /// Sets how often rounds are made, and how long a megaflow may be idle.
+    pub(crate) fn set_rounds(&self, config: RevalidatorConfig) {
+        self.revalidator().set_config(config);
+    }
+
+    fn set(&self) -> MutexGuard<'_, Set> {
+        self.set.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The zones that the configuration speaks of.
+    pub(super) fn zones(&self) -> BTreeSet<u16> {
+        self.set().zones.clone()
+    }
+
+    /// Notes the zones that the configuration speaks of.
+    pub(super) fn set_zones(&self, zones: BTreeSet<u16>) {
+        self.set().zones = zones;
+    }
+
+    /// Whether megaflows are dumped by their ids.
+    pub(crate) fn ufids(&self) -> bool {
+        !self.set().no_ufids
+    }
+
+    /// Sets that.
+    pub(crate) fn set_ufids(&self, enabled: bool) {
+        self.set().no_ufids = !enabled;
     }
 
     /// Has no rounds made, or again.

@@ -18,6 +18,7 @@
 //! | [`apply`] | making what runs equal to the configuration |
 //! | [`status`] | what is written back |
 //! | [`features`] | what a datapath can do |
+//! | [`settings`] | mirrors, flow tables, limits |
 //! | [`rates`] | counters some time ago |
 //! | [`main_task`] | all of it as a task of the main loop |
 
@@ -29,6 +30,7 @@ pub(crate) mod main_task;
 mod ofports;
 pub(crate) mod open;
 mod rates;
+mod settings;
 mod status;
 mod vlan;
 

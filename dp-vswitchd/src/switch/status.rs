@@ -99,10 +99,10 @@ impl Switch {
                 columns.set("Bridge", bridge.uuid, "datapath_id", Datum::empty_set());
             }
         }
-        for (kind, uuid) in &config.datapaths {
+        for (kind, row) in &config.datapaths {
             let capabilities = features::capabilities().map(|it| pair(it.name, it.value)).collect();
             if self.datapaths().iter().any(|it| it.kind == *kind) {
-                columns.set("Datapath", *uuid, "capabilities", map(capabilities));
+                columns.set("Datapath", row.uuid, "capabilities", map(capabilities));
             }
         }
         columns
