@@ -20,6 +20,7 @@ mod dpif;
 mod dummy;
 mod fdb;
 mod features;
+mod pmd;
 mod time;
 mod upcall;
 mod vlog;
@@ -41,6 +42,7 @@ pub(crate) fn register_all(registry: &mut CommandRegistry, switch: &Arc<Switch>)
     dummy::register(registry, switch);
     fdb::register(registry, switch);
     features::register(registry, switch);
+    pmd::register(registry, switch);
     time::register(registry, switch);
     upcall::register(registry, switch);
     vlog::register(registry, switch);

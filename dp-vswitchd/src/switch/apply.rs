@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dp_core::base::{MacAddr, OfPort, PortNo};
+use dp_netdev::datapath::AddPortError;
 use dp_netdev::port::Change;
 
 use super::bridge::{Interface, RunningBridge, own_mac};
@@ -25,6 +26,11 @@ impl Switch {
     pub(crate) fn apply(&self, mut config: SwitchConfig) {
         for bridge in &mut config.bridges {
             with_local_port(bridge);
+        }
+        self.state().other_config = config.other_config.clone();
+        self.start_dpdk(&config.other_config);
+        for datapath in self.datapaths() {
+            datapath.tune(&config.other_config, &self.topology);
         }
         self.remove_bridges(&config);
         for bridge in &config.bridges {
@@ -41,6 +47,7 @@ impl Switch {
                 running.set_tables_and_mirrors();
                 running.stand_alone(self.now());
                 changes_of_interfaces(&running);
+                pin_interfaces(&running);
             }
         }
         self.forget_datapaths();
@@ -118,6 +125,8 @@ impl Switch {
         if kind == DUMMY {
             open::next_mac(&mut self.state().dummies);
         }
+        let settings = self.state().other_config.clone();
+        datapath.tune(&settings, &self.topology);
         features::tell(&datapath);
         self.state().datapaths.insert(kind.to_owned(), Arc::clone(&datapath));
         Ok(datapath)
@@ -222,7 +231,11 @@ impl Switch {
         if let Err(error) = datapath.add(number, port, &opened.kind, opened.hand) {
             give_back();
             interface.ofport = None;
-            return Err(failed(error.to_string()));
+            return Err(match error {
+                // A device of libdpdk is attached only now; its own words say enough.
+                AddPortError::Open(error) if interface.kind == "dpdk" => error.to_string(),
+                error => failed(error.to_string()),
+            });
         }
         interface.number = Some(number);
         Ok(ofport)
@@ -335,6 +348,15 @@ fn is_same(bridge: &RunningBridge, running: &Interface, wanted: &InterfaceConfig
         && wanted.ofport_request != number
         && wanted.ofport_request != running.config.ofport_request;
     kind == running.kind && wanted.options == running.config.options && !renumbered
+}
+
+/// Pins receive queues as the interfaces of a bridge say.
+fn pin_interfaces(bridge: &RunningBridge) {
+    for interface in bridge.state().interfaces.values() {
+        if let Some(number) = interface.number {
+            bridge.datapath.pin(number, &interface.config);
+        }
+    }
 }
 
 fn close(datapath: &Datapath, interface: &Interface) {

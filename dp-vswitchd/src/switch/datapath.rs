@@ -8,8 +8,9 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dp_core::base::{Instant, PortNo};
-use dp_core::boundary::{Datapath as _, UpcallSink};
+use dp_core::boundary::{Datapath as _, DatapathError, UpcallSink};
 use dp_core::flow::text::PortTable;
+use dp_core::pipeline::{Malformed, Settings as Pipeline};
 use dp_netdev::datapath::AddPortError;
 use dp_netdev::port::Port;
 use dp_netdev::port::dummy::{Dummy, Hand};
@@ -18,6 +19,7 @@ use dp_netdev::{Config, Idle, Netdev, Running, system};
 use dp_ofproto::revalidate::{Revalidator, RevalidatorConfig};
 use dp_ofproto::upcall::{FLOW_LIMIT, Ofproto};
 
+use super::scheduling::Tuning;
 use crate::event_loop::{Clock, Wants};
 
 /// A datapath and the OpenFlow layer above it.
@@ -35,6 +37,7 @@ pub(crate) struct Datapath {
     by_hand: bool,
     /// An operator made it; no bridge is in it.
     is_bare: bool,
+    tuning: Mutex<Tuning>,
     figures: Mutex<Figures>,
     set: Mutex<Set>,
 }
@@ -83,7 +86,17 @@ impl Datapath {
     ) -> io::Result<Arc<Self>> {
         let ofproto = Arc::new(Ofproto::default());
         let sink = Arc::clone(&ofproto) as Arc<dyn UpcallSink>;
-        let config = Config { clock: system::Clock::since(clock.origin()), ..Config::default() };
+        let config = Config {
+            clock: system::Clock::since(clock.origin()),
+            // As the reference does: what a packet says wrongly is for the tables to judge.
+            pipeline: Pipeline {
+                malformed: Malformed::Forward,
+                seed: if by_hand { 0 } else { random() },
+                ..Pipeline::default()
+            },
+            ..Config::default()
+        };
+        let pipeline = config.pipeline.clone();
         let netdev = Netdev::new(sink, config)?;
         let revalidator = Revalidator::new(Arc::clone(&ofproto), RevalidatorConfig::default());
         let running = if by_hand { None } else { Some(netdev.start(&[], Idle::Sleep)?) };
@@ -97,6 +110,7 @@ impl Datapath {
             running: Mutex::new(running),
             by_hand,
             is_bare: name != format!("ovs-{kind}"),
+            tuning: Mutex::new(Tuning { pipeline, threads: None }),
             figures: Mutex::new(Figures {
                 average: 0,
                 most: 0,
@@ -308,6 +322,21 @@ impl Datapath {
         self.revalidator.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What was set about threads and pipelines.
+    pub(crate) fn tuning(&self) -> MutexGuard<'_, Tuning> {
+        self.tuning.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the settings of all pipelines.
+    pub(crate) fn change_pipeline(
+        &self,
+        change: impl FnOnce(&mut Pipeline),
+    ) -> Result<(), DatapathError> {
+        let mut tuning = self.tuning();
+        change(&mut tuning.pipeline);
+        self.netdev.configure(&tuning.pipeline)
+    }
+
     /// Stops the packet threads.
     pub(crate) fn stop(&self) {
         drop(self.running.lock().unwrap_or_else(PoisonError::into_inner).take());
@@ -318,6 +347,12 @@ impl std::fmt::Display for Datapath {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}@{}", self.kind, self.name)
     }
+}
+
+/// A number that nobody can guess.
+fn random() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(0)
 }
 
 /// The type of datapath that scripts operate by hand.
