@@ -3,21 +3,22 @@
 
 use std::hint::black_box;
 
-use dp_core::action::{Action, ActionList};
+use dp_core::action::set::{Ipv4, Ports};
+use dp_core::action::{Action, ActionList, Masked, Set};
 use dp_core::base::{Instant, PortNo};
 use dp_core::boundary::{Upcall, UpcallError, UpcallSink, Verdict};
 use dp_core::execute::TxBatches;
 use dp_core::flow::extract::{Extractor, Pass, VlanLimit};
-use dp_core::flow::{BurstKeys, FieldId, FlowKey, FlowMask, layout};
+use dp_core::flow::{BurstKeys, FieldId, FlowKey, FlowMask, Lane, LaneSet, layout};
 use dp_core::lookup::megaflow::Limits;
-use dp_core::lookup::{BurstFlows, Emc, FlowRef, Hashes, Kernel, Megaflows};
-use dp_core::packet::{BURST, Burst, Slots};
+use dp_core::lookup::{BurstFlows, Emc, FlowRef, Hashes, Kernel, Megaflows, Simple, Smc, smc};
+use dp_core::packet::{BURST, Burst, Slots, TunnelMeta};
 use dp_core::pipeline::{Pipeline, Settings};
 use dp_netdev::port::ring::{Receiver, Sender, channel};
 use dp_netdev::port::{RxQueue, TxQueue};
 
 use crate::cycles_unsafe::now;
-use crate::frames::{Kind, burst};
+use crate::frames::{Kind, burst, frame, packet};
 
 /// One thing that is measured.
 pub struct Case {
@@ -42,9 +43,20 @@ pub fn all(kernel: Kernel) -> Vec<Case> {
     for (kind, flows) in [(Kind::Ipv4, 1), (Kind::Ipv4, 1000), (Kind::Ipv6, 1000)] {
         cases.push(exact_match(kind, flows, kernel));
     }
-    for subtables in [1, 5, 20] {
+    cases.push(again(kernel));
+    cases.push(signatures(1000, kernel));
+    cases.push(signatures(100_000, kernel));
+    cases.push(simple(1000));
+    for subtables in [1, 5, 20, 100] {
         cases.push(megaflow(subtables, 1000, kernel));
     }
+    for flows in [10_000, 100_000, 1_000_000] {
+        cases.push(megaflow(1, flows, kernel));
+    }
+    cases.push(masked_set());
+    cases.push(attack(None, kernel));
+    cases.push(attack(Some(usize::MAX), kernel));
+    cases.push(attack(Some(Settings::default().mask_budget), kernel));
     for (flows, stage) in
         [(1, Stage::Process), (1, Stage::Whole), (1000, Stage::Process), (1000, Stage::Whole)]
     {
@@ -138,31 +150,261 @@ fn mask(number: u32) -> FlowMask {
 }
 
 /// Keys that the megaflow table knows, evenly spread over its masks. The masks overlap, so each
-/// flow is in one subtable alone.
+/// flow is in one subtable alone. Packets are of flows in an order without pattern.
 #[must_use]
 pub fn megaflow(subtables: u32, flows: u32, kernel: Kernel) -> Case {
-    let mut bursts = keys(Kind::Ipv4, flows);
-    // Flows meet in no order of masks.
     let mut table = Megaflows::new(LIMITS, SEED, kernel);
-    for (at, keys) in bursts.iter_mut().enumerate() {
-        for slot in 0..BURST {
-            let number = (at * BURST + slot) as u32;
-            let mask = mask((number * 7 + 3) % subtables);
-            // A full table would show as a missing hit.
-            let _ = table.insert(&keys.key(slot), &mask, number);
+    let lanes = lanes(flows);
+    let mut keys = Box::<BurstKeys>::default();
+    for (number, lane) in (0u32..).zip(&lanes) {
+        keys.lane_mut(0)[0] = *lane;
+        keys.set_used(0, LaneSet::of(0));
+        let mask = mask((number * 7 + 3) % subtables);
+        // A full table would show as a missing hit.
+        let _ = table.insert(&keys.key(0), &mask, number);
+    }
+    let mut found = BurstFlows::default();
+    let mut next = 0u32;
+    let run = move |count: u64| {
+        let mut cycles = 0;
+        for _ in 0..count {
+            fill(&mut keys, &lanes, &mut next);
+            let start = now();
+            let looked = table.lookup(&keys, Slots::first(BURST), &mut found);
+            cycles += now() - start;
+            assert_eq!(looked.hits, Slots::first(BURST));
         }
+        cycles
+    };
+    Case { name: format!("megaflow, {subtables} subtables, {flows} flows"), run: Box::new(run) }
+}
+
+/// Lane 0 of the keys of so many flows.
+fn lanes(flows: u32) -> Vec<Lane> {
+    let extractor = Extractor::default();
+    let mut keys = Box::<BurstKeys>::default();
+    let mut lanes = Vec::with_capacity(flows as usize);
+    for first in (0..flows).step_by(BURST) {
+        let mut burst = burst(Kind::Ipv4, first..first + BURST as u32);
+        let pass = Pass::First(PortNo(1));
+        extractor.burst(&mut burst, Slots::first(BURST), pass, &mut keys);
+        lanes.extend(keys.lane(0));
+    }
+    lanes.truncate(flows as usize);
+    lanes
+}
+
+/// The keys of the next flows, in an order without pattern.
+fn fill(keys: &mut BurstKeys, lanes: &[Lane], next: &mut u32) {
+    for slot in 0..BURST {
+        *next = next.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let at = (*next >> 8) as usize % lanes.len();
+        if let Some(lane) = lanes.get(at) {
+            keys.lane_mut(0)[slot] = *lane;
+        }
+        keys.set_used(slot, LaneSet::of(0));
+    }
+}
+
+/// Frames of a further pass that came out of a Geneve tunnel: the frame, and what the tunnel says.
+#[must_use]
+pub fn again(kernel: Kernel) -> Case {
+    let extractor = match kernel {
+        Kernel::Portable => Extractor::portable(VlanLimit::One),
+        _ => Extractor::default(),
+    };
+    let mut burst = burst(Kind::Ipv4, 0..32);
+    for slot in 0..BURST {
+        if let Some(packet) = burst.get_mut(slot) {
+            let dst = [192, 0, 2, 1].into();
+            packet.set_tunnel(&TunnelMeta { id: 7, dst, options_len: 8, ..TunnelMeta::NONE });
+        }
+    }
+    let mut keys = Box::<BurstKeys>::default();
+    let run = move |count: u64| {
+        let start = now();
+        for _ in 0..count {
+            let slots = Slots::first(BURST);
+            black_box(extractor.burst(&mut burst, slots, Pass::Again, &mut keys));
+        }
+        now() - start
+    };
+    Case { name: "extract out of a Geneve tunnel".to_owned(), run: Box::new(run) }
+}
+
+/// Keys that are all in the signature match cache, of flows in 20 subtables.
+#[must_use]
+pub fn signatures(flows: u32, kernel: Kernel) -> Case {
+    let mut table = Megaflows::new(LIMITS, SEED, kernel);
+    let lanes = lanes(flows);
+    let emc = Emc::new(64, 0, SEED, kernel);
+    let mut smc = Smc::new(smc::DEFAULT_ENTRIES);
+    let (mut keys, mut hashes) = (Box::<BurstKeys>::default(), Hashes::default());
+    for (number, lane) in (0u32..).zip(&lanes) {
+        keys.lane_mut(0)[0] = *lane;
+        keys.set_used(0, LaneSet::of(0));
+        if let Ok(inserted) = table.insert(&keys.key(0), &mask(number % 20), number) {
+            emc.hash(&keys, Slots::first(1), &mut hashes);
+            smc.insert(hashes.0[0], inserted.flow.index);
+        }
+    }
+    let (mut found, mut next) = (BurstFlows::default(), 0);
+    let run = move |count: u64| {
+        let mut cycles = 0;
+        for _ in 0..count {
+            fill(&mut keys, &lanes, &mut next);
+            let all = Slots::first(BURST);
+            let start = now();
+            emc.hash(&keys, all, &mut hashes);
+            let hits = smc.lookup(&hashes, &keys, all, &table, &mut found);
+            cycles += now() - start;
+            assert!(hits.len() > BURST / 2);
+        }
+        cycles
+    };
+    Case { name: format!("signature match, {flows} flows"), run: Box::new(run) }
+}
+
+/// Packets of many connections that one simple flow covers.
+#[must_use]
+pub fn simple(connections: u32) -> Case {
+    let bursts = keys(Kind::Ipv4, connections);
+    let mut table = Megaflows::new(LIMITS, SEED, Kernel::best());
+    let mut mask = FlowMask::EMPTY;
+    mask.unwildcard_place(layout::IN_PORT);
+    mask.unwildcard(FieldId::EthType);
+    let mut simple = Simple::default();
+    if let Some(keys) = bursts.first()
+        && let Ok(inserted) = table.insert(&keys.key(0), &mask, 0u32)
+    {
+        simple.insert(keys, 0, inserted.flow);
     }
     let mut found = BurstFlows::default();
     let run = move |count: u64| {
         let start = now();
         for number in 0..count {
             let Some(keys) = bursts.get(number as usize % bursts.len()) else { continue };
-            let looked = table.lookup(keys, Slots::first(BURST), &mut found);
-            assert_eq!(looked.hits, Slots::first(BURST));
+            let hits = simple.lookup(keys, Slots::first(BURST), table.flows(), &mut found);
+            assert_eq!(hits, Slots::first(BURST));
         }
         now() - start
     };
-    Case { name: format!("megaflow, {subtables} subtables"), run: Box::new(run) }
+    Case { name: format!("simple flow, {connections} connections"), run: Box::new(run) }
+}
+
+/// Ring to ring through a flow that rewrites addresses, TTL and ports.
+#[must_use]
+pub fn masked_set() -> Case {
+    let ports = |src, dst| Ports { src, dst };
+    let address = |last, ttl| Ipv4 { src: [0, 0, 0, last].into(), dst: [0; 4].into(), tos: 0, ttl };
+    let actions = ActionList::from([
+        Action::Set(Set::Ipv4(Masked { value: address(9, 63), mask: address(255, 255) })),
+        Action::Set(Set::Udp(Masked { value: ports(0, 5353), mask: ports(0, 0xffff) })),
+        Action::Output(PortNo(2)),
+    ]);
+    let settings = Settings { emc_insert_inv_prob: 1, seed: SEED, ..Settings::default() };
+    let mut rig = Rig::new(Kind::Ipv4, 1, settings);
+    rig.actions = Some(actions);
+    rig.run(1000, Stage::Process);
+    let run = move |bursts| rig.run(bursts, Stage::Process);
+    Case {
+        name: "pipeline Ipv4, masked sets of addresses and ports".to_owned(),
+        run: Box::new(run),
+    }
+}
+
+/// An access list of three rules with a wildcard behind them, as translation answers for it: the
+/// mask covers as much of each field as tells the packet from the rule.
+struct AccessList;
+
+const ALLOWED: [(FieldId, u128, u32); 3] =
+    [(FieldId::UdpDst, 53, 16), (FieldId::Ipv4Src, 0x0b00_0001, 32), (FieldId::UdpSrc, 0x3039, 16)];
+
+impl UpcallSink for AccessList {
+    fn upcall(&self, upcall: &Upcall<'_>, _: Instant) -> Result<Verdict, UpcallError> {
+        let mut mask = FlowMask::EMPTY;
+        for place in [layout::IN_PORT, layout::RECIRC_ID, layout::ETH_TYPE] {
+            mask.unwildcard_place(place);
+        }
+        let mut actions = ActionList::from([]);
+        for (field, allowed, bits) in ALLOWED {
+            let differing = upcall.key.get(field) ^ allowed;
+            if differing == 0 {
+                mask.unwildcard(field);
+                actions = ActionList::from([Action::Output(PortNo(2))]);
+                break;
+            }
+            let first = 127 - differing.leading_zeros();
+            let ones = (1u128 << bits) - 1;
+            mask.unwildcard_bits(field, ones & !((1u128 << first) - 1));
+        }
+        Ok(Verdict { actions, mask, install: true })
+    }
+}
+
+/// Established traffic, of which one packet in 32 is a stranger's who makes the access list yield a
+/// mask for each combination of bits (8,192 of them); `None` leaves the stranger out. `budget` is
+/// that of masks. The exact-match cache is off: it would hide what the tables do.
+#[must_use]
+pub fn attack(budget: Option<usize>, kernel: Kernel) -> Case {
+    let settings = Settings {
+        emc_insert_inv_prob: 0,
+        seed: SEED,
+        kernel,
+        mask_budget: budget.unwrap_or(usize::MAX),
+        ..Settings::default()
+    };
+    let mut pipeline = Pipeline::new(settings);
+    let mut out = TxBatches::default();
+    let _ = out.add_port(PortNo(2));
+    let strangers: Vec<Vec<u8>> = (0..8192u32)
+        .map(|number| {
+            let mut out = frame(Kind::Ipv4, 0);
+            let (dst, src, from) = (number % 16, number / 16 % 32, number / 512);
+            let flip = |value: u32, bit: u32| value ^ 1 << bit;
+            out[26..30].copy_from_slice(&flip(0x0b00_0001, src).to_be_bytes());
+            out[34..36].copy_from_slice(&(flip(0x3039, from) as u16).to_be_bytes());
+            out[36..38].copy_from_slice(&(flip(53, dst) as u16).to_be_bytes());
+            out
+        })
+        .collect();
+    let mut burst = Burst::default();
+    let mut time = 10_000;
+    let mut next = 0;
+    let mut turn = move |stranger: bool| {
+        for flow in 0..31 {
+            drop(packet(&frame(Kind::Ipv4, flow)).map(|packet| burst.push(packet)));
+        }
+        next += 1;
+        let last = match strangers.get(next % strangers.len()) {
+            Some(frame) if stranger => packet(frame),
+            _ => packet(&frame(Kind::Ipv4, 31)),
+        };
+        drop(last.map(|packet| burst.push(packet)));
+        time += 1;
+        let at = Instant::from_millis(time);
+        let start = now();
+        pipeline.process(PortNo(1), &mut burst, at, &AccessList, &mut out);
+        let cycles = now() - start;
+        pipeline.tick(at);
+        out.flush(|_, burst| burst.clear());
+        cycles
+    };
+    if budget.is_some() {
+        // All masks are there, and the order of subtables has settled.
+        for _ in 0..3 * 8192 {
+            turn(true);
+        }
+    } else {
+        turn(false);
+    }
+    let name = match budget {
+        None => "access list, no attack".to_owned(),
+        Some(usize::MAX) => "access list, under attack, no mask budget".to_owned(),
+        Some(budget) => format!("access list, under attack, {budget} masks"),
+    };
+    let run = move |count: u64| (0..count).map(|_| turn(budget.is_some())).sum();
+    Case { name, run: Box::new(run) }
 }
 
 /// Which part of the way from ring to ring is counted.
@@ -174,13 +416,12 @@ pub enum Stage {
     Whole,
 }
 
-/// A slow path that sends everything to one port.
-struct ToPort(PortNo);
+/// A slow path that does the same with everything.
+struct Same(ActionList);
 
-impl UpcallSink for ToPort {
+impl UpcallSink for Same {
     fn upcall(&self, _: &Upcall<'_>, _: Instant) -> Result<Verdict, UpcallError> {
-        let actions = ActionList::from([Action::Output(self.0)]);
-        Ok(Verdict { actions, mask: mask(0), install: true })
+        Ok(Verdict { actions: ActionList::clone(&self.0), mask: mask(0), install: true })
     }
 }
 
@@ -191,6 +432,8 @@ pub struct Rig {
     tx: Sender,
     rx: Receiver,
     burst: Burst,
+    /// What flows do, if anything else than sending to port 2.
+    actions: Option<ActionList>,
 }
 
 impl Rig {
@@ -208,12 +451,13 @@ impl Rig {
             tx.transmit(&mut burst(kind, flows), NOW);
         }
         let pipeline = Pipeline::new(settings);
-        Self { pipeline, out, tx, rx, burst: Burst::default() }
+        Self { pipeline, out, tx, rx, burst: Burst::default(), actions: None }
     }
 
     /// Takes bursts once around; returns the cycles of the part that counts.
     pub fn run(&mut self, bursts: u64, stage: Stage) -> u64 {
-        let sink = ToPort(PortNo(2));
+        let to_port = || ActionList::from([Action::Output(PortNo(2))]);
+        let sink = Same(self.actions.clone().unwrap_or_else(to_port));
         // The counter is read inside the loop only where that is what is asked: it costs too.
         let clock = || if stage == Stage::Process { now() } else { 0 };
         let (mut cycles, begin) = (0, now());

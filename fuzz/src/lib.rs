@@ -7,11 +7,20 @@
 //! To add a target: a function here with its row in [`TARGETS`], a file `targets/NAME.rs`, its
 //! `[[bin]]` in `Cargo.toml`, and at least one input in `corpus/NAME`.
 
+mod actions;
+mod bytes;
+mod datapath_text;
 mod frame;
+mod meters;
+mod tables;
 mod text;
 mod wire;
 
+pub use actions::action_execution;
+pub use datapath_text::{datapath_action_text, datapath_key_text};
 pub use frame::flow_extract;
+pub use meters::meter;
+pub use tables::flow_masks;
 pub use text::mac_text;
 pub use wire::wire_headers;
 
@@ -19,5 +28,13 @@ pub use wire::wire_headers;
 pub type Body = fn(&[u8]);
 
 /// Name and body of every target.
-pub const TARGETS: &[(&str, Body)] =
-    &[("flow_extract", flow_extract), ("mac_text", mac_text), ("wire_headers", wire_headers)];
+pub const TARGETS: &[(&str, Body)] = &[
+    ("action_execution", action_execution),
+    ("datapath_action_text", datapath_action_text),
+    ("datapath_key_text", datapath_key_text),
+    ("flow_extract", flow_extract),
+    ("flow_masks", flow_masks),
+    ("mac_text", mac_text),
+    ("meter", meter),
+    ("wire_headers", wire_headers),
+];

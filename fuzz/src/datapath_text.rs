@@ -1,0 +1,52 @@
+//! Flows of the datapath as people and programs write them: reading never panics, and what is
+//! accepted is printed so that it reads the same.
+
+use dp_core::action::text::{ActionsText, parse_actions};
+use dp_core::base::PortNo;
+use dp_core::flow::text::{KeyText, PortTable, parse_flow};
+
+fn ports() -> PortTable {
+    [(PortNo(1), "p1"), (PortNo(2), "br0")].into_iter().collect()
+}
+
+/// Keys with masks.
+pub fn datapath_key_text(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let ports = ports();
+    let parsed = match parse_flow(text, &ports) {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            // A message names what is wrong, whatever that is.
+            assert!(!error.to_string().is_empty());
+            return;
+        }
+    };
+    if parsed.fits().is_err() {
+        return;
+    }
+    let printed = KeyText::masked(&parsed.key, &parsed.mask, &ports).to_string();
+    let again = match parse_flow(&printed, &ports) {
+        Ok(again) => again,
+        Err(error) => panic!("{text:?} printed as {printed:?}: {error}"),
+    };
+    let twice = KeyText::masked(&again.key, &again.mask, &ports).to_string();
+    assert_eq!(twice, printed, "{text:?}");
+}
+
+/// Lists of actions.
+pub fn datapath_action_text(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let ports = ports();
+    let actions = match parse_actions(text, &ports) {
+        Ok(actions) => actions,
+        Err(error) => {
+            assert!(!error.to_string().is_empty());
+            return;
+        }
+    };
+    let printed = ActionsText::new(&actions, &ports).to_string();
+    match parse_actions(&printed, &ports) {
+        Ok(again) => assert_eq!(again, actions, "{text:?} printed as {printed:?}"),
+        Err(error) => panic!("{text:?} printed as {printed:?}: {error}"),
+    }
+}
