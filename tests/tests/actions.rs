@@ -1,0 +1,183 @@
+//! Every action that changes bytes, judged by scapy: it builds the packet that should come out, with
+//! lengths and checksums of its own.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use dp_core::action::text::parse_actions;
+use dp_core::action::{Action, ActionList};
+use dp_core::base::{Instant, PortNo};
+use dp_core::boundary::{Datapath, Upcall, UpcallError, UpcallSink, Verdict};
+use dp_core::flow::FlowKey;
+use dp_core::flow::text::PortTable;
+use dp_core::packet::Pool;
+use dp_netdev::port::dummy::Dummy;
+use dp_netdev::{Config, Netdev};
+use testkit::packets::samples;
+
+const NOW: Instant = Instant::from_millis(1);
+
+struct Nobody;
+
+impl UpcallSink for Nobody {
+    fn upcall(&self, _: &Upcall<'_>, _: Instant) -> Result<Verdict, UpcallError> {
+        Err(UpcallError::NoRoom)
+    }
+}
+
+/// Name in the judge, steps as text, and which frames it can be applied to.
+const CASES: &[(&str, &str, fn(&[u8]) -> bool)] = &[
+    ("eth", "set(eth(src=aa:bb:cc:dd:ee:ff,dst=02:00:00:00:00:77))", any),
+    ("ipv4", "set(ipv4(src=192.0.2.7,dst=198.51.100.9,tos=0x28,ttl=9))", |f| plain4(f, None)),
+    (
+        "ipv6",
+        "set(ipv6(src=2001:db8::7,dst=2001:db8::9,label=0x12345,tclass=0x70,hlimit=3))",
+        |f| plain6(f, 17) || plain6(f, 6) || plain6(f, 58),
+    ),
+    ("tcp", "set(tcp(src=4444,dst=5555))", |f| plain4(f, Some(6)) || plain6(f, 6)),
+    ("udp", "set(udp(src=4444,dst=5555))", |f| plain4(f, Some(17)) || plain6(f, 17)),
+    ("sctp", "set(sctp(src=4444,dst=5555))", |f| plain4(f, Some(132))),
+    ("icmp", "set(icmp(type=8,code=1))", |f| plain4(f, Some(1)) && f.get(34) == Some(&8)),
+    ("icmpv6", "set(icmpv6(type=128,code=1))", |f| plain6(f, 58) && f.get(54) == Some(&128)),
+    ("arp", "set(arp(sip=10.9.9.9,tip=10.9.9.8,op=2,sha=02:00:00:00:00:77))", |f| {
+        f.get(12..16) == Some(&[8, 6, 0, 1])
+    }),
+    ("nd", "set(nd(target=fd00::77,sll=02:00:00:00:00:99))", |f| {
+        plain6(f, 58) && f.get(54) == Some(&135) && f.get(78) == Some(&1)
+    }),
+    ("push_vlan", "push_vlan(vid=7,pcp=2)", |f| !tagged(f) && padded_nowhere(f)),
+    ("push_svlan", "push_vlan(tpid=0x88a8,vid=9,pcp=0)", |f| !tagged(f) && padded_nowhere(f)),
+    ("pop_vlan", "pop_vlan", tagged),
+    ("push_mpls", "push_mpls(label=77,tc=3,ttl=63,bos=1,eth_type=0x8847)", |f| ip(f)),
+    (
+        "pop_mpls",
+        "push_mpls(label=77,tc=3,ttl=63,bos=1,eth_type=0x8847),pop_mpls(eth_type=0x800)",
+        |f| plain4(f, None),
+    ),
+    ("add_mpls", "add_mpls(label=77,tc=3,ttl=63,bos=1,eth_type=0x8847)", any),
+    ("pop_eth", "pop_eth", ip),
+    ("push_eth", "pop_eth,push_eth(src=02:00:00:00:00:05,dst=02:00:00:00:00:06)", ip),
+    ("push_nsh", NSH, any),
+    ("trunc", "trunc(40)", any),
+    ("clone", "clone(push_vlan(vid=7,pcp=2),set(eth(src=00:00:00:00:00:01)),2)", any),
+];
+
+const NSH: &str = "push_nsh(flags=0,ttl=63,mdtype=1,np=3,spi=0x1234,si=255,\
+                   c1=0x11223344,c2=0x0,c3=0x0,c4=0xaa)";
+
+/// A frame with an Ethertype.
+fn any(frame: &[u8]) -> bool {
+    frame.get(12).is_some_and(|&byte| byte >= 6) && frame.len() > 14
+}
+
+fn ip(frame: &[u8]) -> bool {
+    matches!(frame.get(12..14), Some([0x08, 0x00] | [0x86, 0xdd]))
+}
+
+fn tagged(frame: &[u8]) -> bool {
+    frame.get(12..14) == Some(&[0x81, 0x00])
+}
+
+/// Whether scapy takes the frame apart and puts it together again without a rest.
+fn padded_nowhere(frame: &[u8]) -> bool {
+    ip(frame)
+}
+
+/// IPv4 without options, not a fragment.
+fn plain4(frame: &[u8], proto: Option<u8>) -> bool {
+    frame.get(12..15) == Some(&[8, 0, 0x45])
+        && matches!(frame.get(20..22), Some([0 | 0x40, 0]))
+        && match proto {
+            Some(proto) => frame.get(23) == Some(&proto),
+            // What scapy would take apart further (a tunnel, say) has sums of its own.
+            None => matches!(frame.get(23), Some(1 | 6 | 17)),
+        }
+        && !tunnel(frame, 34)
+}
+
+fn plain6(frame: &[u8], proto: u8) -> bool {
+    frame.get(12..14) == Some(&[0x86, 0xdd])
+        && frame.get(20) == Some(&proto)
+        && !(proto == 17 && tunnel(frame, 54))
+}
+
+/// UDP to a port behind which scapy looks for another packet, or ICMP that quotes one.
+fn tunnel(frame: &[u8], l4: usize) -> bool {
+    let port = |at| frame.get(at..at + 2).map_or(0, |b| u16::from_be_bytes([b[0], b[1]]));
+    let udp = frame.get(if l4 == 34 { 23 } else { 20 }) == Some(&17);
+    let quotes = frame.get(23) == Some(&1) && l4 == 34 && !matches!(frame.get(34), Some(0 | 8));
+    quotes || udp && (port(l4 + 2) != 53 && [4789, 6081, 2152, 6635, 53].contains(&port(l4 + 2)))
+}
+
+#[test]
+fn scapy_agrees_with_every_action() -> Result<()> {
+    testkit::packages::ensure(&["python3-scapy"])?;
+    let netdev = Netdev::new(Arc::new(Nobody), Config::default())?;
+    let mut hands = Vec::new();
+    for n in 1..=2 {
+        let port = Dummy::new(&format!("p{n}"));
+        hands.push(port.hand());
+        netdev.add_port(PortNo(n), Box::new(port))?;
+    }
+    let [out, _] = hands.as_slice() else { return Err(anyhow!("two ports")) };
+    let names: PortTable = [(PortNo(1), "p1"), (PortNo(2), "p2")].into_iter().collect();
+    let run = |frame: &[u8], actions: ActionList| -> Result<Vec<u8>> {
+        let mut packet = Pool::for_len(frame.len()).and_then(Pool::alloc).context("a buffer")?;
+        packet.append(frame.len()).context("room")?.copy_from_slice(frame);
+        netdev.execute(packet, &FlowKey::EMPTY, actions)?;
+        netdev.turn(NOW);
+        let mut sent = out.take_sent();
+        ensure!(sent.len() == 1, "{} packets left", sent.len());
+        Ok(sent.remove(0))
+    };
+    let mut lines = String::new();
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let samples = samples::all();
+    for &(name, text, fits) in CASES {
+        let actions =
+            parse_actions(&format!("{text},1"), &names).map_err(|e| anyhow!("{text}: {e}"))?;
+        let actions: ActionList = actions.into();
+        let mut judged = 0;
+        for sample in samples.iter().filter(|sample| fits(&sample.frame)) {
+            let after = run(&sample.frame, Arc::clone(&actions))?;
+            lines.push_str(&format!("{name} {} {}\n", hex(&sample.frame), hex(&after)));
+            judged += 1;
+        }
+        ensure!(judged > 0, "no sample fits {name}");
+    }
+    // What text has no words for, or takes two steps.
+    let plain = samples.iter().find(|s| s.name == "ipv4-udp").context("the sample ipv4-udp")?;
+    let ttl =
+        run(&plain.frame, Arc::from([Action::DecTtl(Arc::from([])), Action::Output(PortNo(1))]))?;
+    lines.push_str(&format!("dec_ttl {} {}\n", hex(&plain.frame), hex(&ttl)));
+    for (name, more) in [
+        ("nsh_in_eth", ",push_eth(src=02:00:00:00:00:05,dst=02:00:00:00:00:06)"),
+        ("pop_nsh", ",pop_nsh()"),
+    ] {
+        let text = format!("{NSH}{more},1");
+        let actions = parse_actions(&text, &names).map_err(|e| anyhow!("{text}: {e}"))?;
+        let after = run(&plain.frame, actions.into())?;
+        lines.push_str(&format!("{name} {} {}\n", hex(&plain.frame), hex(&after)));
+    }
+    judge(&lines)
+}
+
+/// Gives scapy the lines; what it finds wrong is the error.
+fn judge(lines: &str) -> Result<()> {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scapy/judge.py");
+    let mut child = Command::new("/usr/bin/python3")
+        .arg(script)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("python3")?;
+    child.stdin.take().context("its input")?.write_all(lines.as_bytes())?;
+    let answer = child.wait_with_output()?;
+    let text = String::from_utf8_lossy(&answer.stdout);
+    ensure!(answer.status.success(), "{text}");
+    ensure!(text.contains(" judged, 0 wrong"), "{text}");
+    println!("{text}");
+    Ok(())
+}
