@@ -28,7 +28,9 @@ impl UpcallSink for Nobody {
 }
 
 /// Name in the judge, steps as text, and which frames it can be applied to.
-const CASES: &[(&str, &str, fn(&[u8]) -> bool)] = &[
+type Case = (&'static str, &'static str, fn(&[u8]) -> bool);
+
+const CASES: &[Case] = &[
     ("eth", "set(eth(src=aa:bb:cc:dd:ee:ff,dst=02:00:00:00:00:77))", any),
     ("ipv4", "set(ipv4(src=192.0.2.7,dst=198.51.100.9,tos=0x28,ttl=9))", |f| plain4(f, None)),
     (
