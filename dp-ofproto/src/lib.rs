@@ -8,9 +8,11 @@
 //! | [`group`] | groups and their buckets |
 //! | [`learn`] | MAC learning |
 //! | [`matching`] | matches, compact, and their prerequisites |
+//! | [`openflow`] | the OpenFlow protocol: messages between bytes and values |
 //! | [`protocols`] | what a bridge does of its own accord: BFD … |
 //! | [`revalidate`] | megaflows kept true to the tables |
 //! | [`services`] | bonds and bridge protocols, plugged into translation |
+//! | [`session`] | OpenFlow connections of a bridge |
 //! | [`table`] | rules, flow-mods, the tables and their classifier |
 //! | [`text`] | flow text as `ovs-ofctl` reads and writes it |
 //! | [`translate`](mod@translate) | what the tables make of a packet: datapath actions and a mask |
@@ -23,9 +25,11 @@ pub mod bridge;
 pub mod group;
 pub mod learn;
 pub mod matching;
+pub mod openflow;
 pub mod protocols;
 pub mod revalidate;
 pub mod services;
+pub mod session;
 pub mod table;
 pub mod text;
 pub mod tlv;

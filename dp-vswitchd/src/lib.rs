@@ -14,6 +14,7 @@ pub mod errno;
 pub mod event_loop;
 pub mod log;
 mod net;
+mod openflow;
 pub mod ovsdb;
 mod switch;
 pub mod unixctl;

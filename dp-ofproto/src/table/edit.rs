@@ -119,6 +119,18 @@ impl<'a> Edit<'a> {
         Some(old)
     }
 
+    /// Removes every rule that uses a meter which is no more.
+    pub fn remove_meter_users(&mut self, meter: u32) {
+        self.remove_where(Removal::MeterDelete, |rule| uses_meter(&rule.actions, meter));
+    }
+
+    pub(super) fn remove_where(&mut self, reason: Removal, wanted: impl Fn(&Rule) -> bool) {
+        let rules: Vec<_> = self.set.rules().filter(|rule| wanted(rule)).cloned().collect();
+        for rule in rules {
+            self.remove(&rule, reason);
+        }
+    }
+
     /// Publishes the change. Returns what changed, in order; if nothing did, the published version
     /// stays.
     pub fn commit(mut self) -> Vec<Change> {
@@ -219,6 +231,7 @@ impl<'a> Edit<'a> {
         let wanted = |rule: &Rule| {
             (rule.cookie ^ flow_mod.cookie) & flow_mod.cookie_mask == 0
                 && flow_mod.out_port.is_none_or(|port| outputs_to(&rule.actions, port))
+                && flow_mod.out_group.is_none_or(|group| uses_group(&rule.actions, group))
         };
         let mut found = Vec::new();
         for (table, _) in tables {
@@ -257,10 +270,35 @@ impl<'a> Edit<'a> {
 }
 
 /// Whether a list outputs to a port, in its action set too.
-fn outputs_to(actions: &[Action], port: OfPort) -> bool {
+#[must_use]
+pub fn outputs_to(actions: &[Action], port: OfPort) -> bool {
     actions.iter().any(|action| match action {
-        Action::Output { port: to, .. } => *to == port,
+        Action::Output { port: to, .. }
+        | Action::OutputTrunc { port: to, .. }
+        | Action::Enqueue { port: to, .. } => *to == port,
+        Action::Controller(_) => port == OfPort::CONTROLLER,
         Action::WriteActions(set) => outputs_to(set, port),
+        _ => false,
+    })
+}
+
+/// Whether a list uses a group, in its action set and in clones too.
+#[must_use]
+pub fn uses_group(actions: &[Action], group: GroupId) -> bool {
+    actions.iter().any(|action| match action {
+        Action::Group(used) => *used == group.0,
+        Action::WriteActions(list) | Action::Clone(list) => uses_group(list, group),
+        _ => false,
+    })
+}
+
+/// Whether a list uses a meter, in its action set and in clones too.
+#[must_use]
+pub fn uses_meter(actions: &[Action], meter: u32) -> bool {
+    actions.iter().any(|action| match action {
+        Action::Meter(used) => *used == meter,
+        Action::Controller(controller) => controller.meter == Some(meter),
+        Action::WriteActions(list) | Action::Clone(list) => uses_meter(list, meter),
         _ => false,
     })
 }

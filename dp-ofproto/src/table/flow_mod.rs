@@ -8,6 +8,7 @@ use thiserror::Error;
 use super::rule::{Expiry, Rule, RuleFlags};
 use super::{Match, PrereqError};
 use crate::action::{Action, ActionError};
+use crate::group::GroupId;
 
 /// What a flow-mod asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -53,6 +54,8 @@ pub struct FlowMod {
     pub importance: u16,
     /// Modify and delete touch only rules that output to this port.
     pub out_port: Option<OfPort>,
+    /// Modify and delete touch only rules that use this group.
+    pub out_group: Option<GroupId>,
     /// Flags that stay with the rule.
     pub flags: RuleFlags,
     /// Refuse to add a rule that overlaps another of the same priority (`check_overlap`).
@@ -92,6 +95,7 @@ impl Default for FlowMod {
             hard_timeout: 0,
             importance: 0,
             out_port: None,
+            out_group: None,
             flags: RuleFlags::default(),
             check_overlap: false,
             actions: Vec::new(),
@@ -136,6 +140,12 @@ pub enum Removal {
     IdleTimeout,
     /// Its time was over.
     HardTimeout,
+    /// A group that it used was deleted.
+    GroupDelete,
+    /// A meter that it used was deleted.
+    MeterDelete,
+    /// It made room for another one.
+    Eviction,
 }
 
 impl From<Expiry> for Removal {

@@ -6,6 +6,7 @@
 //! | [`flow_mod`] | requests to change tables, and what came of them |
 //! | [`tables`] | the tables of a bridge: snapshots for readers, one writer |
 //! | [`edit`] | a transaction of flow-mods |
+//! | [`group_mod`] | requests to change groups, and carrying them out |
 //! | [`classifier`] | one table: how a packet finds its rule |
 //! | `subtable`, `shape` | the rules of one mask; which words it looks at in which stage |
 //! | [`prefixes`], `prefix_trie` | which prefixes of an address rules match on |
@@ -23,6 +24,7 @@ mod bucket;
 pub mod classifier;
 pub mod edit;
 pub mod flow_mod;
+pub mod group_mod;
 mod hash_trie;
 pub mod oracle;
 mod prefix_trie;
@@ -34,8 +36,9 @@ pub mod tables;
 
 pub use crate::matching::{Match, MatchBuilder, MiniMask, PrereqError};
 pub use classifier::{Found, Table};
-pub use edit::Edit;
+pub use edit::{Edit, outputs_to, uses_group, uses_meter};
 pub use flow_mod::{Change, Command, FlowMod, FlowModError, Removal};
+pub use group_mod::{BucketSpec, GroupCommand, GroupMod, GroupModError};
 pub use prefixes::{PREFIX_FIELDS, PrefixFields};
 pub use rule::{Expiry, Rule, RuleFlags, RuleId, RuleStats, TableCounters, Version};
 pub use tables::{INTERNAL_TABLE, TABLES, TableSet, Tables, TablesConfig};

@@ -32,6 +32,7 @@ use crate::commands;
 use crate::event_loop::{Clock, EventLoop};
 use crate::log::{Level, Spec, Vlog};
 use crate::net::{Local, Remote};
+use crate::openflow::OpenFlow;
 use crate::ovsdb::client::Client;
 use crate::ovsdb::client::link::Link;
 use crate::ovsdb::file::Standalone;
@@ -250,6 +251,7 @@ fn serve(
     if let Some(database) = own_server(paths, options)? {
         main_loop.add(database);
     }
+    main_loop.add(OpenFlow::new(Arc::clone(&switch)));
     main_loop.add(MainTask::new(Arc::clone(&switch), link, detached));
     while !switch.is_ending() && !stopping.get() {
         main_loop.turn().map_err(system("ppoll"))?;

@@ -31,6 +31,8 @@ pub(crate) struct BridgeState {
     pub(crate) ofports: OfPorts,
     pub(crate) mac: MacAddr,
     pub(crate) datapath_id: u64,
+    /// What controllers have said of ports: `dp_ofproto::openflow::port::config` bits.
+    pub(crate) port_config: BTreeMap<OfPort, u32>,
 }
 
 /// An interface of a bridge, open or not.
@@ -61,6 +63,7 @@ impl RunningBridge {
                 ofports: OfPorts::new(),
                 mac: MacAddr::ZERO,
                 datapath_id: 0,
+                port_config: BTreeMap::new(),
             }),
         })
     }
@@ -87,7 +90,7 @@ impl RunningBridge {
     }
 
     /// Gives the OpenFlow layer the ports and settings as they are now.
-    pub(super) fn publish(&self) {
+    pub(crate) fn publish(&self) {
         let state = self.state();
         self.bridge.macs().set_config(macs(&state.config));
         let mut settings = self.bridge.config();
@@ -98,12 +101,24 @@ impl RunningBridge {
         let ports = state
             .interfaces
             .values()
-            .filter_map(|interface| bridge_port(interface, by_name.get(interface.port.as_str())?));
+            .filter_map(|interface| bridge_port(interface, by_name.get(interface.port.as_str())?))
+            .map(|port| configured(port, &state.port_config));
         match PortMap::new(ports) {
             Ok(map) => self.bridge.set_ports(map),
             Err(error) => log::error!(target: "bridge", "bridge {}: {error}", self.name),
         }
     }
+}
+
+/// A port with what controllers have said of it.
+fn configured(mut port: BridgePort, bits: &BTreeMap<OfPort, u32>) -> BridgePort {
+    use dp_ofproto::openflow::port::config as bit;
+    let bits = bits.get(&port.ofport).copied().unwrap_or(0);
+    port.no_flood = bits & bit::NO_FLOOD != 0;
+    port.no_forward = bits & bit::NO_FWD != 0;
+    port.no_receive = bits & bit::NO_RECV != 0;
+    port.no_packet_in = bits & bit::NO_PACKET_IN != 0;
+    port
 }
 
 /// An interface as the OpenFlow layer sees it; `None` if it is not open.

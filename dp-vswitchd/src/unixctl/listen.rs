@@ -25,7 +25,7 @@ use nix::sys::stat::{Mode, umask};
 
 /// A listening socket that takes its file along when it goes.
 #[derive(Debug)]
-pub(super) struct Listener {
+pub(crate) struct Listener {
     socket: UnixListener,
     path: PathBuf,
     /// Device and number of the file, so that no other's is removed.
@@ -34,7 +34,7 @@ pub(super) struct Listener {
 
 impl Listener {
     /// Makes the socket.
-    pub(super) fn bind(path: &Path) -> io::Result<Self> {
+    pub(crate) fn bind(path: &Path) -> io::Result<Self> {
         let socket = with_short_path(path, |short| {
             remove_left_behind(short)?;
             let mask = umask(Mode::from_bits_truncate(0o077));
@@ -47,7 +47,7 @@ impl Listener {
     }
 
     /// The next connection, if one is waiting.
-    pub(super) fn accept(&self) -> io::Result<Option<UnixStream>> {
+    pub(crate) fn accept(&self) -> io::Result<Option<UnixStream>> {
         match self.socket.accept() {
             Ok((stream, _)) => {
                 stream.set_nonblocking(true)?;
@@ -63,7 +63,7 @@ impl Listener {
     }
 
     /// The socket, to wait on.
-    pub(super) const fn socket(&self) -> &UnixListener {
+    pub(crate) const fn socket(&self) -> &UnixListener {
         &self.socket
     }
 }

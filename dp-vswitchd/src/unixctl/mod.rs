@@ -12,7 +12,7 @@
 //! | [`listen`], [`server`] | the sockets, as a task of the main loop |
 
 mod connection;
-mod listen;
+pub(crate) mod listen;
 mod message;
 mod options;
 mod registry;

@@ -62,11 +62,11 @@ pub(crate) const LIBRARIES: &[Library] = &[
     Library {
         package: "dp-ofproto",
         levels: &[
-            &["openflow", "matching", "tlv"],
+            &["matching", "tlv"],
             &["action"],
             &["group", "meter"],
             &["table", "learn", "protocols"],
-            &["text", "bridge", "bond"],
+            &["text", "bridge", "bond", "openflow"],
             &["translate"],
             &["trace", "tunnel", "upcall", "services"],
             &["revalidate"],

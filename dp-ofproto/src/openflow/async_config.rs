@@ -1,0 +1,141 @@
+//! Which messages come unasked (OpenFlow 1.3 section A.3.10, 1.4 section 7.3.10).
+
+use super::control::Role;
+use super::wire::{Cursor, Put};
+use super::{Code, Version};
+
+/// Kinds of messages that come unasked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AsyncKind {
+    /// Packet-in, by reason.
+    PacketIn = 0,
+    /// Port status, by reason.
+    PortStatus = 1,
+    /// Flow removed, by reason.
+    FlowRemoved = 2,
+    /// Role status, by reason.
+    RoleStatus = 3,
+    /// Table status, by reason.
+    TableStatus = 4,
+    /// Forwarded requests, by reason.
+    RequestForward = 5,
+}
+
+const KINDS: usize = 6;
+
+/// For each kind the reasons that a secondary, and a primary or equal controller is told: bit *n*
+/// for reason *n*.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AsyncConfig {
+    secondary: [u32; KINDS],
+    primary: [u32; KINDS],
+}
+
+impl AsyncConfig {
+    /// What a connection of this version is told unless it says otherwise.
+    #[must_use]
+    pub const fn default_of(version: Version) -> Self {
+        // No-match and action; since 1.4 also from action sets, groups and packet-outs.
+        let packet_in = match version {
+            Version::V14 | Version::V15 => 0x3b | 1 << 10 | 1 << 11,
+            _ => 0x3 | 1 << 10 | 1 << 11,
+        };
+        let flow_removed = if version as u8 >= Version::V14 as u8 { 0x3f } else { 0x0f };
+        Self { secondary: [0, 7, 0, 0, 0, 0], primary: [packet_in, 7, flow_removed, 0, 0, 0] }
+    }
+
+    /// Nothing at all: service connections, until they ask.
+    pub const NOTHING: Self = Self { secondary: [0; KINDS], primary: [0; KINDS] };
+
+    /// Whether a controller of that role is told of that reason.
+    #[must_use]
+    pub fn wants(&self, role: Role, kind: AsyncKind, reason: u8) -> bool {
+        let masks = if role == Role::Secondary { &self.secondary } else { &self.primary };
+        masks.get(kind as usize).is_some_and(|mask| mask >> reason.min(31) & 1 != 0)
+    }
+
+    /// Reads OpenFlow 1.3's message, which says three kinds wholly, and the extension's.
+    ///
+    /// # Errors
+    ///
+    /// If it is too short.
+    pub fn decode13(&self, body: &[u8]) -> Result<Self, Code> {
+        let mut from = Cursor::new(body);
+        let mut out = *self;
+        for kind in 0..3 {
+            for masks in [&mut out.primary, &mut out.secondary] {
+                let mask = from.u32()?;
+                if let Some(room) = masks.get_mut(kind) {
+                    *room = mask;
+                }
+            }
+        }
+        // Two kinds of misses are one to whoever does not know better.
+        for masks in [&mut out.primary, &mut out.secondary] {
+            let misses = 1 << 10 | 1 << 11;
+            masks[0] = masks[0] & !misses | if masks[0] & 1 != 0 { misses } else { 0 };
+        }
+        Ok(out)
+    }
+
+    /// Reads OpenFlow 1.4's message: properties, each of which says one kind for one role.
+    ///
+    /// # Errors
+    ///
+    /// If it is too short, or has a property or a reason that there is not.
+    pub fn decode14(&self, body: &[u8], version: Version) -> Result<Self, Code> {
+        let mut from = Cursor::new(body);
+        let mut out = *self;
+        while let Some((ty, value)) = from.property()? {
+            let mask = value.or(Code::BpcBadLen).u32()?;
+            let kind = usize::from(ty / 2);
+            let known: u32 = match ty / 2 {
+                0 => 0x3f,
+                1 => 7,
+                2 => 0x3f,
+                3 => 7,
+                4 => 0x18,
+                5 => 3,
+                _ => {
+                    return Err(if ty >= 0xfffe {
+                        Code::BpcBadExperimenter
+                    } else {
+                        Code::BpcBadType
+                    });
+                }
+            };
+            if mask & !known != 0 && version >= Version::V14 {
+                return Err(Code::AcfcInvalid);
+            }
+            let masks = if ty % 2 == 0 { &mut out.secondary } else { &mut out.primary };
+            if let Some(room) = masks.get_mut(kind) {
+                let misses = if kind == 0 && mask & 1 != 0 { 1 << 10 | 1 << 11 } else { 0 };
+                *room = mask & known | misses;
+            }
+        }
+        Ok(out)
+    }
+
+    /// Writes the body of a reply.
+    pub fn encode(&self, out: &mut Vec<u8>, version: Version) {
+        let known = [0x3f, 7, 0x3f, 7, 0x18, 3];
+        if version < Version::V14 {
+            for kind in 0..3 {
+                let old = [7, 7, 0xf];
+                for masks in [&self.primary, &self.secondary] {
+                    out.put32(masks[kind] & old[kind]);
+                }
+            }
+            return;
+        }
+        for ((kind, known), (secondary, primary)) in
+            (0u16..).zip(known).zip(self.secondary.iter().zip(&self.primary))
+        {
+            for (ty, mask) in [(kind * 2, secondary), (kind * 2 + 1, primary)] {
+                let at = out.begin_property(ty);
+                out.put32(mask & known);
+                out.end_property(at);
+            }
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! One connection: who is at the other end, what was agreed on, whether it is alive.
+
+use std::collections::BTreeMap;
+
+use dp_core::base::{Duration, Instant};
+
+use super::bundles::Bundle;
+use super::monitors::Monitor;
+use super::outbox::Outbox;
+use crate::openflow::async_config::AsyncConfig;
+use crate::openflow::control::{self, Role};
+use crate::openflow::packet::PacketInFormat;
+use crate::openflow::{Code, Header, Splitter, Version, Versions, error, message_type};
+
+/// Who is at the other end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectionKind {
+    /// A controller that the bridge was configured with: it is told things unasked.
+    Primary,
+    /// Somebody who connected by himself: tools.
+    Service,
+}
+
+/// How many packets a second go to a controller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateLimit {
+    /// Packets a second; 0: any number.
+    pub rate: u32,
+    /// How many may come at once.
+    pub burst: u32,
+}
+
+/// Where a connection stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// The peer's hello has not come.
+    Hello,
+    /// A version is agreed on.
+    Open(Version),
+    /// It has to end, when what waits has been sent.
+    Closing,
+}
+
+/// A connection.
+#[derive(Debug)]
+pub struct Connection {
+    pub(super) kind: ConnectionKind,
+    pub(super) name: String,
+    pub(super) phase: Phase,
+    pub(super) allowed: Versions,
+    pub(super) splitter: Splitter,
+    pub(super) outbox: Outbox,
+    pub(super) role: Role,
+    pub(super) packet_in_format: PacketInFormat,
+    /// OpenFlow 1.0's command says the table.
+    pub(super) flow_mod_table_id: bool,
+    pub(super) controller_id: u16,
+    pub(super) miss_send_len: u16,
+    pub(super) invalid_ttl: bool,
+    pub(super) async_config: AsyncConfig,
+    pub(super) async_set: bool,
+    pub(super) bundles: BTreeMap<u32, Bundle>,
+    pub(super) monitors: BTreeMap<u32, Monitor>,
+    pub(super) monitors_paused: bool,
+    pub(super) limit: RateLimit,
+    pub(super) tokens: u64,
+    pub(super) tokens_at: Instant,
+    pub(super) probe: Duration,
+    pub(super) heard: Instant,
+    pub(super) probed: bool,
+    pub(super) next_xid: u32,
+    /// Packets that were not sent for its slowness or its rate limit.
+    pub(super) dropped: u64,
+}
+
+impl Connection {
+    pub(super) fn new(
+        kind: ConnectionKind,
+        name: String,
+        allowed: Versions,
+        probe: Duration,
+        now: Instant,
+    ) -> Self {
+        let primary = kind == ConnectionKind::Primary;
+        let mut connection = Self {
+            kind,
+            name,
+            phase: Phase::Hello,
+            allowed,
+            splitter: Splitter::default(),
+            outbox: Outbox::default(),
+            role: Role::Equal,
+            packet_in_format: PacketInFormat::Standard,
+            flow_mod_table_id: false,
+            controller_id: 0,
+            miss_send_len: if primary { 128 } else { 0 },
+            invalid_ttl: false,
+            async_config: AsyncConfig::default_of(Version::V10),
+            async_set: false,
+            bundles: BTreeMap::new(),
+            monitors: BTreeMap::new(),
+            monitors_paused: false,
+            limit: RateLimit { rate: 0, burst: 0 },
+            tokens: 0,
+            tokens_at: now,
+            probe,
+            heard: now,
+            probed: false,
+            next_xid: 1,
+            dropped: 0,
+        };
+        let xid = connection.xid();
+        connection.outbox.push(control::encode_hello(allowed, xid));
+        connection
+    }
+
+    /// What it is called in messages about it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The version that was agreed on.
+    #[must_use]
+    pub const fn version(&self) -> Option<Version> {
+        match self.phase {
+            Phase::Open(version) => Some(version),
+            _ => None,
+        }
+    }
+
+    /// Its role.
+    #[must_use]
+    pub const fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Whether it has to be closed: now, or as soon as what waits has been sent.
+    #[must_use]
+    pub fn is_closing(&self) -> bool {
+        self.phase == Phase::Closing
+    }
+
+    /// Whether what the peer sends may be read.
+    #[must_use]
+    pub fn wants_input(&self) -> bool {
+        !self.is_closing() && !self.outbox.is_full()
+    }
+
+    /// What waits to be sent.
+    pub fn outbox(&mut self) -> &mut Outbox {
+        &mut self.outbox
+    }
+
+    pub(super) fn xid(&mut self) -> u32 {
+        let xid = self.next_xid;
+        self.next_xid = self.next_xid.wrapping_add(1).max(1);
+        xid
+    }
+
+    /// Takes the peer's hello.
+    pub(super) fn negotiate(&mut self, version: u8, body: &[u8], message: &[u8]) {
+        let offered = control::decode_hello(version, body);
+        match offered.and(self.allowed).newest() {
+            Some(version) => {
+                self.phase = Phase::Open(version);
+                self.async_config = AsyncConfig::default_of(version);
+            }
+            None => {
+                let text = format!(
+                    "We support versions {}, you support {}, no common versions.",
+                    bits(self.allowed),
+                    bits(offered)
+                );
+                let mine = self.allowed.newest().unwrap_or(Version::V10);
+                let speak = Version::from_wire(version).unwrap_or(mine).min(mine);
+                let xid = Header::peek(message).map_or(0, |header| header.xid);
+                let code = Code::HfcIncompatible;
+                self.outbox.push(error::encode_data(speak, code, xid, text.as_bytes()));
+                self.phase = Phase::Closing;
+            }
+        }
+    }
+
+    /// Whether the peer has been silent for too long: asks it, and gives up when it does not answer.
+    pub(super) fn check_liveness(&mut self, now: Instant) {
+        if self.probe.is_zero() || self.is_closing() || now.since(self.heard) < self.probe {
+            return;
+        }
+        if self.probed || self.phase == Phase::Hello {
+            self.phase = Phase::Closing;
+            // Nothing that waits will be read by anybody.
+            self.outbox = Outbox::default();
+            return;
+        }
+        if let Phase::Open(version) = self.phase {
+            let xid = self.xid();
+            self.outbox.push(control::reply(version, message_type::ECHO_REQUEST, xid, |_| {}));
+            self.probed = true;
+            self.heard = now;
+        }
+    }
+
+    /// When [`Self::check_liveness`] has something to do.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        (!self.probe.is_zero() && !self.is_closing()).then(|| self.heard.after(self.probe))
+    }
+
+    /// Whether the rate limit lets another packet through.
+    pub(super) fn take_token(&mut self, now: Instant) -> bool {
+        let rate = u64::from(self.limit.rate);
+        if rate == 0 {
+            return true;
+        }
+        // Tokens are thousandths of packets.
+        let burst = u64::from(self.limit.burst).max(rate / 4).max(1) * 1000;
+        let earned = now.since(self.tokens_at).as_millis().min(1 << 32);
+        let earned = u64::try_from(earned).unwrap_or(0).saturating_mul(rate);
+        if earned > 0 {
+            self.tokens = self.tokens.saturating_add(earned).min(burst);
+            self.tokens_at = now;
+        }
+        match self.tokens.checked_sub(1000) {
+            Some(left) => {
+                self.tokens = left;
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+fn bits(versions: Versions) -> String {
+    let list: Vec<_> = versions.iter().map(|version| format!("{:#04x}", version as u8)).collect();
+    list.join(", ")
+}

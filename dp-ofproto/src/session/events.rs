@@ -1,0 +1,175 @@
+//! What is told unasked: to every connection what it wants to know.
+
+use std::collections::BTreeMap;
+
+use dp_core::base::{Instant, OfPort};
+
+use super::connection::{Connection, ConnectionKind};
+use super::host::Host;
+use super::monitors;
+use super::service::{ConnectionId, Shared};
+use crate::openflow::async_config::AsyncKind;
+use crate::openflow::control::{self, Role};
+use crate::openflow::packet::{FlowRemoved, RemovedReason};
+use crate::openflow::port::{self, PortDesc, PortReason};
+use crate::openflow::wire::Put;
+use crate::openflow::{Version, message_type};
+use crate::table::{Change, Removal, Rule};
+
+/// Whose request did something.
+pub(super) type Origin = Option<(ConnectionId, u32)>;
+
+/// What has happened.
+#[derive(Debug, Default)]
+pub(super) struct Events {
+    pub(super) changes: Vec<(Vec<Change>, Origin)>,
+    pub(super) ports: Vec<(PortReason, PortDesc)>,
+    /// Ports that were changed by a controller.
+    modified_ports: Vec<OfPort>,
+    /// A connection has become primary.
+    pub(super) new_primary: Option<ConnectionId>,
+}
+
+impl Events {
+    pub(super) fn of_changes(changes: Vec<Change>) -> Self {
+        Self { changes: vec![(changes, None)], ..Self::default() }
+    }
+
+    pub(super) fn of_ports(ports: Vec<(PortReason, PortDesc)>) -> Self {
+        Self { ports, ..Self::default() }
+    }
+
+    pub(super) fn add_changes(&mut self, changes: Vec<Change>, id: ConnectionId, xid: u32) {
+        if !changes.is_empty() {
+            self.changes.push((changes, Some((id, xid))));
+        }
+    }
+
+    pub(super) fn port_changed(&mut self, port: OfPort) {
+        self.modified_ports.push(port);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+            && self.ports.is_empty()
+            && self.modified_ports.is_empty()
+            && self.new_primary.is_none()
+    }
+}
+
+/// Tells every connection.
+pub(super) fn tell(
+    shared: &mut Shared,
+    connections: &mut BTreeMap<ConnectionId, Connection>,
+    mut events: Events,
+    host: &mut dyn Host,
+    now: Instant,
+) {
+    if let Some(primary) = events.new_primary {
+        depose(shared, connections, primary);
+    }
+    if !events.modified_ports.is_empty() {
+        let changed = std::mem::take(&mut events.modified_ports);
+        let ports = host.ports().into_iter().map(|port| port.desc);
+        let told = ports.filter(|port| changed.contains(&port.port));
+        events.ports.extend(told.map(|port| (PortReason::Modify, port)));
+    }
+    for (id, connection) in connections.iter_mut() {
+        let Some(version) = connection.version() else { continue };
+        for (reason, port) in &events.ports {
+            if wants(connection, AsyncKind::PortStatus, *reason as u8) {
+                let status = control::reply(version, message_type::PORT_STATUS, 0, |out| {
+                    port::encode_status(out, version, *reason, port);
+                });
+                connection.outbox.push(status);
+            }
+        }
+        for (changes, origin) in &events.changes {
+            for change in changes {
+                if let Change::Removed { rule, reason } = change {
+                    tell_removed(connection, version, rule, *reason, now);
+                }
+            }
+            monitors::tell(*id, connection, version, changes, *origin);
+        }
+    }
+}
+
+/// Whether a connection is told of something.
+pub(super) fn wants(connection: &Connection, kind: AsyncKind, reason: u8) -> bool {
+    let quiet = connection.kind == ConnectionKind::Service && connection.miss_send_len == 0;
+    !quiet
+        && !connection.outbox.is_full()
+        && connection.async_config.wants(connection.role, kind, reason)
+}
+
+fn tell_removed(
+    connection: &mut Connection,
+    version: Version,
+    rule: &Rule,
+    reason: Removal,
+    now: Instant,
+) {
+    if !rule.flags().send_flow_removed {
+        return;
+    }
+    let reason = removed_reason(reason);
+    if !wants(connection, AsyncKind::FlowRemoved, reason as u8) {
+        return;
+    }
+    let message = FlowRemoved {
+        matching: rule.matching(),
+        cookie: rule.cookie(),
+        priority: rule.priority(),
+        reason,
+        table: rule.table(),
+        duration: now.since(rule.created()),
+        idle_timeout: rule.idle_timeout(),
+        hard_timeout: rule.hard_timeout(),
+        packets: rule.stats().packets(),
+        bytes: rule.stats().bytes(),
+    };
+    connection.outbox.push(message.encode(version, version == Version::V10));
+}
+
+/// How the wire numbers a reason.
+pub(super) fn removed_reason(reason: Removal) -> RemovedReason {
+    match reason {
+        Removal::Delete => RemovedReason::Delete,
+        Removal::IdleTimeout => RemovedReason::IdleTimeout,
+        Removal::HardTimeout => RemovedReason::HardTimeout,
+        Removal::GroupDelete => RemovedReason::GroupDelete,
+        Removal::MeterDelete => RemovedReason::MeterDelete,
+        Removal::Eviction => RemovedReason::Eviction,
+    }
+}
+
+/// There is one primary: the one before becomes secondary, and is told if it wants to know.
+fn depose(
+    shared: &Shared,
+    connections: &mut BTreeMap<ConnectionId, Connection>,
+    primary: ConnectionId,
+) {
+    for (id, connection) in connections.iter_mut() {
+        if *id == primary || connection.role != Role::Primary {
+            continue;
+        }
+        // Reason 0: a request of the new one.
+        let told = wants(connection, AsyncKind::RoleStatus, 0);
+        connection.role = Role::Secondary;
+        let Some(version) = connection.version().filter(|version| *version >= Version::V14) else {
+            continue;
+        };
+        if told {
+            let status = control::reply(version, ROLE_STATUS, 0, |out| {
+                out.put32(Role::Secondary as u32);
+                out.put8(0);
+                out.zeros(3);
+                out.put64(shared.generation.unwrap_or(u64::MAX));
+            });
+            connection.outbox.push(status);
+        }
+    }
+}
+
+const ROLE_STATUS: u8 = 30;

@@ -1,0 +1,53 @@
+//! What a switch and its tables are.
+
+use super::handle::Request;
+use super::service::{Shared, TableState};
+use crate::openflow::control::Features;
+use crate::openflow::table::{ALL_TABLES, TableMod, config};
+use crate::openflow::{Code, Version, message_type};
+use crate::table::INTERNAL_TABLE;
+
+/// Answers who the switch is.
+pub(super) fn reply(request: &mut Request<'_>) -> Result<(), Code> {
+    let ports = match request.version < Version::V13 {
+        true => request.host.ports().into_iter().map(|port| port.desc).collect(),
+        false => Vec::new(),
+    };
+    let features = Features {
+        datapath_id: request.shared.settings.datapath_id,
+        tables: INTERNAL_TABLE,
+        auxiliary: 0,
+        ports,
+    };
+    let version = request.version;
+    request.reply(message_type::FEATURES_REPLY, |out| features.encode(out, version));
+    Ok(())
+}
+
+/// Changes what is said of a table, or of all.
+pub(super) fn table_mod(request: &mut Request<'_>) -> Result<(), Code> {
+    let table_mod = TableMod::decode(request.version, request.body)?;
+    request.may_change()?;
+    let tables = match table_mod.table {
+        ALL_TABLES => 0..=INTERNAL_TABLE - 1,
+        table if table < INTERNAL_TABLE => table..=table,
+        _ => return Err(Code::TmfcBadTable),
+    };
+    for table in tables {
+        let state = request.shared.tables.entry(table).or_default();
+        match request.version {
+            Version::V14 | Version::V15 => {
+                state.eviction = table_mod.config & config::EVICTION != 0;
+                let vacancy = table_mod.config & config::VACANCY != 0;
+                state.vacancy = if vacancy { table_mod.vacancy.or(state.vacancy) } else { None };
+            }
+            _ => state.miss = table_mod.config & 3,
+        }
+    }
+    Ok(())
+}
+
+/// What is said of a table.
+pub(super) fn state(shared: &Shared, table: u8) -> TableState {
+    shared.tables.get(&table).copied().unwrap_or_default()
+}

@@ -1,0 +1,270 @@
+//! All connections of a bridge, and what they share.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use dp_core::base::{Duration, Instant};
+
+use super::connection::{Connection, ConnectionKind, Phase, RateLimit};
+use super::events::Events;
+use super::handle;
+use super::host::Host;
+use super::meters::Meters;
+use super::tlv::TlvTable;
+use crate::bridge::Bridge;
+use crate::openflow::Versions;
+use crate::openflow::table::Vacancy;
+use crate::table::Change;
+
+/// Names a connection of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionId(pub u64);
+
+/// What the bridge's configuration says to its sessions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Versions that may be agreed on.
+    pub versions: Versions,
+    /// The bridge's id.
+    pub datapath_id: u64,
+    /// After so much silence a tool is asked whether it is there.
+    pub service_probe: Duration,
+    /// Names of tables, by number.
+    pub table_names: BTreeMap<u8, String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            versions: Versions::ALL,
+            datapath_id: 0,
+            service_probe: Duration::from_secs(60),
+            table_names: BTreeMap::new(),
+        }
+    }
+}
+
+/// What all connections share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) bridge: Arc<Bridge>,
+    pub(super) settings: Settings,
+    /// The last number by which a role was claimed.
+    pub(super) generation: Option<u64>,
+    pub(super) meters: Meters,
+    pub(super) tlv: TlvTable,
+    /// What a miss in a table does, and vacancy events: what table-mods have said.
+    pub(super) tables: BTreeMap<u8, TableState>,
+}
+
+/// What a table-mod has said of a table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct TableState {
+    pub(super) miss: u32,
+    pub(super) eviction: bool,
+    pub(super) vacancy: Option<Vacancy>,
+}
+
+/// The OpenFlow side of a bridge.
+#[derive(Debug)]
+pub struct Service {
+    shared: Shared,
+    connections: BTreeMap<ConnectionId, Connection>,
+    next: u64,
+    expire_at: Instant,
+}
+
+impl Service {
+    /// A service without connections.
+    #[must_use]
+    pub fn new(bridge: Arc<Bridge>, settings: Settings) -> Self {
+        bridge.tables().keep_changes(true);
+        Self {
+            shared: Shared {
+                bridge,
+                settings,
+                generation: None,
+                meters: Meters::default(),
+                tlv: TlvTable::default(),
+                tables: BTreeMap::new(),
+            },
+            connections: BTreeMap::new(),
+            next: 0,
+            expire_at: Instant(0),
+        }
+    }
+
+    /// The bridge.
+    #[must_use]
+    pub fn bridge(&self) -> &Arc<Bridge> {
+        &self.shared.bridge
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.shared.settings
+    }
+
+    /// Changes the settings. Connections whose version is allowed no longer end.
+    pub fn set_settings(&mut self, settings: Settings) {
+        for connection in self.connections.values_mut() {
+            if connection.version().is_some_and(|version| !settings.versions.has(version)) {
+                connection.phase = Phase::Closing;
+            }
+            connection.allowed = settings.versions;
+        }
+        self.shared.settings = settings;
+    }
+
+    /// A tool has connected.
+    pub fn accept(&mut self, name: impl Into<String>, now: Instant) -> ConnectionId {
+        let probe = self.shared.settings.service_probe;
+        self.add(ConnectionKind::Service, name.into(), probe, now)
+    }
+
+    /// A controller that the bridge was configured with has been reached.
+    pub fn connect(
+        &mut self,
+        name: impl Into<String>,
+        probe: Duration,
+        limit: RateLimit,
+        now: Instant,
+    ) -> ConnectionId {
+        let id = self.add(ConnectionKind::Primary, name.into(), probe, now);
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.limit = limit;
+        }
+        id
+    }
+
+    fn add(
+        &mut self,
+        kind: ConnectionKind,
+        name: String,
+        probe: Duration,
+        now: Instant,
+    ) -> ConnectionId {
+        let id = ConnectionId(self.next);
+        self.next += 1;
+        let versions = self.shared.settings.versions;
+        self.connections.insert(id, Connection::new(kind, name, versions, probe, now));
+        id
+    }
+
+    /// The peer has gone. What it had begun and not committed is as if it had never been.
+    pub fn close(&mut self, id: ConnectionId) {
+        self.connections.remove(&id);
+    }
+
+    /// A connection.
+    pub fn connection(&mut self, id: ConnectionId) -> Option<&mut Connection> {
+        self.connections.get_mut(&id)
+    }
+
+    /// All connections.
+    pub fn connections(&self) -> impl Iterator<Item = (ConnectionId, &Connection)> {
+        self.connections.iter().map(|(id, connection)| (*id, connection))
+    }
+
+    /// Takes what a peer has sent. Returns the messages that were complete, for those who watch.
+    pub fn input(
+        &mut self,
+        id: ConnectionId,
+        bytes: &[u8],
+        host: &mut dyn Host,
+        now: Instant,
+    ) -> usize {
+        let Some(connection) = self.connections.get_mut(&id) else { return 0 };
+        connection.splitter.feed(bytes);
+        connection.heard = now;
+        connection.probed = false;
+        self.work(id, host, now)
+    }
+
+    /// Carries out what is complete, as far as the peer reads the answers.
+    pub fn work(&mut self, id: ConnectionId, host: &mut dyn Host, now: Instant) -> usize {
+        let mut events = Events::default();
+        let mut done = 0;
+        while let Some(connection) = self.connections.get_mut(&id) {
+            if !connection.wants_input() {
+                break;
+            }
+            let mut splitter = std::mem::take(&mut connection.splitter);
+            let message = match splitter.next_message() {
+                Ok(Some(message)) => message,
+                Ok(None) => {
+                    connection.splitter = splitter;
+                    break;
+                }
+                Err(_) => {
+                    connection.phase = Phase::Closing;
+                    break;
+                }
+            };
+            done += 1;
+            let shared = &mut self.shared;
+            handle::message(shared, id, connection, message, host, &mut events, now);
+            connection.splitter = splitter;
+            if !events.is_empty() {
+                self.tell(std::mem::take(&mut events), host, now);
+            }
+        }
+        done
+    }
+
+    /// Tells every connection what has happened.
+    fn tell(&mut self, events: Events, host: &mut dyn Host, now: Instant) {
+        super::events::tell(&mut self.shared, &mut self.connections, events, host, now);
+    }
+
+    /// Something else has changed the tables: the switch itself, learning, expiry.
+    pub fn changed(&mut self, changes: Vec<Change>, host: &mut dyn Host, now: Instant) {
+        if !changes.is_empty() {
+            self.tell(Events::of_changes(changes), host, now);
+        }
+    }
+
+    /// Ports have come, gone or changed.
+    pub fn ports_changed(
+        &mut self,
+        ports: Vec<(crate::openflow::port::PortReason, crate::openflow::port::PortDesc)>,
+        host: &mut dyn Host,
+        now: Instant,
+    ) {
+        self.tell(Events::of_ports(ports), host, now);
+    }
+
+    /// Packets for controllers.
+    pub fn packet_in(&mut self, packet: &super::packets::PacketInEvent, now: Instant) {
+        super::packets::send(&mut self.connections, packet, now);
+    }
+
+    /// What is due: rules whose time is over, peers that are silent.
+    pub fn run(&mut self, host: &mut dyn Host, now: Instant) {
+        if now >= self.expire_at {
+            self.expire_at = now.after(EXPIRE_EVERY);
+            let changes = self.shared.bridge.tables().expire(now);
+            self.changed(changes, host, now);
+        }
+        let learned = self.shared.bridge.tables().take_changes();
+        self.changed(learned, host, now);
+        for connection in self.connections.values_mut() {
+            connection.check_liveness(now);
+        }
+        super::monitors::resume(&self.shared, &mut self.connections, now);
+    }
+
+    /// When [`Self::run`] has something to do.
+    #[must_use]
+    pub fn deadline(&self) -> Instant {
+        let mortal = self.expire_at;
+        self.connections
+            .values()
+            .filter_map(Connection::deadline)
+            .fold(mortal, |first, next| first.min(next))
+    }
+}
+
+/// How often it is looked whether a rule's time is over.
+const EXPIRE_EVERY: Duration = Duration::from_millis(1000);

@@ -1,0 +1,233 @@
+//! The OpenFlow sockets of one bridge.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+
+use dp_core::base::Instant;
+use dp_ofproto::openflow::port::{PortDesc, PortReason};
+use dp_ofproto::openflow::{Version, Versions};
+use dp_ofproto::session::{ConnectionId, Host, Service, Settings};
+
+use super::host::BridgeHost;
+use crate::event_loop::{Turn, Wants};
+use crate::switch::{RunningBridge, Switch};
+use crate::unixctl::listen::Listener;
+
+/// A bridge's sockets and sessions.
+pub(super) struct Endpoint {
+    bridge: Arc<RunningBridge>,
+    service: Service,
+    host: BridgeHost,
+    management: Option<Listener>,
+    streams: BTreeMap<ConnectionId, UnixStream>,
+    ports: Vec<PortDesc>,
+    /// What of the bridge the ports were read at.
+    ports_version: Option<u64>,
+}
+
+/// Bytes read from a peer at once.
+const CHUNK: usize = 64 * 1024;
+/// Chunks read from one peer in a turn, so that a flood of one does not hold up the others.
+const CHUNKS: usize = 16;
+/// Connections of tools to a bridge.
+const MOST_STREAMS: usize = 256;
+
+impl Endpoint {
+    /// The sockets of a bridge that has just come.
+    pub(super) fn new(switch: &Arc<Switch>, bridge: &Arc<RunningBridge>) -> Self {
+        let path = switch.paths.in_run_folder(format!("{}.mgmt", bridge.name));
+        let management = match Listener::bind(&path) {
+            Ok(listener) => Some(listener),
+            Err(error) => {
+                log::error!(
+                    target: "connmgr",
+                    "failed to listen on {}: {}", path.display(), crate::errno::text(&error)
+                );
+                None
+            }
+        };
+        let service = Service::new(Arc::clone(&bridge.bridge), settings(bridge));
+        Self {
+            bridge: Arc::clone(bridge),
+            service,
+            host: BridgeHost::new(Arc::clone(bridge), Arc::clone(switch)),
+            management,
+            streams: BTreeMap::new(),
+            ports: Vec::new(),
+            ports_version: None,
+        }
+    }
+
+    /// Whether these are the sockets of that very bridge.
+    pub(super) fn is_of(&self, bridge: &Arc<RunningBridge>) -> bool {
+        Arc::ptr_eq(&self.bridge, bridge)
+    }
+
+    /// The same, for a bridge behind a plain reference.
+    pub(super) fn is_of_name(&self, bridge: &RunningBridge) -> bool {
+        std::ptr::eq(Arc::as_ptr(&self.bridge), bridge)
+    }
+
+    /// Does what can be done now.
+    pub(super) fn run(&mut self, _switch: &Switch, turn: &Turn<'_>) {
+        let now = turn.now();
+        let settings = settings(&self.bridge);
+        if *self.service.settings() != settings {
+            self.service.set_settings(settings);
+        }
+        self.follow_ports(now);
+        self.accept(now);
+        self.service.run(&mut self.host, now);
+        let ids: Vec<_> = self.streams.keys().copied().collect();
+        for id in ids {
+            self.serve(id, now);
+        }
+    }
+
+    fn accept(&mut self, now: Instant) {
+        let Some(listener) = &self.management else { return };
+        while self.streams.len() < MOST_STREAMS {
+            match listener.accept() {
+                Ok(Some(stream)) => {
+                    let id = self.service.accept(format!("{}<->unix", self.bridge.name), now);
+                    self.streams.insert(id, stream);
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    log::warn!(
+                        target: "connmgr",
+                        "{}: accept failed ({})", self.bridge.name, crate::errno::text(&error)
+                    );
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Moves bytes between a peer and its session.
+    fn serve(&mut self, id: ConnectionId, now: Instant) {
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        let mut buffer = [0; CHUNK];
+        let mut alive = true;
+        for _ in 0..CHUNKS {
+            if !send(&mut self.service, id, stream) {
+                alive = false;
+                break;
+            }
+            // What had to wait for room goes on now.
+            self.service.work(id, &mut self.host, now);
+            let wants = self.service.connection(id).is_some_and(|it| it.wants_input());
+            if !wants {
+                break;
+            }
+            match stream.read(&mut buffer) {
+                Ok(0) => {
+                    alive = false;
+                    break;
+                }
+                Ok(len) => {
+                    let bytes = buffer.get(..len).unwrap_or(&[]);
+                    self.service.input(id, bytes, &mut self.host, now);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => {
+                    alive = false;
+                    break;
+                }
+            }
+        }
+        alive = alive && send(&mut self.service, id, stream);
+        let over =
+            self.service.connection(id).is_none_or(|it| it.is_closing() && it.outbox().is_empty());
+        if !alive || over {
+            self.streams.remove(&id);
+            self.service.close(id);
+        }
+    }
+
+    /// Tells controllers which ports have come, gone and changed.
+    fn follow_ports(&mut self, now: Instant) {
+        let version = self.bridge.bridge.ports().version();
+        if self.ports_version == Some(version) {
+            return;
+        }
+        let ports: Vec<_> = self.host.ports().into_iter().map(|port| port.desc).collect();
+        if self.ports_version.replace(version).is_some() {
+            let changes = differences(&self.ports, &ports);
+            if !changes.is_empty() {
+                self.service.ports_changed(changes, &mut self.host, now);
+            }
+        }
+        self.ports = ports;
+    }
+
+    /// Says what to wake up for.
+    pub(super) fn wait(&mut self, wants: &mut Wants) {
+        if let Some(listener) = &self.management
+            && self.streams.len() < MOST_STREAMS
+        {
+            wants.read(listener.socket());
+        }
+        for (id, stream) in &self.streams {
+            let Some(connection) = self.service.connection(*id) else { continue };
+            match (connection.wants_input(), connection.outbox().is_empty()) {
+                (true, true) => wants.read(stream),
+                (true, false) => wants.read_or_write(stream),
+                (false, false) => wants.write(stream),
+                (false, true) => wants.hang_up(stream),
+            }
+        }
+        wants.at(self.service.deadline());
+    }
+}
+
+/// Sends what waits, as far as the peer takes it; false if it is gone.
+fn send(service: &mut Service, id: ConnectionId, stream: &mut UnixStream) -> bool {
+    let Some(connection) = service.connection(id) else { return false };
+    let outbox = connection.outbox();
+    loop {
+        let bytes = outbox.front();
+        if bytes.is_empty() {
+            return true;
+        }
+        match stream.write(bytes) {
+            Ok(0) => return false,
+            Ok(sent) => drop(outbox.advance(sent)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return false,
+        }
+    }
+}
+
+/// What a bridge's configuration says to its sessions.
+fn settings(bridge: &RunningBridge) -> Settings {
+    let state = bridge.state();
+    let versions: Versions =
+        state.config.protocols.iter().filter_map(|name| Version::by_name(name)).collect();
+    let names = state.config.flow_tables.iter();
+    Settings {
+        versions: if versions.is_empty() { Versions::ALL } else { versions },
+        datapath_id: state.datapath_id,
+        table_names: names.filter_map(|(table, it)| Some((*table, it.name.clone()?))).collect(),
+        ..Settings::default()
+    }
+}
+
+/// What has changed between two lists of ports.
+fn differences(before: &[PortDesc], after: &[PortDesc]) -> Vec<(PortReason, PortDesc)> {
+    let find = |list: &[PortDesc], port: &PortDesc| {
+        list.iter().find(|it| it.port == port.port && it.name == port.name).cloned()
+    };
+    let gone = before.iter().filter(|port| find(after, port).is_none());
+    let gone = gone.map(|port| (PortReason::Delete, port.clone()));
+    let rest = after.iter().filter_map(|port| match find(before, port) {
+        None => Some((PortReason::Add, port.clone())),
+        Some(old) if old != *port => Some((PortReason::Modify, port.clone())),
+        Some(_) => None,
+    });
+    gone.chain(rest).collect()
+}

@@ -1,0 +1,247 @@
+//! What OpenFlow sessions ask of the daemon.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+
+use dp_core::action::Masked;
+use dp_core::base::{Instant, MeterId, OfPort, Zone};
+use dp_core::boundary::Datapath as _;
+use dp_core::conntrack::dump::{Filter, TupleFilter};
+use dp_core::meter::{Band as DatapathBand, MeterConfig, MeterUnit};
+use dp_netdev::port::Change;
+use dp_ofproto::openflow::Code;
+use dp_ofproto::openflow::ct_flush::{CtFlush, Tuple};
+use dp_ofproto::openflow::meter::{Band, MeterStats, flag};
+use dp_ofproto::openflow::packet::{PacketOut, Resume};
+use dp_ofproto::openflow::port::{LinkFeatures, PortDesc, PortStats, config, state};
+use dp_ofproto::openflow::queue::QueueStats;
+use dp_ofproto::session::host::{Description, IpfixStats};
+use dp_ofproto::session::{Host, HostPort, QueueInfo};
+
+use crate::switch::{RunningBridge, Switch};
+
+/// A bridge's surroundings.
+pub(super) struct BridgeHost {
+    bridge: Arc<RunningBridge>,
+    switch: Arc<Switch>,
+    /// When ports were seen first.
+    since: std::cell::RefCell<BTreeMap<(OfPort, String), Instant>>,
+}
+
+impl BridgeHost {
+    pub(super) fn new(bridge: Arc<RunningBridge>, switch: Arc<Switch>) -> Self {
+        Self { bridge, switch, since: std::cell::RefCell::default() }
+    }
+}
+
+impl Host for BridgeHost {
+    fn ports(&self) -> Vec<HostPort> {
+        let now = self.switch.now();
+        let netdev = &self.bridge.datapath.netdev;
+        let infos: BTreeMap<_, _> =
+            netdev.ports().into_iter().map(|port| (port.port, port)).collect();
+        let bridge_state = self.bridge.state();
+        let mut since = self.since.borrow_mut();
+        let mut present = Vec::new();
+        let mut ports = Vec::new();
+        for interface in bridge_state.interfaces.values() {
+            let Some(port) = interface.ofport else { continue };
+            let name = interface.config.name.clone();
+            let key = (port, name.clone());
+            let seen = *since.entry(key.clone()).or_insert(now);
+            present.push(key);
+            let status = interface.number.and_then(|it| netdev.port_status(it));
+            let mut bits = bridge_state.port_config.get(&port).copied().unwrap_or(0);
+            let (mut link, mut mac) = (0, dp_core::base::MacAddr::ZERO);
+            if let Some(status) = status {
+                if !status.admin_up {
+                    bits |= config::DOWN;
+                }
+                link = if status.link_up { state::LIVE } else { state::LINK_DOWN };
+                mac = status.mac;
+            }
+            let none = LinkFeatures::default();
+            let desc = PortDesc {
+                port,
+                hw_addr: mac,
+                name,
+                config: bits,
+                state: link,
+                curr: none,
+                advertised: none,
+                supported: none,
+                peer: none,
+                curr_speed: 0,
+                max_speed: 0,
+            };
+            let mut stats = PortStats::unknown(port, now.since(seen));
+            if let Some(info) = interface.number.and_then(|it| infos.get(&it)) {
+                let counted = info.stats;
+                stats.rx_packets = counted.rx_packets;
+                stats.tx_packets = counted.tx_packets;
+                stats.rx_bytes = counted.rx_bytes;
+                stats.tx_bytes = counted.tx_bytes;
+                if !interface.kind.starts_with("dummy") {
+                    stats.rx_dropped = counted.rx_dropped;
+                    stats.tx_dropped = counted.tx_dropped;
+                }
+            }
+            ports.push(HostPort { desc, stats, custom: Vec::new() });
+        }
+        since.retain(|key, _| present.contains(key));
+        ports.sort_by_key(|port| port.desc.port);
+        ports
+    }
+
+    fn description(&self) -> Description {
+        let state = self.bridge.state();
+        let other = |key: &str| state.config.other_config.get(key).cloned();
+        Description {
+            manufacturer: "Nicira, Inc.".to_owned(),
+            hardware: "Open vSwitch".to_owned(),
+            software: env!("CARGO_PKG_VERSION").to_owned(),
+            serial: other("dp-sn").unwrap_or_else(|| "None".to_owned()),
+            datapath: other("dp-desc").unwrap_or_else(|| self.bridge.name.clone()),
+        }
+    }
+
+    fn set_port(&mut self, port: OfPort, bits: u32, mask: u32) -> Result<(), Code> {
+        let number = {
+            let mut state = self.bridge.state();
+            let interface = state.interfaces.values().find(|it| it.ofport == Some(port));
+            let number = interface.ok_or(Code::PmfcBadPort)?.number;
+            let kept = mask & !config::DOWN;
+            let entry = state.port_config.entry(port).or_default();
+            *entry = *entry & !kept | bits & kept;
+            number
+        };
+        if mask & config::DOWN != 0
+            && let Some(number) = number
+        {
+            let change = Change::AdminUp(bits & config::DOWN == 0);
+            let netdev = &self.bridge.datapath.netdev;
+            if let Some(Err(error)) = netdev.configure_port(number, change) {
+                log::warn!(target: "ofproto", "{}: port {port}: {error}", self.bridge.name);
+                return Err(Code::PmfcEperm);
+            }
+            self.switch.touch();
+        }
+        self.bridge.publish();
+        Ok(())
+    }
+
+    fn queues(&self, port: OfPort) -> Vec<QueueInfo> {
+        // Every port has its default queue, which counts nothing of its own.
+        let stats = QueueStats {
+            port,
+            queue: 0,
+            tx_bytes: u64::MAX,
+            tx_packets: u64::MAX,
+            tx_errors: u64::MAX,
+            duration: dp_core::base::Duration::MAX,
+        };
+        vec![QueueInfo { stats, min_rate: None, max_rate: None }]
+    }
+
+    fn packet_out(&mut self, _packet: &PacketOut, _now: Instant) -> Result<(), Code> {
+        Err(Code::BrcEperm)
+    }
+
+    fn resume(&mut self, _packet: &Resume, _now: Instant) -> Result<(), Code> {
+        Err(Code::NxrNotSupported)
+    }
+
+    fn flush_connections(&mut self, which: &CtFlush) -> Result<(), Code> {
+        let Some(tracker) = self.bridge.datapath.netdev.conntrack() else {
+            return Err(Code::NxrNotSupported);
+        };
+        let filter = Filter {
+            zone: which.zone.map(Zone),
+            mark: which.mark.map(|(value, mask)| Masked { value, mask }),
+            label: which.label.map(|(value, mask)| Masked { value, mask }),
+            orig: tuple(&which.orig, which.ip_proto),
+            reply: tuple(&which.reply, which.ip_proto),
+        };
+        tracker.flush_matching(&filter, self.switch.now());
+        Ok(())
+    }
+
+    fn set_meter(
+        &mut self,
+        meter: u32,
+        flags: u16,
+        bands: &[Band],
+        now: Instant,
+    ) -> Result<(), Code> {
+        let unit = if flags & flag::PKTPS != 0 { MeterUnit::Packets } else { MeterUnit::Kilobits };
+        let burst = |burst: u32| (flags & flag::BURST != 0 && burst != 0).then_some(burst);
+        let bands = bands
+            .iter()
+            .map(|band| DatapathBand { rate: band.rate, burst: burst(band.burst) })
+            .collect();
+        let netdev = &self.bridge.datapath.netdev;
+        let id = match self.bridge.bridge.datapath_meter(meter) {
+            Some(id) => id,
+            None => self.free_meter().ok_or(Code::MmfcOutOfMeters)?,
+        };
+        let made = netdev.meter_set(id, MeterConfig { unit, bands }, now);
+        made.map_err(|error| {
+            log::warn!(target: "ofproto", "{}: meter {meter}: {error:?}", self.bridge.name);
+            Code::MmfcBadBand
+        })?;
+        self.bridge.bridge.set_datapath_meter(meter, Some(id));
+        Ok(())
+    }
+
+    fn remove_meter(&mut self, meter: u32) {
+        if let Some(id) = self.bridge.bridge.datapath_meter(meter) {
+            self.bridge.bridge.set_datapath_meter(meter, None);
+            // One that the datapath no longer has is gone as it should be.
+            let _ = self.bridge.datapath.netdev.meter_del(id);
+        }
+    }
+
+    fn meter_stats(&self, meter: u32) -> Option<MeterStats> {
+        let id = self.bridge.bridge.datapath_meter(meter)?;
+        let stats = self.bridge.datapath.netdev.meter_get(id)?;
+        Some(MeterStats {
+            meter,
+            packets: stats.packets,
+            bytes: stats.bytes,
+            bands: stats.bands.iter().map(|band| (band.packets, band.bytes)).collect(),
+            ..MeterStats::default()
+        })
+    }
+
+    fn ipfix_stats(&self, _flows: bool) -> Option<Vec<IpfixStats>> {
+        None
+    }
+}
+
+impl BridgeHost {
+    /// A meter of the datapath that nobody has.
+    fn free_meter(&self) -> Option<MeterId> {
+        let netdev = &self.bridge.datapath.netdev;
+        (0..METERS).map(MeterId).find(|id| netdev.meter_get(*id).is_none())
+    }
+}
+
+/// Meters that are looked at for a free one.
+const METERS: u32 = 65_536;
+
+fn tuple(tuple: &Tuple, proto: u8) -> TupleFilter {
+    let address =
+        |ip: Option<Ipv6Addr>| ip.map(|ip| ip.to_ipv4_mapped().map_or(IpAddr::V6(ip), IpAddr::V4));
+    let said = *tuple != Tuple::default();
+    TupleFilter {
+        src: address(tuple.src),
+        dst: address(tuple.dst),
+        proto: (said && proto != 0).then_some(proto),
+        sport: tuple.src_port,
+        dport: tuple.dst_port,
+        icmp_id: tuple.icmp_id,
+        icmp_type: tuple.icmp_type,
+        icmp_code: tuple.icmp_code,
+    }
+}
