@@ -80,6 +80,16 @@ reasons! {
     TunnelPushError = "datapath_drop_tunnel_push_error",
     /// The tunnel port does not exist in the datapath.
     InvalidTunnelPort = "datapath_drop_invalid_tnl_port",
+    /// The packet met congestion in a tunnel and is not of those that can tell of it.
+    Congestion = "drop_action_congestion",
+    /// No tunnel port takes the packet that came out of a tunnel.
+    InvalidTunnelMetadata = "drop_action_invalid_tunnel_metadata",
+    /// There is no route to the other end of the tunnel.
+    TunnelRoutingFailed = "drop_action_tunnel_routing_failed",
+    /// The neighbour towards the other end of the tunnel is not known yet.
+    TunnelNeighbourMiss = "drop_action_tunnel_neigh_cache_miss",
+    /// The tunnel's headers cannot be made for this packet.
+    TunnelHeaderBuildFailed = "drop_action_tunnel_header_build_failed",
     /// The flow's action list is empty: the flow tables said drop.
     Explicit = "drop_action_of_pipeline",
     /// Translation gave up: resubmits nested too deeply.

@@ -32,6 +32,8 @@ pub enum UpcallError {
     NoBridge,
     /// The recirculation id has expired.
     NoRecircContext,
+    /// The packet came out of a tunnel that no port takes it from.
+    NoTunnel,
     /// The slow path has no room for more flows.
     NoRoom,
 }
@@ -43,6 +45,7 @@ impl UpcallError {
         match self {
             Self::NoBridge => DropReason::BridgeNotFound,
             Self::NoRecircContext => DropReason::NoRecircContext,
+            Self::NoTunnel => DropReason::InvalidTunnelMetadata,
             Self::NoRoom => DropReason::UpcallError,
         }
     }

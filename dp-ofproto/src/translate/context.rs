@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dp_core::action::{Action as DpAction, SlowReasons, UserData, Userspace};
-use dp_core::base::{OfPort, PortNo};
+use dp_core::base::{DropReason, OfPort, PortNo};
 use dp_core::flow::layout;
 use dp_core::flow::{FieldId, FlowKey, FlowMask, PACKET_LANES};
 use smallvec::SmallVec;
@@ -15,7 +15,7 @@ use super::{
     Basis, ETH_TYPE_IPV4, ETH_TYPE_IPV6, Effects, Part, Recorder, Request, TranslateError,
     Translation, View, Weight, World,
 };
-use crate::bridge::{Bridge, BridgePort};
+use crate::bridge::{Bridge, BridgePort, PacketTypes};
 
 pub(super) struct Context<'a> {
     pub(super) world: &'a World,
@@ -48,8 +48,6 @@ pub(super) struct Context<'a> {
     pub(super) stack: Vec<u128>,
     pub(super) freezing: Option<Freezing>,
     pub(super) conntracked: bool,
-    /// The rule whose list is walked says that its `ct` need not track.
-    pub(super) untracked_hint: bool,
     /// Labels have been taken off: what is beneath is not known.
     pub(super) was_mpls: bool,
     pub(super) pending: super::encap::Pending,
@@ -59,6 +57,8 @@ pub(super) struct Context<'a> {
     pub(super) slow: SlowReasons,
     /// Datapath ports that it went to, for samples.
     pub(super) outputs: Vec<PortNo>,
+    /// Why an output did not happen: the reason of the drop if nothing else does.
+    pub(super) dropped: Option<DropReason>,
     pub(super) recorder: &'a mut dyn Recorder,
 }
 
@@ -93,7 +93,6 @@ impl<'a> Context<'a> {
             stack: Vec::new(),
             freezing: None,
             conntracked: false,
-            untracked_hint: false,
             was_mpls: false,
             pending: super::encap::Pending::default(),
             mirrors: 0,
@@ -101,6 +100,7 @@ impl<'a> Context<'a> {
             recircs: SmallVec::new(),
             slow: SlowReasons::empty(),
             outputs: Vec::new(),
+            dropped: None,
             recorder,
             request,
         }
@@ -115,7 +115,10 @@ impl<'a> Context<'a> {
         self.recorder.enter(Part::Bridge(&self.view));
         let port = Arc::clone(&self.request.location.port);
         let actions = self.request.actions;
-        if actions.is_none() && self.consumed(&port) {
+        self.settle_tunnel(&port);
+        if self.dropped == Some(DropReason::Congestion) {
+            self.note(format_args!("dropping tunnel packet marked ECN CE but is not ECN capable"));
+        } else if actions.is_none() && self.consumed(&port) {
             // A bridge protocol has it.
         } else if actions.is_none() && port.no_receive {
             self.note(format_args!("port {} does not receive, dropping", port.name));
@@ -139,6 +142,28 @@ impl<'a> Context<'a> {
             self.finish_samples(entry);
         }
         self.recorder.leave();
+    }
+
+    /// What a tunnel says of a packet that came out of it: that it has met congestion, and that it
+    /// has no Ethernet header where the port's packets are to have one.
+    fn settle_tunnel(&mut self, port: &BridgePort) {
+        if port.packet_types == PacketTypes::LegacyL3 && self.flow.load(layout::PACKET_TYPE) != 0 {
+            self.flow.store(layout::PACKET_TYPE, 0);
+            self.pending = super::encap::Pending::PushEthernet;
+        }
+        let ip = matches!(self.flow.eth_type(), ETH_TYPE_IPV4 | ETH_TYPE_IPV6);
+        let tos = self.flow.load(layout::TUN_TOS);
+        if !ip || tos & 3 != 3 {
+            return;
+        }
+        self.wc.unwildcard_place(layout::TUN_TOS);
+        self.wc.unwildcard_bits(FieldId::NwEcn, u128::MAX);
+        let inner = self.flow.load(layout::NW_TOS);
+        if inner & 3 == 0 {
+            self.dropped = Some(DropReason::Congestion);
+        } else {
+            self.flow.store(layout::NW_TOS, inner | 3);
+        }
     }
 
     /// The action set at the end, or what is left when the datapath must help first.
@@ -230,6 +255,9 @@ impl<'a> Context<'a> {
                 _ => {}
             }
             self.actions = vec![DpAction::Drop(error.drop_reason())];
+        }
+        if let Some(reason) = self.dropped.filter(|_| self.actions.is_empty()) {
+            self.actions = vec![DpAction::Drop(reason)];
         }
         if !self.slow.is_empty() && self.request.frame.is_none() {
             let data = UserData::SlowPath(self.slow);

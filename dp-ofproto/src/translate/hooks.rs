@@ -8,8 +8,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use dp_core::action::{Action as DpAction, SlowReasons, TunnelPush, Userspace};
-use dp_core::base::{BondId, Instant, MacAddr, OfPort, PortNo};
-use dp_core::conntrack::skip::SkipPolicy;
+use dp_core::base::{BondId, DropReason, Instant, MacAddr, OfPort, PortNo};
 use dp_core::flow::{FlowKey, FlowMask};
 
 use crate::bridge::{Bridge, BridgePort};
@@ -38,9 +37,10 @@ pub enum TunnelSent {
     },
     /// These steps are all there is to it.
     Actions(Vec<DpAction>),
-    /// It cannot be sent now; the text says why. Packets may have to be sent before it can be
-    /// (neighbour discovery): the hook sees to them when it is told to (`wants_side_effects`).
-    Dropped(String),
+    /// It cannot be sent now; the text says why, unless it is empty. Packets may have to be sent
+    /// before it can be (neighbour discovery): the hook sees to them when it is told to
+    /// (`wants_side_effects`).
+    Dropped(String, DropReason),
 }
 
 /// A packet on its way into a tunnel.
@@ -73,8 +73,16 @@ pub trait Tunnels: Send + Sync + Debug {
     /// Whether a packet that is sent to a bridge's own port is for a tunnel that ends there: the
     /// datapath port that takes it out of the tunnel.
     fn terminates(&self, flow: &FlowKey, wc: &mut FlowMask) -> Option<PortNo>;
-    /// A packet to or from a bridge's own port may tell about neighbours (ARP, ND).
-    fn snoop(&self, bridge: &Bridge, flow: &FlowKey, wc: &mut FlowMask, now: Instant);
+    /// A packet to or from a bridge's own port may tell about neighbours (ARP, ND). Without
+    /// `side_effects` nothing is learned, but what is looked at counts all the same.
+    fn snoop(
+        &self,
+        bridge: &Bridge,
+        flow: &FlowKey,
+        wc: &mut FlowMask,
+        now: Instant,
+        side_effects: bool,
+    );
 }
 
 /// How a packet that comes in by a member of a bond is taken.
@@ -217,8 +225,6 @@ pub struct Hooks {
     pub protocols: Option<Arc<dyn Protocols>>,
     /// sFlow and IPFIX.
     pub sampling: Option<Arc<dyn Sampling>>,
-    /// Which packets need not be tracked.
-    pub skip: Option<Arc<SkipPolicy>>,
 }
 
 impl Hooks {
@@ -229,6 +235,5 @@ impl Hooks {
             + self.bonds.as_ref().map_or(0, |hook| hook.version())
             + self.protocols.as_ref().map_or(0, |hook| hook.version())
             + self.sampling.as_ref().map_or(0, |hook| hook.version())
-            + self.skip.as_ref().map_or(0, |policy| policy.version())
     }
 }

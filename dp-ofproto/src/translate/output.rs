@@ -81,7 +81,7 @@ impl Context<'_> {
         self.mirror_egress(port);
         match &port.kind {
             PortKind::Patch { peer } => self.output_patch(port, peer, last),
-            PortKind::Tunnel => self.output_tunnel(port),
+            PortKind::Tunnel => self.output_tunnel(port, last),
             kind => {
                 if matches!(kind, PortKind::Internal) && self.terminates_tunnel(port) {
                     return;

@@ -7,9 +7,10 @@ use dp_core::base::OfPort;
 use dp_core::flow::{FieldId, FlowKey, LANES, Lane, PACKET_LANES, layout};
 
 use super::action_set::ActionSet;
+use super::encap::Pending;
 use super::hooks::{Location, TunnelSend, TunnelSent};
 use super::{Context, Part};
-use crate::bridge::BridgePort;
+use crate::bridge::{BridgePort, PacketTypes};
 
 impl Context<'_> {
     pub(super) fn output_patch(&mut self, port: &BridgePort, peer: &str, last: bool) {
@@ -99,12 +100,13 @@ impl Context<'_> {
         self.flow.set(FieldId::ActsetOutput, u128::from(OfPort::UNSET.0));
     }
 
-    pub(super) fn output_tunnel(&mut self, port: &Arc<BridgePort>) {
+    pub(super) fn output_tunnel(&mut self, port: &Arc<BridgePort>, last: bool) {
         let Some(tunnels) = self.world.hooks.tunnels.clone() else {
             self.warn(format_args!("Tunneling decided against output"));
             return;
         };
         let flow = self.flow.clone();
+        self.without_ethernet(port);
         let mut send = TunnelSend {
             bridge: &self.view.bridge,
             port,
@@ -124,7 +126,12 @@ impl Context<'_> {
             }
         }
         match sent {
-            TunnelSent::Dropped(why) => self.warn(format_args!("{why}")),
+            TunnelSent::Dropped(why, reason) => {
+                if !why.is_empty() {
+                    self.warn(format_args!("{why}"));
+                }
+                self.dropped = self.dropped.or(Some(reason));
+            }
             TunnelSent::Actions(steps) => {
                 self.sample_exit(port);
                 self.commit();
@@ -134,10 +141,28 @@ impl Context<'_> {
                 self.sample_exit(port);
                 self.commit();
                 push.out_port = underlay.port.port;
-                self.send_underneath(push, &outer, &underlay);
+                self.send_underneath(push, &outer, &underlay, last);
             }
         }
+        // The mark by which the tunnel is routed is the packet's from now on.
+        let mark = self.flow.load(layout::PKT_MARK);
         self.flow = flow;
+        if self.flow.load(layout::PKT_MARK) != mark {
+            self.flow.store(layout::PKT_MARK, mark);
+        }
+        if self.base.load(layout::PACKET_TYPE) != 0 && self.flow.load(layout::PACKET_TYPE) == 0 {
+            self.pending = Pending::PushEthernet;
+        }
+    }
+
+    /// Takes the Ethernet header off where the tunnel carries what is behind it only.
+    fn without_ethernet(&mut self, port: &BridgePort) {
+        if port.packet_types == PacketTypes::LegacyL3 && self.flow.load(layout::PACKET_TYPE) == 0 {
+            self.commit();
+            let inner = 1 << 16 | u128::from(self.flow.eth_type());
+            self.flow.store(layout::PACKET_TYPE, inner);
+            self.pending = Pending::PopEthernet;
+        }
     }
 
     /// The packet with its outer headers goes on in the bridge underneath.
@@ -146,6 +171,7 @@ impl Context<'_> {
         push: Box<dp_core::action::TunnelPush>,
         outer: &FlowKey,
         underlay: &Location,
+        last: bool,
     ) {
         let base = self.base.clone();
         let wc = self.wc.clone();
@@ -164,7 +190,11 @@ impl Context<'_> {
         let mut steps = std::mem::replace(&mut self.actions, above);
         if !steps.is_empty() {
             steps.insert(0, DpAction::TunnelPush(push));
-            self.actions.push(DpAction::Clone(steps.into()));
+            if last {
+                self.actions.extend(steps);
+            } else {
+                self.actions.push(DpAction::Clone(steps.into()));
+            }
         }
     }
 
@@ -174,7 +204,8 @@ impl Context<'_> {
         if port.ofport != OfPort::LOCAL {
             return false;
         }
-        tunnels.snoop(&self.view.bridge, &self.flow, &mut self.wc, self.request.now);
+        let (now, learn) = (self.request.now, self.request.side_effects);
+        tunnels.snoop(&self.view.bridge, &self.flow, &mut self.wc, now, learn);
         let Some(tunnel) = tunnels.terminates(&self.flow, &mut self.wc) else { return false };
         self.commit();
         self.outputs.push(tunnel);

@@ -3,7 +3,6 @@
 mod invariant;
 mod limits;
 mod normal;
-mod skip;
 mod steps;
 
 use std::sync::Arc;

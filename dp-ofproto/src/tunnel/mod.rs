@@ -17,7 +17,6 @@
 //! | [`Tunnels`] | what translation asks; routes, neighbours and devices underneath |
 //! | `send` | a packet's way into a tunnel |
 //! | [`ask`] | frames that ask for a neighbour |
-//! | [`tlv`] | Geneve options as OpenFlow fields |
 
 pub mod ask;
 mod config;
@@ -25,7 +24,6 @@ mod ports;
 mod send;
 mod switch;
 pub mod text;
-pub mod tlv;
 
 pub use config::{Erspan, FlowLabel, Read, Setting, TunnelConfig, is_tunnel, kinds, read};
 pub use ports::{TunnelPort, TunnelPorts};

@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ahash::RandomState;
+use dp_core::action::tunnel::Kind;
 use dp_core::base::PortNo;
 
 use super::config::{Setting, TunnelConfig};
@@ -129,6 +130,22 @@ impl TunnelPorts {
             (a.datapath_port, &a.location.port.name).cmp(&(b.datapath_port, &b.location.port.name))
         });
         all
+    }
+
+    /// The datapath's port that takes outer packets of this protocol and UDP port. Of tunnels that
+    /// share a protocol, the first: GRE before ERSPAN.
+    #[must_use]
+    pub fn listening(&self, over_ipv6: bool, protocol: u8, udp: u16) -> Option<PortNo> {
+        let takes = |config: &TunnelConfig| match (config.kind, protocol) {
+            (Kind::Gre | Kind::Erspan, 47) => !over_ipv6,
+            (Kind::Ip6Gre | Kind::Ip6Erspan, 47) => over_ipv6,
+            (Kind::Srv6, 4 | 41) => true,
+            (Kind::Vxlan | Kind::Geneve | Kind::Gtpu | Kind::Bareudp, 17) => config.dst_port == udp,
+            _ => false,
+        };
+        let all = self.by_match.values().filter(|port| takes(&port.config));
+        let order = |port: &&TunnelPort| (port.config.kind as u8, port.datapath_port);
+        all.min_by_key(order).map(|port| port.datapath_port)
     }
 
     /// Whether there is none.

@@ -150,6 +150,7 @@ pub(super) fn headers(
     wc: &mut FlowMask,
     way: &Way,
     tunnel_port: PortNo,
+    options: &[u8],
 ) -> Option<(TunnelPush, FlowKey)> {
     let ends = match (way.source, way.destination) {
         (IpAddr::V4(src), IpAddr::V4(dst)) => Pseudo::V4 { src, dst },
@@ -165,7 +166,7 @@ pub(super) fn headers(
         dont_fragment: config.dont_fragment,
         label: label(config, flow, wc),
         checksum: config.checksum,
-        body: body(config, flow, &ends)?,
+        body: body(config, flow, &ends, options)?,
     };
     let header = template.build().ok()?;
     let outer = outer(&template, &header);
@@ -208,7 +209,7 @@ fn payload_type(flow: &FlowKey) -> u16 {
     if flow.load(layout::PACKET_TYPE) == 0 { TEB } else { flow.eth_type() }
 }
 
-fn body(config: &TunnelConfig, flow: &FlowKey, ends: &Pseudo) -> Option<Body> {
+fn body(config: &TunnelConfig, flow: &FlowKey, ends: &Pseudo, options: &[u8]) -> Option<Body> {
     let key = u64::try_from(flow.load(layout::TUN_ID)).ok()?;
     let short = u32::try_from(key & u64::from(u32::MAX)).ok()?;
     let vni = short & 0xff_ffff;
@@ -239,7 +240,7 @@ fn body(config: &TunnelConfig, flow: &FlowKey, ends: &Pseudo) -> Option<Body> {
             vni,
             oam: half(flow, layout::TUN_FLAGS) & OAM != 0,
             protocol: payload_type(flow),
-            options: options(flow),
+            options: SmallVec::from_slice(options),
         },
         Kind::Gtpu => {
             let message = byte(flow, layout::TUN_GTPU_MSGTYPE);
@@ -305,13 +306,6 @@ fn vxlan_flags(config: &TunnelConfig, flow: &FlowKey) -> Option<u32> {
         }
         _ => 0x0800_0000,
     })
-}
-
-/// The options in a flow, as on the wire.
-pub(super) fn options(flow: &FlowKey) -> SmallVec<[u8; 16]> {
-    let len = usize::from(byte(flow, layout::TUN_OPT_LEN));
-    let first = layout::TUN_OPTIONS_LANE;
-    (0..len).filter_map(|at| flow.lane(first + at / 64).bytes().get(at % 64).copied()).collect()
 }
 
 /// What packets in a tunnel look like from outside.

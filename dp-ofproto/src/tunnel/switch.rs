@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
-use dp_core::action::tunnel::{Kind, Metadata};
+use dp_core::action::tunnel::Metadata;
 use dp_core::action::{Action, Set};
-use dp_core::base::{Instant, MacAddr, PortNo};
+use dp_core::base::{DropReason, Instant, MacAddr, PortNo};
 use dp_core::flow::{FlowKey, FlowMask, layout};
 use dp_core::route::{Routing, SourceNeed};
 
@@ -100,6 +100,12 @@ impl Tunnels {
         self.moved_on();
     }
 
+    /// Whether headers are left to the datapath.
+    #[must_use]
+    pub fn is_by_metadata(&self) -> bool {
+        self.by_metadata.load(Ordering::Relaxed)
+    }
+
     fn moved_on(&self) {
         self.version.fetch_add(1, Ordering::Relaxed);
     }
@@ -108,9 +114,14 @@ impl Tunnels {
     fn send_native(&self, send: &mut TunnelSend<'_>, port: &super::TunnelPort) -> TunnelSent {
         let note = |send: &mut TunnelSend<'_>, text: String| send.notes.push((false, text));
         note(send, "output to native tunnel".into());
-        let dropped = |text: &str| TunnelSent::Dropped(text.into());
+        let no_way = || {
+            TunnelSent::Dropped(
+                "native tunnel routing failed".into(),
+                DropReason::TunnelRoutingFailed,
+            )
+        };
         let Some(remote) = send::end(send.flow, layout::TUN_DST, layout::TUN_IPV6_DST) else {
-            return dropped("native tunnel routing failed");
+            return no_way();
         };
         let own = send::end(send.flow, layout::TUN_SRC, layout::TUN_IPV6_SRC);
         let need = own.map_or(SourceNeed::Any, SourceNeed::Own);
@@ -120,10 +131,10 @@ impl Tunnels {
         let Some((found, device)) =
             found.and_then(|found| devices.get(&*found.device).map(|device| (found, device)))
         else {
-            return dropped("native tunnel routing failed");
+            return no_way();
         };
         let Some(source) = found.source else {
-            return dropped("native tunnel routing failed");
+            return no_way();
         };
         let next = found.gateway.unwrap_or(remote);
         note(send, format!("tunneling to {next} via {}", found.device));
@@ -137,14 +148,17 @@ impl Tunnels {
                 send,
                 format!("neighbor cache miss for {next} on bridge {name}, sending {what} request"),
             );
-            return TunnelSent::Dropped(String::new());
+            return TunnelSent::Dropped(String::new(), DropReason::TunnelNeighbourMiss);
         };
         let eth_src = device.mac;
         note(send, format!("tunneling from {eth_src} {source} to {eth_dst} {remote}"));
         let way = Way { source, destination: remote, eth_src, eth_dst };
-        let made = send::headers(&port.config, send.flow, send.wc, &way, port.datapath_port);
+        let options = send.bridge.tlv_table().options(send.flow);
+        let number = port.datapath_port;
+        let made = send::headers(&port.config, send.flow, send.wc, &way, number, &options);
         let Some((push, outer)) = made else {
-            return dropped("native tunnel header build failed");
+            let why = "native tunnel header build failed".into();
+            return TunnelSent::Dropped(why, DropReason::TunnelHeaderBuildFailed);
         };
         TunnelSent::Native {
             push: Box::new(push),
@@ -155,7 +169,7 @@ impl Tunnels {
 }
 
 /// What a flow says of its tunnel, for a datapath that makes the headers itself.
-fn metadata(flow: &FlowKey) -> Metadata {
+fn metadata(flow: &FlowKey, options: &[u8]) -> Metadata {
     let number = |place| flow.load(place);
     let byte = |place| u8::try_from(number(place)).unwrap_or(0);
     let half = |place| u16::try_from(number(place)).unwrap_or(0);
@@ -179,7 +193,7 @@ fn metadata(flow: &FlowKey) -> Metadata {
         erspan_hwid: byte(layout::TUN_ERSPAN_HWID),
         gtpu_flags: byte(layout::TUN_GTPU_FLAGS),
         gtpu_msgtype: byte(layout::TUN_GTPU_MSGTYPE),
-        options: send::options(flow),
+        options: options.into(),
     }
 }
 
@@ -213,17 +227,20 @@ impl hooks::Tunnels for Tunnels {
     fn send(&self, send: &mut TunnelSend<'_>) -> TunnelSent {
         let ports = self.ports.load();
         let Some(port) = ports.get(send.bridge.name(), &send.port.name) else {
-            return TunnelSent::Dropped("Tunneling decided against output".into());
+            let why = "Tunneling decided against output".into();
+            return TunnelSent::Dropped(why, DropReason::TunnelRoutingFailed);
         };
         send::apply(&port.config, send.flow, send.wc);
         if send::end(send.flow, layout::TUN_DST, layout::TUN_IPV6_DST).is_none() {
-            return TunnelSent::Dropped("Not tunneling to our own address".into());
+            let why = "Not tunneling to our own address".into();
+            return TunnelSent::Dropped(why, DropReason::TunnelRoutingFailed);
         }
         if !self.by_metadata.load(Ordering::Relaxed) {
             return self.send_native(send, port);
         }
         send.notes.push((false, "output to kernel tunnel".into()));
-        let set = Action::Set(Set::Tunnel(Box::new(metadata(send.flow))));
+        let options = send.bridge.tlv_table().options(send.flow);
+        let set = Action::Set(Set::Tunnel(Box::new(metadata(send.flow, &options))));
         TunnelSent::Actions(vec![set, Action::Output(port.datapath_port)])
     }
 
@@ -254,69 +271,83 @@ impl hooks::Tunnels for Tunnels {
             wc.unwildcard_place(layout::TP_DST);
         }
         let to = u16::try_from(flow.load(layout::TP_DST)).unwrap_or(0);
-        let is_for = |kind: Kind, dst_port: u16| match (kind, flow.nw_proto()) {
-            (Kind::Gre | Kind::Erspan, 47) => destination.is_ipv4(),
-            (Kind::Ip6Gre | Kind::Ip6Erspan, 47) => destination.is_ipv6(),
-            (Kind::Srv6, 4 | 41) => true,
-            (Kind::Vxlan | Kind::Geneve | Kind::Gtpu | Kind::Bareudp, 17) => dst_port == to,
-            _ => false,
-        };
-        let all = ports.list();
-        // Of tunnels that share a protocol, the one that was there first: GRE before ERSPAN.
-        all.into_iter()
-            .find(|port| is_for(port.config.kind, port.config.dst_port))
-            .map(|port| port.datapath_port)
+        ports.listening(destination.is_ipv6(), flow.nw_proto(), to)
     }
 
-    fn snoop(&self, bridge: &Bridge, flow: &FlowKey, wc: &mut FlowMask, now: Instant) {
+    fn snoop(
+        &self,
+        bridge: &Bridge,
+        flow: &FlowKey,
+        wc: &mut FlowMask,
+        now: Instant,
+        side_effects: bool,
+    ) {
         if self.ports.load().is_empty() {
             return;
         }
-        match flow.eth_type() {
-            0x0806 => self.snoop_arp(bridge, flow, wc, now),
-            0x86dd => self.snoop_nd(bridge, flow, wc, now),
-            _ => {}
+        let told = match flow.eth_type() {
+            0x0806 => told_by_arp(flow, wc),
+            0x86dd => told_by_nd(flow, wc),
+            _ => None,
+        };
+        if !side_effects {
+            return;
+        }
+        if let Some((ip, mac)) = told.filter(|(_, mac)| mac.is_unicast() && !mac.is_zero()) {
+            self.neighbours.set(bridge.name(), ip, mac, now);
+        } else if let Some(source) = source(flow) {
+            // A tunnel's other end that has moved shows so by what it sends.
+            let mac = mac(flow, layout::ETH_SRC);
+            self.neighbours.refresh(bridge.name(), source, mac, now);
         }
     }
 }
 
-impl Tunnels {
-    /// ARP replies, and requests that announce their own address.
-    fn snoop_arp(&self, bridge: &Bridge, flow: &FlowKey, wc: &mut FlowMask, now: Instant) {
-        for place in [layout::NW_PROTO, layout::IPV4_SRC, layout::ARP_SHA] {
-            wc.unwildcard_place(place);
-        }
-        let address = |place| u32::try_from(flow.load(place)).unwrap_or(0);
-        let sender = address(layout::IPV4_SRC);
-        if flow.nw_proto() != 2 {
-            wc.unwildcard_place(layout::IPV4_DST);
-            if sender != address(layout::IPV4_DST) {
-                return;
-            }
-        }
-        let mac = MacAddr::from_u64(u64::try_from(flow.load(layout::ARP_SHA)).unwrap_or(0));
-        if sender != 0 && mac.is_unicast() && !mac.is_zero() {
-            self.neighbours.set(bridge.name(), IpAddr::V4(sender.into()), mac, now);
-        }
-    }
+fn mac(flow: &FlowKey, place: layout::Place) -> MacAddr {
+    MacAddr::from_u64(u64::try_from(flow.load(place)).unwrap_or(0))
+}
 
-    /// Neighbour advertisements.
-    fn snoop_nd(&self, bridge: &Bridge, flow: &FlowKey, wc: &mut FlowMask, now: Instant) {
-        wc.unwildcard_place(layout::NW_PROTO);
-        if flow.nw_proto() != 58 {
-            return;
-        }
-        wc.unwildcard_place(layout::TP_SRC);
-        wc.unwildcard_place(layout::TP_DST);
-        if (flow.load(layout::TP_SRC), flow.load(layout::TP_DST)) != (136, 0) {
-            return;
-        }
-        wc.unwildcard_place(layout::ND_TARGET);
-        wc.unwildcard_place(layout::ARP_THA);
-        let mac = MacAddr::from_u64(u64::try_from(flow.load(layout::ARP_THA)).unwrap_or(0));
-        let target = IpAddr::V6(flow.load(layout::ND_TARGET).into());
-        if mac.is_unicast() && !mac.is_zero() && !target.is_multicast() {
-            self.neighbours.set(bridge.name(), target, mac, now);
+/// The sender of an IP packet that may be one in a tunnel.
+fn source(flow: &FlowKey) -> Option<IpAddr> {
+    if !matches!(flow.nw_proto(), 17 | 47) {
+        return None;
+    }
+    match flow.eth_type() {
+        0x0800 => Some(IpAddr::V4(u32::try_from(flow.load(layout::IPV4_SRC)).unwrap_or(0).into())),
+        0x86dd => Some(IpAddr::V6(flow.load(layout::IPV6_SRC).into())),
+        _ => None,
+    }
+}
+
+/// What ARP replies tell, and requests that announce their own address.
+fn told_by_arp(flow: &FlowKey, wc: &mut FlowMask) -> Option<(IpAddr, MacAddr)> {
+    for place in [layout::NW_PROTO, layout::IPV4_SRC, layout::ARP_SHA] {
+        wc.unwildcard_place(place);
+    }
+    let address = |place| u32::try_from(flow.load(place)).unwrap_or(0);
+    let sender = address(layout::IPV4_SRC);
+    if flow.nw_proto() != 2 {
+        wc.unwildcard_place(layout::IPV4_DST);
+        if sender != address(layout::IPV4_DST) {
+            return None;
         }
     }
+    (sender != 0).then(|| (IpAddr::V4(sender.into()), mac(flow, layout::ARP_SHA)))
+}
+
+/// What neighbour advertisements tell.
+fn told_by_nd(flow: &FlowKey, wc: &mut FlowMask) -> Option<(IpAddr, MacAddr)> {
+    wc.unwildcard_place(layout::NW_PROTO);
+    if flow.nw_proto() != 58 {
+        return None;
+    }
+    wc.unwildcard_place(layout::TP_SRC);
+    wc.unwildcard_place(layout::TP_DST);
+    if (flow.load(layout::TP_SRC), flow.load(layout::TP_DST)) != (136, 0) {
+        return None;
+    }
+    wc.unwildcard_place(layout::ND_TARGET);
+    wc.unwildcard_place(layout::ARP_THA);
+    let target = IpAddr::V6(flow.load(layout::ND_TARGET).into());
+    (!target.is_multicast()).then(|| (target, mac(flow, layout::ARP_THA)))
 }

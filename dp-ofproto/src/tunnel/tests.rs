@@ -4,15 +4,20 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use dp_core::base::{Instant, MacAddr, OfPort, PortNo};
+use dp_core::action::{Action as Dp, Set};
+use dp_core::base::{DropReason, Instant, MacAddr, OfPort, PortNo};
+use dp_core::boundary::{Upcall, UpcallError, UpcallSink, Verdict};
 use dp_core::flow::{FieldId as F, FlowKey, FlowMask, layout};
 use dp_core::route::{CachedRoute, NextHop, Prefix, Router, Rules};
 
 use super::{Device, TunnelPort, TunnelPorts, Tunnels, read, text};
-use crate::bridge::{Bridge, BridgePort};
+use crate::action::Action;
+use crate::bridge::{Bridge, BridgePort, PortKind, PortMap};
 use crate::learn::{MacTableConfig, Neighbours};
-use crate::table::TablesConfig;
+use crate::table::{FlowMod, Match, TablesConfig};
+use crate::tlv::{Tlv, TlvTable};
 use crate::translate::hooks::{Location, TunnelSend, TunnelSent, Tunnels as _};
+use crate::upcall::Ofproto;
 
 const NOW: Instant = Instant::from_millis(1_000_000);
 const MAC: MacAddr = MacAddr::new(0xaa, 0x55, 0xaa, 0x55, 0, 0);
@@ -297,14 +302,15 @@ fn a_flow_may_say_key_ends_and_options() {
     let mut flow = packet();
     assert!(matches!(
         world.send("fl", &mut flow.clone()).0,
-        TunnelSent::Dropped(why) if why == "Not tunneling to our own address"
+        TunnelSent::Dropped(why, _) if why == "Not tunneling to our own address"
     ));
     flow.store(layout::TUN_DST, 0x0101_025c);
     flow.store(layout::TUN_ID, 7);
-    for (at, byte) in [1_u8, 2, 0x80, 1, 0xde, 0xad, 0xbe, 0xef].into_iter().enumerate() {
-        flow.lane_mut(layout::TUN_OPTIONS_LANE).bytes_mut()[at] = byte;
-    }
-    flow.store(layout::TUN_OPT_LEN, 8);
+    let mut table = TlvTable::default();
+    table.add(0, Tlv { class: 0x102, kind: 0x80, len: 4 }).expect("there is room");
+    world.bridge.set_tlv_table(table);
+    flow.set(F::TunMetadata0, 0xdead_beef);
+    flow.store(layout::TUN_METADATA_PRESENT, 1);
     let headers = world.headers("fl", &mut flow);
     assert!(headers.ends_with("000017c100000000024065580000070001028001deadbeef"), "{headers}");
 }
@@ -333,7 +339,10 @@ fn notes_are_those_of_the_references_traces() {
         ]
     );
     let failed = |name| match world.send(name, &mut packet()).0 {
-        TunnelSent::Dropped(why) => why,
+        TunnelSent::Dropped(why, reason) => {
+            assert_eq!(reason, DropReason::TunnelRoutingFailed);
+            why
+        }
         other => format!("{other:?}"),
     };
     for name in ["far", "mark", "alien"] {
@@ -419,7 +428,7 @@ fn neighbours_are_learned_from_arp_and_neighbour_discovery() {
     let known = |world: &World, address| world.tunnels.neighbours().get("br0", ip(address), NOW);
     let underlay = bridge("br0");
     let snoop = |flow: &FlowKey| {
-        world.tunnels.snoop(&underlay, flow, &mut FlowMask::EMPTY.clone(), NOW);
+        world.tunnels.snoop(&underlay, flow, &mut FlowMask::EMPTY.clone(), NOW, true);
     };
     snoop(&arp);
     assert_eq!(known(&world, "1.1.2.7"), None, "a question tells nothing");
@@ -480,7 +489,7 @@ port 6081: g0 (geneve: ::->flow, key=flow, legacy_l2, dp port=6081, ttl=inherit,
 ";
     assert_eq!(text::list_tunnels(&world.tunnels), expected);
     let shown = text::ports_show(&world.tunnels, false);
-    assert!(shown.starts_with("Listening ports:\ngre_sys (3) ref_cnt=1\n"), "{shown}");
+    assert!(shown.starts_with("gre_sys (3) ref_cnt=1\n"), "{shown}");
     assert_eq!(shown.matches("srv6_sys (6) ref_cnt=1\n").count(), 2);
     let verbose = text::ports_show(&world.tunnels, true);
     assert!(verbose.contains(
@@ -488,9 +497,10 @@ port 6081: g0 (geneve: ::->flow, key=flow, legacy_l2, dp port=6081, ttl=inherit,
          ipv4(dst=1.1.2.88,proto=17,frag=no),udp(dst=4790)\n"
     ));
     assert!(verbose.contains(
-        "gre_sys (3) : eth(dst=aa:55:aa:55:00:00),eth_type(0x86dd),\
-         ipv6(dst=2001:cafe::88,proto=47,frag=no)\n"
+        "gre_sys (3) : eth(dst=aa:55:aa:55:00:00),eth_type(0x0800),\
+         ipv4(dst=1.1.2.88,proto=47,frag=no)\n"
     ));
+    assert!(!verbose.contains("erspan"), "GRE takes what both share");
 }
 
 #[test]
@@ -502,4 +512,134 @@ fn the_range_of_source_ports_is_read_and_shown() {
     assert_eq!(range(&[]), Ok("Tunnel UDP source port range: 5-10\n".into()));
     assert_eq!(range(&["foo", "5"]), Err("Invalid min.".into()));
     assert_eq!(range(&["5", "0"]), Err("Invalid max.".into()));
+}
+
+#[test]
+fn what_cannot_be_sent_is_dropped_under_its_reason() {
+    let mut world = World::new();
+    for (name, kind, options) in [
+        ("far", "vxlan", "remote_ip=9.9.9.9"),
+        ("new", "vxlan", "remote_ip=1.1.2.93"),
+        ("s6", "srv6", "remote_ip=2001:cafe::92"),
+    ] {
+        world.add(name, kind, options).expect("there is none like it");
+    }
+    let reason = |name, flow: &mut FlowKey| match world.send(name, flow).0 {
+        TunnelSent::Dropped(_, reason) => Some(reason),
+        _ => None,
+    };
+    let mut arp = FlowKey::EMPTY;
+    arp.set(F::EthType, 0x0806);
+    assert_eq!(reason("far", &mut packet()), Some(DropReason::TunnelRoutingFailed));
+    assert_eq!(reason("new", &mut packet()), Some(DropReason::TunnelNeighbourMiss));
+    assert_eq!(reason("s6", &mut arp), Some(DropReason::TunnelHeaderBuildFailed));
+    assert_eq!(reason("s6", &mut packet()), None);
+}
+
+#[test]
+fn a_sender_whose_mac_changes_is_followed_and_a_trace_learns_nothing() {
+    let mut world = World::new();
+    world.add("vx", "vxlan", "remote_ip=flow key=flow").expect("the first");
+    let underlay = bridge("br0");
+    let mut outer = FlowKey::EMPTY;
+    for (field, value) in [
+        (F::EthType, 0x0800),
+        (F::NwProto, 17),
+        (F::Ipv4Src, 0x0101_025c),
+        (F::EthSrc, 0x0200_0000_0009),
+    ] {
+        outer.set(field, value);
+    }
+    let snoop = |flow: &FlowKey, learn| {
+        world.tunnels.snoop(&underlay, flow, &mut FlowMask::EMPTY.clone(), NOW, learn);
+        world.tunnels.neighbours().get("br0", ip("1.1.2.92"), NOW)
+    };
+    assert_eq!(snoop(&outer, false), Some(PEER));
+    assert_eq!(snoop(&outer, true), Some(MacAddr::new(2, 0, 0, 0, 0, 9)));
+    outer.set(F::Ipv4Src, 0x0101_0299);
+    snoop(&outer, true);
+    assert_eq!(world.tunnels.neighbours().get("br0", ip("1.1.2.153"), NOW), None);
+}
+
+/// A switch with tunnels: what comes out of them is sent back into them.
+fn switch(world: &World) -> Ofproto {
+    let ports = world.tunnels.ports();
+    let made = ports.list().into_iter().map(|port| {
+        let mut made = BridgePort::clone(&port.location.port);
+        made.kind = PortKind::Tunnel;
+        made.packet_types = port.config.packet_types;
+        made
+    });
+    let device = BridgePort::new(OfPort(100), PortNo(9), "v1");
+    world.bridge.set_ports(PortMap::new(made.chain([device])).expect("they differ"));
+    let to_device = Action::Output { port: OfPort(100), max_len: 0 };
+    let flow = FlowMod::add(0, 1, Match::default(), vec![to_device]);
+    world.bridge.tables().apply(&flow, NOW).expect("there is room");
+    let mut again = TunnelPorts::default();
+    for port in ports.list() {
+        let made = world.bridge.ports().by_name(&port.location.port.name).cloned();
+        let location =
+            Location { bridge: Arc::clone(&world.bridge), port: made.expect("it is there") };
+        again.add(TunnelPort { location, ..port.clone() }).expect("they differ");
+    }
+    world.tunnels.set_ports(again);
+    let ofproto = Ofproto::new([Arc::clone(&world.bridge)]);
+    let tunnels = Tunnels::new(Arc::clone(world.tunnels.neighbours()));
+    tunnels.set_ports(TunnelPorts::clone(&world.tunnels.ports()));
+    ofproto.change_hooks(|hooks| hooks.tunnels = Some(Arc::new(tunnels)));
+    ofproto
+}
+
+fn upcall(ofproto: &Ofproto, key: &FlowKey) -> Result<Verdict, UpcallError> {
+    ofproto.upcall(&Upcall { key, frame: &[] }, NOW)
+}
+
+/// A packet out of the tunnel with key 7 from 1.1.2.92.
+fn received(port: u32, tos: u8) -> FlowKey {
+    let mut key = packet();
+    key.store(layout::IN_PORT, u128::from(port));
+    key.store(layout::TUN_ID, 7);
+    key.store(layout::TUN_SRC, 0x0101_025c);
+    key.store(layout::TUN_DST, 0x0101_0258);
+    key.store(layout::TUN_TOS, u128::from(tos));
+    key
+}
+
+#[test]
+fn what_comes_out_of_a_tunnel_enters_its_port() {
+    let mut world = World::new();
+    world.add("vx", "vxlan", "remote_ip=1.1.2.92 key=7").expect("the first");
+    world.add("gre3", "gre", "remote_ip=1.1.2.92 key=7 packet_type=legacy_l3").expect("another");
+    let ofproto = switch(&world);
+    let verdict = upcall(&ofproto, &received(4789, 0)).expect("it has an answer");
+    assert_eq!(verdict.actions[..], [Dp::Output(PortNo(9))]);
+    assert_eq!(verdict.mask.load(layout::TUN_ID), u128::from(u64::MAX));
+    assert_eq!(verdict.mask.load(layout::TUN_TTL), 0);
+    let mut key = received(4789, 0);
+    key.store(layout::TUN_ID, 8);
+    let refused = upcall(&ofproto, &key).expect_err("no port takes it");
+    assert_eq!(refused.drop_reason(), DropReason::InvalidTunnelMetadata);
+    // What has no Ethernet header gets one where the bridge is to see one.
+    let mut bare = received(3, 0);
+    bare.store(layout::PACKET_TYPE, 0x1_0800);
+    let verdict = upcall(&ofproto, &bare).expect("it has an answer");
+    assert!(matches!(verdict.actions[0], Dp::PushEthernet(_)), "{:?}", verdict.actions);
+    assert_eq!(verdict.actions[1..], [Dp::Output(PortNo(9))]);
+}
+
+#[test]
+fn congestion_met_in_a_tunnel_is_told_to_those_who_understand() {
+    let mut world = World::new();
+    world.add("vx", "vxlan", "remote_ip=1.1.2.92 key=7").expect("the first");
+    let ofproto = switch(&world);
+    let verdict = upcall(&ofproto, &received(4789, 0x2b)).expect("it has an answer");
+    assert_eq!(verdict.actions[..], [Dp::Drop(DropReason::Congestion)]);
+    let mut able = received(4789, 0x2b);
+    able.store(layout::NW_TOS, 0x29);
+    let verdict = upcall(&ofproto, &able).expect("it has an answer");
+    let Dp::Set(Set::Ipv4(set)) = &verdict.actions[0] else { panic!("{:?}", verdict.actions) };
+    assert_eq!(set.value.tos & set.mask.tos & 3, 3);
+    // Congestion that is not told outside says nothing.
+    let verdict = upcall(&ofproto, &received(4789, 0x2a)).expect("it has an answer");
+    assert_eq!(verdict.actions[..], [Dp::Output(PortNo(9))]);
 }

@@ -85,10 +85,13 @@ fn listens(config: &TunnelConfig) -> Vec<(u8, u16)> {
     }
 }
 
-/// `tnl/ports/show [-v]`.
+/// The first line of `tnl/ports/show`.
+pub const HEADING: &str = "Listening ports:\n";
+
+/// The lines of `tnl/ports/show [-v]` behind its first.
 #[must_use]
 pub fn ports_show(tunnels: &Tunnels, verbose: bool) -> String {
-    let mut out = String::from("Listening ports:\n");
+    let mut out = String::new();
     let ports = tunnels.ports();
     // The datapath's ports with how many tunnels each serves.
     let mut listening: BTreeMap<PortNo, (&TunnelPort, usize)> = BTreeMap::new();
@@ -122,6 +125,10 @@ fn listening_at(
                 IpAddr::V4(_) => ("0x0800", "ipv4"),
                 IpAddr::V6(_) => ("0x86dd", "ipv6"),
             };
+            let takes = tunnels.ports().listening(address.is_ipv6(), protocol, udp);
+            if takes != Some(number) {
+                continue;
+            }
             let _ = write!(
                 out,
                 "{name} ({number}) : eth(dst={}),eth_type({ethertype}),\

@@ -134,6 +134,11 @@ impl Ofproto {
         self.change(|world| world.hooks = Arc::new(hooks));
     }
 
+    /// Changes what is plugged in.
+    pub fn change_hooks(&self, change: impl FnOnce(&mut Hooks)) {
+        self.change(|world| change(Arc::make_mut(&mut world.hooks)));
+    }
+
     /// Who gets packets for controllers.
     pub fn set_packet_in_sink(&self, sink: Option<Box<dyn PacketInSink>>) {
         self.packet_ins.store(sink.map(Arc::new));
@@ -284,10 +289,10 @@ pub(crate) fn find(world: &World, key: &FlowKey) -> Result<(Location, FlowMask),
         .as_ref()
         .filter(|_| key.load(layout::TUN_DST) != 0 || key.load(layout::TUN_IPV6_DST) != 0);
     let location = match tunnel {
-        Some(tunnels) => tunnels.receive(key, &mut wc),
-        None => world.locate(key.in_port()),
+        Some(tunnels) => tunnels.receive(key, &mut wc).ok_or(UpcallError::NoTunnel)?,
+        None => world.locate(key.in_port()).ok_or(UpcallError::NoBridge)?,
     };
-    Ok((location.ok_or(UpcallError::NoBridge)?, wc))
+    Ok((location, wc))
 }
 
 impl UpcallSink for Ofproto {

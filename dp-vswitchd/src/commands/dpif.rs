@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use crate::switch::{RunningBridge, Switch};
+use crate::switch::tunnels::config_of;
+use crate::switch::{Interface, RunningBridge, Switch};
 use crate::unixctl::{CommandRegistry, Format, Reply};
 
 /// Registers the family.
@@ -28,7 +29,7 @@ fn show(switch: &Switch) -> String {
     let mut text = String::new();
     for datapath in switch.datapaths().iter().filter(|it| it.has_bridges()) {
         let totals = datapath.netdev.totals();
-        let hits = totals.hits();
+        let hits = totals.emc_hits + totals.megaflow_hits;
         let _ = writeln!(text, "{datapath}: hit:{hits} missed:{}", totals.upcalls);
         for bridge in switch.bridges().iter().filter(|it| Arc::ptr_eq(&it.datapath, datapath)) {
             let _ = writeln!(text, "  {}:", bridge.name);
@@ -37,13 +38,23 @@ fn show(switch: &Switch) -> String {
                 let number = interface.number.map_or("none".to_owned(), |it| it.0.to_string());
                 let _ = writeln!(
                     text,
-                    "    {} {}/{number}: ({})",
-                    interface.config.name, ofport.0, interface.kind
+                    "    {} {}/{number}: ({}{})",
+                    interface.config.name,
+                    ofport.0,
+                    interface.kind,
+                    options(interface)
                 );
             }
         }
     }
     text
+}
+
+/// What a tunnel is told to be, behind its type.
+fn options(interface: &Interface) -> String {
+    let Some(config) = config_of(interface) else { return String::new() };
+    let pairs: Vec<String> = config.shown().map(|(key, value)| format!("{key}={value}")).collect();
+    if pairs.is_empty() { String::new() } else { format!(": {}", pairs.join(", ")) }
 }
 
 fn show_json(switch: &Switch) -> Value {
@@ -72,7 +83,7 @@ fn show_json(switch: &Switch) -> Value {
             json!({
                 "bridges": bridges,
                 "stats": {
-                    "n_hit": totals.hits().to_string(),
+                    "n_hit": (totals.emc_hits + totals.megaflow_hits).to_string(),
                     "n_missed": totals.upcalls.to_string(),
                 },
             }),

@@ -34,6 +34,24 @@ pub(super) fn register(registry: &mut CommandRegistry, switch: &Arc<Switch>) {
         .register("dpif/set-dp-features", usage, 1, 4, move |request| set_features(&own, request));
 }
 
+/// Whether the switch makes the headers of tunnels itself, or leaves them to its datapath by telling
+/// it of the tunnel.
+fn push_pop(switch: &Switch, bridge: &str, value: Option<&str>) -> Result<String, String> {
+    let bridge = switch.bridge(bridge).ok_or("no such bridge")?;
+    let tunnels = &bridge.datapath.tunnels;
+    match value {
+        None => Ok(format!(
+            "tnl_push_pop (Tunnel push pop) : [run time]:{}, [boot time]:true\n",
+            !tunnels.is_by_metadata()
+        )),
+        Some("true" | "false") => {
+            tunnels.set_by_metadata(value == Some("false"));
+            Ok(String::new())
+        }
+        Some(value) => Err(format!("tnl_push_pop cannot be {value}")),
+    }
+}
+
 fn set_features(switch: &Switch, request: &Request<'_>) -> Result<String, String> {
     let words: Vec<&str> =
         request.arguments().iter().map(String::as_str).filter(|it| *it != "--force").collect();
@@ -46,6 +64,9 @@ fn set_features(switch: &Switch, request: &Request<'_>) -> Result<String, String
     let Some(wanted) = words.get(1) else {
         return Ok(FEATURES.iter().filter(|it| !it.title.is_empty()).map(line).collect());
     };
+    if *wanted == "tnl_push_pop" {
+        return push_pop(switch, name, words.get(2).copied());
+    }
     let Some(feature) = FEATURES.iter().find(|it| it.name == *wanted && !it.title.is_empty())
     else {
         return Ok("Unexpected support field".to_owned());

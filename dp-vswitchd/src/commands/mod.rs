@@ -20,8 +20,9 @@ mod dpif;
 mod dummy;
 mod fdb;
 mod features;
-mod pmd;
+mod route;
 mod time;
+mod tunnel;
 mod upcall;
 mod vlog;
 
@@ -42,8 +43,9 @@ pub(crate) fn register_all(registry: &mut CommandRegistry, switch: &Arc<Switch>)
     dummy::register(registry, switch);
     fdb::register(registry, switch);
     features::register(registry, switch);
-    pmd::register(registry, switch);
+    route::register(registry, switch);
     time::register(registry, switch);
+    tunnel::register(registry, switch);
     upcall::register(registry, switch);
     vlog::register(registry, switch);
     // The last: it lists what is there.

@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dp_core::base::{MacAddr, OfPort, PortNo};
-use dp_netdev::datapath::AddPortError;
 use dp_netdev::port::Change;
+use dp_ofproto::tunnel::is_tunnel;
 
 use super::bridge::{Interface, RunningBridge, own_mac};
 use super::datapath::{DUMMY, Datapath};
@@ -27,11 +27,6 @@ impl Switch {
         for bridge in &mut config.bridges {
             with_local_port(bridge);
         }
-        self.state().other_config = config.other_config.clone();
-        self.start_dpdk(&config.other_config);
-        for datapath in self.datapaths() {
-            datapath.tune(&config.other_config, &self.topology);
-        }
         self.remove_bridges(&config);
         for bridge in &config.bridges {
             if let Some(running) = self.bridge(&bridge.name) {
@@ -44,15 +39,13 @@ impl Switch {
                 running.state().config = bridge.clone();
                 choose_addresses(&running);
                 running.publish();
-                running.set_tables_and_mirrors();
                 running.stand_alone(self.now());
                 changes_of_interfaces(&running);
-                pin_interfaces(&running);
             }
         }
         self.forget_datapaths();
         self.tell_datapaths();
-        self.datapaths().iter().for_each(|datapath| datapath.set_limits(&config));
+        self.refresh_tunnels();
         self.count("bridge_reconfigure");
         self.state().touched = true;
     }
@@ -105,7 +98,6 @@ impl Switch {
             }
         };
         let bridge = RunningBridge::new(config, datapath);
-        bridge.log_addresses();
         self.state().bridges.insert(config.name.clone(), Arc::clone(&bridge));
         Some(bridge)
     }
@@ -120,13 +112,17 @@ impl Switch {
             log::warn!(target: "dpif", "could not create datapath of unknown type {kind}");
             return Err("Address family not supported by protocol".to_owned());
         }
-        let datapath = Datapath::new(kind, &format!("ovs-{kind}"), dummies, &self.clock)
-            .map_err(|error| crate::errno::text(&error))?;
+        let datapath = Datapath::new(
+            kind,
+            &format!("ovs-{kind}"),
+            dummies,
+            &self.clock,
+            self.underlay.neighbours(),
+        )
+        .map_err(|error| crate::errno::text(&error))?;
         if kind == DUMMY {
             open::next_mac(&mut self.state().dummies);
         }
-        let settings = self.state().other_config.clone();
-        datapath.tune(&settings, &self.topology);
         features::tell(&datapath);
         self.state().datapaths.insert(kind.to_owned(), Arc::clone(&datapath));
         Ok(datapath)
@@ -220,8 +216,18 @@ impl Switch {
         let ofport = take_ofport(bridge, &interface.config, is_local)
             .ok_or_else(|| failed("No space left on device".to_owned()))?;
         interface.ofport = Some(ofport);
-        let Some(port) = opened.port else { return Ok(ofport) };
         let give_back = || bridge.state().ofports.free(ofport.0);
+        if is_tunnel(&interface.kind) {
+            match self.open_tunnel(bridge, interface) {
+                Ok(number) => interface.number = Some(number),
+                Err(why) => {
+                    give_back();
+                    interface.ofport = None;
+                    return Err(why);
+                }
+            }
+        }
+        let Some(port) = opened.port else { return Ok(ofport) };
         let datapath = &bridge.datapath;
         let Some(number) = datapath.choose_number(&name) else {
             give_back();
@@ -231,11 +237,7 @@ impl Switch {
         if let Err(error) = datapath.add(number, port, &opened.kind, opened.hand) {
             give_back();
             interface.ofport = None;
-            return Err(match error {
-                // A device of libdpdk is attached only now; its own words say enough.
-                AddPortError::Open(error) if interface.kind == "dpdk" => error.to_string(),
-                error => failed(error.to_string()),
-            });
+            return Err(failed(error.to_string()));
         }
         interface.number = Some(number);
         Ok(ofport)
@@ -350,18 +352,11 @@ fn is_same(bridge: &RunningBridge, running: &Interface, wanted: &InterfaceConfig
     kind == running.kind && wanted.options == running.config.options && !renumbered
 }
 
-/// Pins receive queues as the interfaces of a bridge say.
-fn pin_interfaces(bridge: &RunningBridge) {
-    for interface in bridge.state().interfaces.values() {
-        if let Some(number) = interface.number {
-            bridge.datapath.pin(number, &interface.config);
-        }
-    }
-}
-
 fn close(datapath: &Datapath, interface: &Interface) {
-    if let Some(number) = interface.number {
-        datapath.remove(number);
+    match interface.number {
+        Some(number) if is_tunnel(&interface.kind) => datapath.release_tunnel_port(number),
+        Some(number) => datapath.remove(number),
+        None => {}
     }
 }
 

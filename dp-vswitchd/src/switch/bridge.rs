@@ -10,8 +10,11 @@ use dp_ofproto::learn::MacTableConfig;
 use dp_ofproto::matching::Match;
 use dp_ofproto::table::{FlowMod, TablesConfig};
 
+use dp_ofproto::tunnel::is_tunnel;
+
 use super::Datapath;
 use super::ofports::OfPorts;
+use super::tunnels::config_of;
 use super::vlan;
 use crate::config::{BridgeConfig, InterfaceConfig, PortConfig, is_true, number_or};
 use crate::ovsdb::uuid::Uuid;
@@ -141,8 +144,12 @@ fn bridge_port(interface: &Interface, port: &PortConfig) -> Option<BridgePort> {
             let peer = interface.config.options.get("peer").cloned().unwrap_or_default();
             PortKind::Patch { peer }
         }
+        kind if is_tunnel(kind) => PortKind::Tunnel,
         _ => PortKind::Device,
     };
+    if let Some(tunnel) = config_of(interface) {
+        made.packet_types = tunnel.packet_types;
+    }
     Some(made)
 }
 

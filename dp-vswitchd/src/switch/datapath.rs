@@ -3,23 +3,23 @@
 //! Where dummy ports exist the main loop drives the packets, by the switch's clock, so that nothing
 //! happens but what a script asked for. Otherwise packet threads do.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dp_core::base::{Instant, PortNo};
-use dp_core::boundary::{Datapath as _, DatapathError, UpcallSink};
+use dp_core::boundary::{Datapath as _, UpcallSink};
 use dp_core::flow::text::PortTable;
-use dp_core::pipeline::{Malformed, Settings as Pipeline};
 use dp_netdev::datapath::AddPortError;
 use dp_netdev::port::Port;
 use dp_netdev::port::dummy::{Dummy, Hand};
 use dp_netdev::port::tap::{Role, Tap};
 use dp_netdev::{Config, Idle, Netdev, Running, system};
+use dp_ofproto::learn::Neighbours;
 use dp_ofproto::revalidate::{Revalidator, RevalidatorConfig};
+use dp_ofproto::tunnel::Tunnels;
 use dp_ofproto::upcall::{FLOW_LIMIT, Ofproto};
 
-use super::scheduling::Tuning;
 use crate::event_loop::{Clock, Wants};
 
 /// A datapath and the OpenFlow layer above it.
@@ -30,6 +30,10 @@ pub(crate) struct Datapath {
     pub(crate) name: String,
     pub(crate) netdev: Arc<Netdev>,
     pub(crate) ofproto: Arc<Ofproto>,
+    /// Its tunnels.
+    pub(crate) tunnels: Arc<Tunnels>,
+    /// Tunnels by the datapath's port that they share.
+    tunnel_users: Mutex<BTreeMap<PortNo, usize>>,
     revalidator: Mutex<Revalidator>,
     ports: Mutex<BTreeMap<PortNo, DatapathPort>>,
     /// Threads that drive the packets, unless the main loop does.
@@ -37,9 +41,7 @@ pub(crate) struct Datapath {
     by_hand: bool,
     /// An operator made it; no bridge is in it.
     is_bare: bool,
-    tuning: Mutex<Tuning>,
     figures: Mutex<Figures>,
-    set: Mutex<Set>,
 }
 
 /// What rounds of revalidation have found.
@@ -55,15 +57,6 @@ pub(crate) struct Figures {
     pub(crate) duration: std::time::Duration,
     /// No rounds are made.
     paused: bool,
-}
-
-/// What scripts and the configuration have set.
-#[derive(Debug, Default)]
-struct Set {
-    /// Zones of connection tracking that the configuration speaks of.
-    zones: BTreeSet<u16>,
-    /// Rounds of revalidation ask for whole keys.
-    no_ufids: bool,
 }
 
 /// A port as the commands about datapaths see it.
@@ -83,20 +76,14 @@ impl Datapath {
         name: &str,
         by_hand: bool,
         clock: &Clock,
+        neighbours: &Arc<Neighbours>,
     ) -> io::Result<Arc<Self>> {
         let ofproto = Arc::new(Ofproto::default());
+        let tunnels = Arc::new(Tunnels::new(Arc::clone(neighbours)));
+        let plugged = Arc::clone(&tunnels);
+        ofproto.change_hooks(|hooks| hooks.tunnels = Some(plugged));
         let sink = Arc::clone(&ofproto) as Arc<dyn UpcallSink>;
-        let config = Config {
-            clock: system::Clock::since(clock.origin()),
-            // As the reference does: what a packet says wrongly is for the tables to judge.
-            pipeline: Pipeline {
-                malformed: Malformed::Forward,
-                seed: if by_hand { 0 } else { random() },
-                ..Pipeline::default()
-            },
-            ..Config::default()
-        };
-        let pipeline = config.pipeline.clone();
+        let config = Config { clock: system::Clock::since(clock.origin()), ..Config::default() };
         let netdev = Netdev::new(sink, config)?;
         let revalidator = Revalidator::new(Arc::clone(&ofproto), RevalidatorConfig::default());
         let running = if by_hand { None } else { Some(netdev.start(&[], Idle::Sleep)?) };
@@ -105,12 +92,13 @@ impl Datapath {
             name: name.to_owned(),
             netdev,
             ofproto,
+            tunnels,
+            tunnel_users: Mutex::default(),
             revalidator: Mutex::new(revalidator),
             ports: Mutex::default(),
             running: Mutex::new(running),
             by_hand,
             is_bare: name != format!("ovs-{kind}"),
-            tuning: Mutex::new(Tuning { pipeline, threads: None }),
             figures: Mutex::new(Figures {
                 average: 0,
                 most: 0,
@@ -118,10 +106,13 @@ impl Datapath {
                 duration: std::time::Duration::ZERO,
                 paused: false,
             }),
-            set: Mutex::default(),
         });
         datapath.add_own_port(name);
         Ok(datapath)
+    }
+
+    pub(super) fn tunnel_users(&self) -> MutexGuard<'_, BTreeMap<PortNo, usize>> {
+        self.tunnel_users.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The port that is the datapath itself: it belongs to no bridge.
@@ -232,35 +223,6 @@ impl Datapath {
         self.figures().limit = limit;
     }
 
-    /// Sets how often rounds are made, and how long a megaflow may be idle.
-    pub(crate) fn set_rounds(&self, config: RevalidatorConfig) {
-        self.revalidator().set_config(config);
-    }
-
-    fn set(&self) -> MutexGuard<'_, Set> {
-        self.set.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The zones that the configuration speaks of.
-    pub(super) fn zones(&self) -> BTreeSet<u16> {
-        self.set().zones.clone()
-    }
-
-    /// Notes the zones that the configuration speaks of.
-    pub(super) fn set_zones(&self, zones: BTreeSet<u16>) {
-        self.set().zones = zones;
-    }
-
-    /// Whether megaflows are dumped by their ids.
-    pub(crate) fn ufids(&self) -> bool {
-        !self.set().no_ufids
-    }
-
-    /// Sets that.
-    pub(crate) fn set_ufids(&self, enabled: bool) {
-        self.set().no_ufids = !enabled;
-    }
-
     /// Has no rounds made, or again.
     pub(crate) fn pause_revalidation(&self, paused: bool) {
         self.figures().paused = paused;
@@ -322,21 +284,6 @@ impl Datapath {
         self.revalidator.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What was set about threads and pipelines.
-    pub(crate) fn tuning(&self) -> MutexGuard<'_, Tuning> {
-        self.tuning.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Changes the settings of all pipelines.
-    pub(crate) fn change_pipeline(
-        &self,
-        change: impl FnOnce(&mut Pipeline),
-    ) -> Result<(), DatapathError> {
-        let mut tuning = self.tuning();
-        change(&mut tuning.pipeline);
-        self.netdev.configure(&tuning.pipeline)
-    }
-
     /// Stops the packet threads.
     pub(crate) fn stop(&self) {
         drop(self.running.lock().unwrap_or_else(PoisonError::into_inner).take());
@@ -347,12 +294,6 @@ impl std::fmt::Display for Datapath {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}@{}", self.kind, self.name)
     }
-}
-
-/// A number that nobody can guess.
-fn random() -> u64 {
-    use std::hash::{BuildHasher, RandomState};
-    RandomState::new().hash_one(0)
 }
 
 /// The type of datapath that scripts operate by hand.

@@ -15,28 +15,23 @@
 //! | [`bridge`] | a bridge with its interfaces |
 //! | [`ofports`] | OpenFlow port numbers |
 //! | [`open`] | opening what an interface names |
-//! | [`dpdk`] | libdpdk, started once |
-//! | [`scheduling`], [`kernels`] | packet threads, pipelines, machine code |
 //! | [`apply`] | making what runs equal to the configuration |
 //! | [`status`] | what is written back |
+//! | [`tunnels`] | tunnel ports, routes and neighbours underneath |
 //! | [`features`] | what a datapath can do |
-//! | [`settings`] | mirrors, flow tables, limits |
 //! | [`rates`] | counters some time ago |
 //! | [`main_task`] | all of it as a task of the main loop |
 
 pub(crate) mod apply;
 pub(crate) mod bridge;
 pub(crate) mod datapath;
-mod dpdk;
 pub(crate) mod features;
-mod kernels;
 pub(crate) mod main_task;
 mod ofports;
 pub(crate) mod open;
 mod rates;
-mod scheduling;
-mod settings;
 mod status;
+pub(crate) mod tunnels;
 mod vlan;
 
 use std::collections::BTreeMap;
@@ -45,7 +40,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use dp_core::base::Instant;
-use dp_netdev::system::Topology;
 
 pub(crate) use bridge::{Interface, RunningBridge};
 pub(crate) use datapath::Datapath;
@@ -53,7 +47,6 @@ pub(crate) use datapath::Datapath;
 use rates::{Counters, Rates};
 
 use crate::commands::coverage;
-use crate::config::Settings;
 use crate::daemon::{DummyMode, Paths};
 use crate::event_loop::{Clock, Waker};
 use crate::log::Vlog;
@@ -65,9 +58,8 @@ pub(crate) struct Switch {
     pub(crate) clock: Clock,
     pub(crate) vlog: &'static Vlog,
     pub(crate) dummy: DummyMode,
-    /// The processors there are, or are said to be.
-    pub(crate) topology: Topology,
     pub(crate) waker: Waker,
+    pub(crate) underlay: tunnels::Underlay,
     state: Mutex<State>,
 }
 
@@ -78,10 +70,6 @@ struct State {
     bridges: BTreeMap<String, Arc<RunningBridge>>,
     /// Datapaths that operators made, by type and name; no bridge is in them.
     bare: BTreeMap<String, Arc<Datapath>>,
-    /// `Open_vSwitch.other_config`, as it was applied last.
-    other_config: Settings,
-    dpdk: dpdk::DpdkState,
-    kernels: kernels::Priorities,
     /// Dummy ports made so far: the next one's address.
     dummies: u32,
     /// Who asked for the end, and whether datapaths are to go too.
@@ -89,8 +77,6 @@ struct State {
     warp: Option<Warp>,
     /// Whether something that is written back may have changed.
     touched: bool,
-    /// Addresses that scripts have given to dummy ports, by name.
-    addresses: BTreeMap<String, Vec<(IpAddr, u8)>>,
     /// What has happened in the main loop.
     events: Counters,
     rates: Rates,
@@ -110,10 +96,10 @@ impl Switch {
         clock: Clock,
         vlog: &'static Vlog,
         dummy: DummyMode,
-        topology: Topology,
         waker: Waker,
     ) -> Arc<Self> {
-        Arc::new(Self { paths, clock, vlog, dummy, topology, waker, state: Mutex::default() })
+        let underlay = tunnels::Underlay::default();
+        Arc::new(Self { paths, clock, vlog, dummy, waker, underlay, state: Mutex::default() })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -129,7 +115,7 @@ impl Switch {
         }
         let (kind, name) = text.split_once('@').unwrap_or(("system", text));
         let by_hand = self.dummy != DummyMode::Off;
-        let datapath = Datapath::new(kind, name, by_hand, &self.clock)
+        let datapath = Datapath::new(kind, name, by_hand, &self.clock, self.underlay.neighbours())
             .map_err(|error| crate::errno::text(&error))?;
         self.state().bare.insert(datapath.to_string(), Arc::clone(&datapath));
         Ok(datapath)
@@ -210,17 +196,9 @@ impl Switch {
 
     /// Gives a dummy port an address, as though the host had.
     pub(crate) fn add_address(&self, port: &str, ip: IpAddr, prefix: u8) {
-        let mut state = self.state();
-        let addresses = state.addresses.entry(port.to_owned()).or_default();
-        if !addresses.contains(&(ip, prefix)) {
-            addresses.push((ip, prefix));
-        }
-    }
-
-    /// The addresses that scripts have given to dummy ports, by name.
-    #[expect(dead_code, reason = "the routing table will ask")]
-    pub(crate) fn addresses(&self) -> BTreeMap<String, Vec<(IpAddr, u8)>> {
-        self.state().addresses.clone()
+        self.underlay.add_address(port, ip, prefix);
+        self.refresh_routes();
+        self.touch();
     }
 
     /// Counts something that has happened.

@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use dp_core::base::MacAddr;
 use dp_netdev::port::afpacket::{AfPacket, Options};
-use dp_netdev::port::dpdk;
 use dp_netdev::port::dummy::{Dummy, Hand};
 use dp_netdev::port::tap::{Role, Tap};
 use dp_netdev::port::{Change, OpenError, Port};
+use dp_ofproto::tunnel;
 
 use super::datapath::DUMMY;
-use crate::config::{InterfaceConfig, number_or};
+use crate::config::InterfaceConfig;
 use crate::daemon::DummyMode;
 
 /// An interface that is open.
@@ -37,11 +37,9 @@ pub(crate) fn effective_kind(datapath: &str, kind: &str, is_local: bool) -> Stri
 /// The types that can be opened, as `iface_types` lists them.
 pub(super) fn known_kinds(dummy: DummyMode) -> Vec<&'static str> {
     let mut kinds = vec!["internal", "patch", "system", "tap"];
+    kinds.extend(tunnel::kinds());
     if dummy != DummyMode::Off {
-        kinds.extend(["dummy", "dummy-internal", "dummy-pmd"]);
-    }
-    if dpdk::is_running() {
-        kinds.push("dpdk");
+        kinds.extend(["dummy", "dummy-internal"]);
     }
     kinds.sort_unstable();
     kinds
@@ -63,9 +61,7 @@ pub(super) fn open(
         DummyMode::Off | DummyMode::Beside => false,
     };
     match kind {
-        "dummy" | "dummy-internal" | "dummy-pmd" if dummies => {
-            dummy(config, kind, number).map_err(failed)
-        }
+        "dummy" | "dummy-internal" if dummies => dummy(config, kind, number).map_err(failed),
         "system" | "tap" if replaced => dummy(config, kind, number).map_err(failed),
         "system" => {
             let port = AfPacket::open(name, Options::default()).map_err(|it| failed(words(&it)))?;
@@ -76,16 +72,22 @@ pub(super) fn open(
             let port = Tap::open(name, role).map_err(|it| failed(words(&it)))?;
             Ok(Opened { port: Some(Box::new(port)), kind: kind.to_owned(), hand: None })
         }
-        "dpdk" => {
-            let port = super::dpdk::open(config).map_err(|error| error.to_string())?;
-            Ok(Opened { port: Some(port), kind: kind.to_owned(), hand: None })
-        }
         "patch" => patch(config),
+        kind if tunnel::is_tunnel(kind) => tunnel(config, kind),
         _ => {
             log::warn!(target: "netdev", "could not create netdev {name} of unknown type {kind}");
             Err(failed("Address family not supported by protocol".to_owned()))
         }
     }
+}
+
+/// A tunnel: its options say where it leads.
+fn tunnel(config: &InterfaceConfig, kind: &str) -> Result<Opened, String> {
+    let read = tunnel::read(&config.name, kind, &config.options);
+    for warning in &read.warnings {
+        log::warn!(target: "netdev_vport", "{warning}");
+    }
+    read.result.map(|_| Opened { port: None, kind: kind.to_owned(), hand: None })
 }
 
 /// An end of a patch: it needs a name of the other end.
@@ -113,14 +115,7 @@ fn words(error: &OpenError) -> String {
 }
 
 fn dummy(config: &InterfaceConfig, kind: &str, number: &mut u32) -> Result<Opened, String> {
-    let number_of = |option, default| {
-        usize::try_from(number_or(&config.options, option, default)).unwrap_or(1).max(1)
-    };
-    let mut port = Dummy::with_queues(&config.name, number_of("n_rxq", 1));
-    if kind == "dummy-pmd" {
-        let numa = number_or(&config.options, "numa_id", 0);
-        port = port.polled(u32::try_from(numa).unwrap_or(0), number_of("n_txq", 1));
-    }
+    let mut port = Dummy::new(&config.name);
     let file = |option: &str| config.options.get(option).map(PathBuf::from);
     if let Some(path) = file("pcap") {
         port = port.capturing(&path).map_err(|it| words(&it))?;

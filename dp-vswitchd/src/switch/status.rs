@@ -6,11 +6,10 @@ use serde_json::{Map, Value, json};
 
 use dp_core::base::PortNo;
 use dp_core::boundary::{Datapath as _, PortInfo};
+use dp_ofproto::tunnel::is_tunnel;
 
-use super::bridge::{Interface, RunningBridge};
+use super::bridge::{Interface, RunningBridge, own_mac};
 use super::{Switch, features, open};
-use dp_netdev::port::dpdk;
-
 use crate::config::SwitchConfig;
 use crate::daemon::DummyMode;
 use crate::ovsdb::database::Database;
@@ -72,10 +71,8 @@ impl Switch {
                 datapaths.push("dummy");
             }
             columns.set(table, root, "datapath_types", texts(datapaths.into_iter()));
-            let runs = Datum::scalar(Atom::Boolean(dpdk::is_running()));
-            columns.set(table, root, "dpdk_initialized", runs);
-            let version = dpdk::version().unwrap_or_else(|| "none".to_owned());
-            columns.set(table, root, "dpdk_version", text(&version));
+            columns.set(table, root, "dpdk_initialized", Datum::scalar(Atom::Boolean(false)));
+            columns.set(table, root, "dpdk_version", text("none"));
         }
         let ports: BTreeMap<String, BTreeMap<PortNo, PortInfo>> = self
             .datapaths()
@@ -89,16 +86,14 @@ impl Switch {
         for bridge in self.bridges() {
             let infos = ports.get(&bridge.datapath.kind).unwrap_or(&none);
             bridge_columns(&bridge, &mut columns);
-            for interface in bridge.state().interfaces.values() {
+            let interfaces: Vec<Interface> = bridge.state().interfaces.values().cloned().collect();
+            for interface in &interfaces {
                 interface_columns(&bridge, interface, &mut columns);
+                if interface.ofport.is_some() && is_tunnel(&interface.kind) {
+                    tunnel_columns(self, interface, &mut columns);
+                }
                 if statistics && let Some(info) = interface.number.and_then(|it| infos.get(&it)) {
-                    let mut values = statistics_of(info, &interface.kind);
-                    // What a device counts itself comes beside, but what packets show is ours.
-                    for (name, value) in bridge.datapath.netdev.port_counters(info.port) {
-                        if values.iter().all(|(known, _)| *known != name) {
-                            values.push((name, value));
-                        }
-                    }
+                    let values = statistics_of(info, &interface.kind);
                     let uuid = interface.config.uuid;
                     columns.set("Interface", uuid, "statistics", numbers(values));
                 }
@@ -109,10 +104,10 @@ impl Switch {
                 columns.set("Bridge", bridge.uuid, "datapath_id", Datum::empty_set());
             }
         }
-        for (kind, row) in &config.datapaths {
+        for (kind, uuid) in &config.datapaths {
             let capabilities = features::capabilities().map(|it| pair(it.name, it.value)).collect();
             if self.datapaths().iter().any(|it| it.kind == *kind) {
-                columns.set("Datapath", row.uuid, "capabilities", map(capabilities));
+                columns.set("Datapath", *uuid, "capabilities", map(capabilities));
             }
         }
         columns
@@ -148,15 +143,24 @@ fn interface_columns(bridge: &RunningBridge, interface: &Interface, columns: &mu
     set("mac_in_use", text(&status.mac.to_string()));
     set("mtu", number(i64::from(status.mtu)));
     set("ifindex", number(i64::from(status.ifindex)));
-    let number = interface.number.filter(|_| interface.kind == "dpdk");
-    let details = number.map(|it| bridge.datapath.netdev.port_details(it));
-    set(
-        "status",
-        match details {
-            Some(details) => map(details.iter().map(|(key, value)| pair(key, value)).collect()),
-            None => map(status_of(&interface.kind)),
-        },
-    );
+    set("status", map(status_of(&interface.kind)));
+}
+
+/// A tunnel is up as long as it is there; its status says which way it leads.
+fn tunnel_columns(switch: &Switch, interface: &Interface, columns: &mut Columns) {
+    let uuid = interface.config.uuid;
+    let mut set = |column, value| columns.set("Interface", uuid, column, value);
+    set("admin_state", text("up"));
+    set("link_state", text("up"));
+    set("link_resets", number(0));
+    set("mac_in_use", text(&own_mac(uuid).to_string()));
+    set("ifindex", number(0));
+    let mut status = status_of(&interface.kind);
+    if let Some((device, up)) = switch.egress(interface) {
+        status.push(pair("tunnel_egress_iface", &device));
+        status.push(pair("tunnel_egress_iface_carrier", if up { "up" } else { "down" }));
+    }
+    set("status", map(status));
 }
 
 /// What a driver says of itself.
@@ -182,7 +186,7 @@ const OFFLOADS: &[&str] = &[
     "tx_vxlan_tso_offload",
 ];
 
-fn statistics_of(info: &PortInfo, kind: &str) -> Vec<(String, u64)> {
+fn statistics_of(info: &PortInfo, kind: &str) -> Vec<(&'static str, u64)> {
     let stats = info.stats;
     let mut values = vec![
         ("rx_packets", stats.rx_packets),
@@ -200,7 +204,7 @@ fn statistics_of(info: &PortInfo, kind: &str) -> Vec<(String, u64)> {
     } else {
         values.extend([("rx_dropped", stats.rx_dropped), ("tx_dropped", stats.tx_dropped)]);
     }
-    values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    values
 }
 
 fn number(value: i64) -> Datum {
@@ -224,7 +228,7 @@ fn map(pairs: Vec<(Atom, Atom)>) -> Datum {
     Datum::map(pairs).unwrap_or_else(|_| Datum::empty_map())
 }
 
-fn numbers(values: Vec<(String, u64)>) -> Datum {
+fn numbers(values: Vec<(&'static str, u64)>) -> Datum {
     let atom = |value| Atom::Integer(i64::try_from(value).unwrap_or(i64::MAX));
     map(values.into_iter().map(|(key, value)| (Atom::String(key.into()), atom(value))).collect())
 }

@@ -1,0 +1,64 @@
+//! `ovs/route/*`: the routes by which tunnels are reached. The texts are
+//! [`dp_core::route::text`]'s.
+
+use std::sync::Arc;
+
+use dp_core::route::text;
+
+use crate::switch::Switch;
+use crate::unixctl::CommandRegistry;
+
+/// Registers the family.
+pub(super) fn register(registry: &mut CommandRegistry, switch: &Arc<Switch>) {
+    let own = Arc::clone(switch);
+    let usage = "ip/plen output_bridge [gw] [pkt_mark=mark] [src=src_ip] [table=id]";
+    registry.register("ovs/route/add", usage, 2, 6, move |request| {
+        changed(&own, text::add(&mut own.underlay.router(), &words(request.arguments())))
+    });
+    let own = Arc::clone(switch);
+    registry.register(
+        "ovs/route/del",
+        "ip/plen [pkt_mark=mark] [table=id]",
+        1,
+        3,
+        move |request| {
+            changed(&own, text::del(&mut own.underlay.router(), &words(request.arguments())))
+        },
+    );
+    let own = Arc::clone(switch);
+    registry.register("ovs/route/show", "[table=all|id]", 0, 1, move |request| {
+        text::show(&own.underlay.router(), &words(request.arguments()))
+    });
+    let own = Arc::clone(switch);
+    let usage = "ip_addr [pkt_mark=mark] [src=src_ip]";
+    registry.register("ovs/route/lookup", usage, 1, 3, move |request| {
+        text::lookup(&mut own.underlay.router(), &words(request.arguments()))
+    });
+    let own = Arc::clone(switch);
+    let usage =
+        "[-6] [not] from=all|ip/plen [prio=num] [mark=value[/mask]] table=local|main|default|id";
+    registry.register("ovs/route/rule/add", usage, 2, 6, move |request| {
+        changed(&own, text::rule_add(&mut own.underlay.router(), &words(request.arguments())))
+    });
+    let own = Arc::clone(switch);
+    registry.register("ovs/route/rule/del", usage, 2, 6, move |request| {
+        changed(&own, text::rule_del(&mut own.underlay.router(), &words(request.arguments())))
+    });
+    let own = Arc::clone(switch);
+    registry.register("ovs/route/rule/show", "[-6]", 0, 1, move |request| {
+        text::rule_show(&own.underlay.router(), &words(request.arguments()))
+    });
+}
+
+fn words(arguments: &[String]) -> Vec<&str> {
+    arguments.iter().map(String::as_str).collect()
+}
+
+/// Publishes the routes if they have changed.
+fn changed(switch: &Switch, result: Result<String, String>) -> Result<String, String> {
+    if result.is_ok() {
+        switch.refresh_routes();
+        switch.touch();
+    }
+    result
+}

@@ -1,0 +1,263 @@
+//! Tunnels of the running switch: the datapath's ports for them, the routes and neighbours
+//! underneath, and the questions that go out on the links.
+//!
+//! ```text
+//!   interfaces ──► tunnel ports ──┐
+//!   addresses ──► routes ─────────┼──► dp_ofproto::tunnel::Tunnels of each datapath
+//!   bridges ────► devices ────────┘         asks for neighbours ──► frames, sent from here
+//! ```
+//!
+//! What tunnels rest on is put together anew when anything of it changes, and published whole.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use dp_core::base::{Instant, OfPort, PortNo};
+use dp_core::boundary::Datapath as _;
+use dp_core::flow::Extractor;
+use dp_core::packet::{Metadata, Pool};
+use dp_core::route::{CachedRoute, NextHop, Prefix, Router, Rules, SourceNeed};
+use dp_core::tunnel::Ends;
+use dp_ofproto::action::Action;
+use dp_ofproto::learn::{Neighbours, Question};
+use dp_ofproto::translate::hooks::Location;
+use dp_ofproto::tunnel::{self, Device, Setting, TunnelConfig, TunnelPort, TunnelPorts};
+
+use super::bridge::{Interface, RunningBridge};
+use super::datapath::DatapathPort;
+use super::{Datapath, Switch};
+
+/// What all tunnels of the switch rest on.
+#[derive(Debug, Default)]
+pub(crate) struct Underlay {
+    router: Mutex<Router>,
+    neighbours: Arc<Neighbours>,
+    /// When neighbours were last looked over.
+    looked_over: Mutex<Option<Instant>>,
+}
+
+impl Underlay {
+    /// The routes, to be looked at or changed. Whoever changes them calls
+    /// [`Switch::refresh_routes`].
+    pub(crate) fn router(&self) -> MutexGuard<'_, Router> {
+        self.router.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The neighbours.
+    pub(crate) const fn neighbours(&self) -> &Arc<Neighbours> {
+        &self.neighbours
+    }
+
+    /// Gives a device an address: its network is a route of its own.
+    pub(super) fn add_address(&self, device: &str, address: IpAddr, len: u8) {
+        let mut router = self.router();
+        router.addresses_mut().add(device, address, len);
+        let hop = NextHop { source: Some(address), ..NextHop::new(device, None) };
+        let route = CachedRoute {
+            prefix: Prefix::new(address, len),
+            mark: 0,
+            table: Rules::MAIN,
+            hops: vec![hop],
+            local: true,
+        };
+        if let Err(error) = router.add_cached(route) {
+            log::warn!(target: "ovs_router", "{device}: {error}");
+        }
+    }
+
+    /// Whether neighbours are to be looked over now: once a second.
+    fn is_due(&self, now: Instant) -> bool {
+        let mut last = self.looked_over.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = last.is_none_or(|last| now.since(last) >= Duration::from_secs(1));
+        if due {
+            *last = Some(now);
+        }
+        due
+    }
+}
+
+impl Datapath {
+    /// The datapath's port for tunnels of this kind, made if it is not there; counts its users.
+    pub(super) fn take_tunnel_port(&self, config: &TunnelConfig) -> Option<PortNo> {
+        let name = config.system_name();
+        let found = self.ports().iter().find(|(_, port)| port.name == name).map(|(at, _)| *at);
+        let number = found.or_else(|| self.choose_number(&name))?;
+        self.ports().entry(number).or_insert_with(|| DatapathPort {
+            name,
+            kind: config.kind_name.to_owned(),
+            hand: None,
+        });
+        *self.tunnel_users().entry(number).or_default() += 1;
+        self.change_ends(|ends| ends.set(number, config.kind, config.flavour));
+        Some(number)
+    }
+
+    /// A tunnel does not use the datapath's port any more.
+    pub(super) fn release_tunnel_port(&self, number: PortNo) {
+        let mut users = self.tunnel_users();
+        let Some(count) = users.get_mut(&number) else { return };
+        *count -= 1;
+        if *count == 0 {
+            users.remove(&number);
+            self.ports().remove(&number);
+            self.change_ends(|ends| ends.remove(number));
+        }
+    }
+
+    /// Changes what packet threads know of tunnel ports.
+    pub(crate) fn change_ends<T>(&self, change: impl FnOnce(&mut Ends) -> T) -> T {
+        let mut ends = Ends::clone(&self.netdev.ends().load());
+        let out = change(&mut ends);
+        self.netdev.ends().publish(Arc::new(ends));
+        out
+    }
+}
+
+/// The settings of an interface that is a tunnel.
+pub(crate) fn config_of(interface: &Interface) -> Option<TunnelConfig> {
+    if !tunnel::is_tunnel(&interface.kind) {
+        return None;
+    }
+    tunnel::read(&interface.config.name, &interface.kind, &interface.config.options).result.ok()
+}
+
+impl Switch {
+    /// Reads the options of a new tunnel interface and takes a port of the datapath for it.
+    pub(super) fn open_tunnel(
+        &self,
+        bridge: &RunningBridge,
+        interface: &Interface,
+    ) -> Result<PortNo, String> {
+        let name = &interface.config.name;
+        let failed = |why: &str| format!("could not add network device {name} to ofproto ({why})");
+        let config = config_of(interface).ok_or_else(|| failed("Invalid argument"))?;
+        let datapath = &bridge.datapath;
+        let number = datapath.take_tunnel_port(&config);
+        let number = number.ok_or_else(|| failed("No space left on device"))?;
+        let mut ports = self.tunnel_ports(datapath);
+        let port = dp_ofproto::bridge::BridgePort::new(OfPort(0), number, name.clone());
+        let location = Location { bridge: Arc::clone(&bridge.bridge), port: Arc::new(port) };
+        let added =
+            ports.add(TunnelPort { location, datapath_port: number, config: Arc::new(config) });
+        if let Err(other) = added {
+            datapath.release_tunnel_port(number);
+            log::warn!(
+                target: "tunnel",
+                "{name}: attempting to add tunnel port with same config as port '{other}'"
+            );
+            return Err(failed("File exists"));
+        }
+        Ok(number)
+    }
+
+    /// All tunnel ports of a datapath as their bridges have them now.
+    fn tunnel_ports(&self, datapath: &Arc<Datapath>) -> TunnelPorts {
+        let mut ports = TunnelPorts::default();
+        for bridge in self.bridges_of(datapath) {
+            let map = bridge.bridge.ports();
+            for interface in bridge.state().interfaces.values() {
+                let Some(config) = config_of(interface) else { continue };
+                let Some(number) = interface.number else { continue };
+                let Some(port) = map.by_name(&interface.config.name) else { continue };
+                let location =
+                    Location { bridge: Arc::clone(&bridge.bridge), port: Arc::clone(port) };
+                let port = TunnelPort { location, datapath_port: number, config: Arc::new(config) };
+                // One that takes the same packets as another was refused when it was opened.
+                let _ = ports.add(port);
+            }
+        }
+        ports
+    }
+
+    fn bridges_of(&self, datapath: &Arc<Datapath>) -> Vec<Arc<RunningBridge>> {
+        let own = |bridge: &Arc<RunningBridge>| Arc::ptr_eq(&bridge.datapath, datapath);
+        self.bridges().into_iter().filter(own).collect()
+    }
+
+    /// Publishes what tunnels rest on, after bridges or interfaces have changed.
+    pub(crate) fn refresh_tunnels(&self) {
+        for datapath in self.datapaths() {
+            datapath.tunnels.set_ports(self.tunnel_ports(&datapath));
+        }
+        self.refresh_routes();
+    }
+
+    /// Publishes routes and devices, after routes or addresses have changed.
+    pub(crate) fn refresh_routes(&self) {
+        let routing = self.underlay.router().snapshot();
+        for datapath in self.datapaths() {
+            let mut devices = BTreeMap::new();
+            for bridge in self.bridges_of(&datapath) {
+                let local = bridge.bridge.ports().get(OfPort::LOCAL).map(Arc::clone);
+                let Some(port) = local else { continue };
+                let location = Location { bridge: Arc::clone(&bridge.bridge), port };
+                let addresses = routing.addresses().of(&bridge.name);
+                let addresses = addresses.iter().map(|&(address, _)| address).collect();
+                let mac = bridge.state().mac;
+                devices.insert(bridge.name.clone(), Device { location, mac, addresses });
+            }
+            datapath.tunnels.set_devices(devices);
+            datapath.tunnels.set_routing(routing.clone());
+        }
+    }
+
+    /// Sends the questions that tunnels have, and forgets neighbours that are too old.
+    pub(super) fn run_underlay(&self, now: Instant) {
+        for question in self.underlay.neighbours.take_questions() {
+            self.send_question(&question, now);
+        }
+        if self.underlay.is_due(now) {
+            self.underlay.neighbours.expire(now);
+        }
+    }
+
+    fn send_question(&self, question: &Question, now: Instant) {
+        let Some(bridge) = self.bridge(&question.bridge) else { return };
+        let mac = bridge.state().mac;
+        let frame = tunnel::ask::question(mac, question.source, question.target);
+        if let Some(frame) = frame {
+            send_from_local(&bridge, &frame, now);
+        }
+    }
+
+    /// The bridge by which a tunnel's packets leave, and whether it can carry them.
+    pub(super) fn egress(&self, interface: &Interface) -> Option<(String, bool)> {
+        let config = config_of(interface)?;
+        let remote = config.remote.fixed().copied()?;
+        let need = match config.local {
+            Some(Setting::Fixed(local)) => SourceNeed::Own(local),
+            _ => SourceNeed::Any,
+        };
+        let mark = config.egress_mark.unwrap_or(0);
+        let found = self.underlay.router().snapshot().lookup(remote, mark, need, 0)?;
+        let up = self.bridge(&found.device).is_some_and(|bridge| {
+            let local = bridge.state().interfaces.get(&*found.device).and_then(|it| it.number);
+            local
+                .and_then(|number| bridge.datapath.netdev.port_status(number))
+                .is_none_or(|status| status.link_up)
+        });
+        Some((found.device.to_string(), up))
+    }
+}
+
+/// Sends a frame as though a bridge's own port had: through the bridge's tables.
+pub(crate) fn send_from_local(bridge: &RunningBridge, frame: &[u8], now: Instant) {
+    let ports = bridge.bridge.ports();
+    let Some(local) = ports.get(OfPort::LOCAL) else { return };
+    let meta = Metadata { in_port: local.port, ..Metadata::default() };
+    let (key, _) = Extractor::default().frame(frame, &meta);
+    let actions = [Action::Output { port: OfPort::TABLE, max_len: 0 }];
+    let ofproto = &bridge.datapath.ofproto;
+    let translation = ofproto.packet_out(&bridge.bridge, OfPort::LOCAL, &key, frame, &actions, now);
+    let packet = Pool::for_len(frame.len()).and_then(Pool::alloc).and_then(|mut packet| {
+        packet.append(frame.len())?.copy_from_slice(frame);
+        Some(packet)
+    });
+    let Some(packet) = packet else { return };
+    if let Err(error) = bridge.datapath.netdev.execute(packet, &key, translation.actions) {
+        log::warn!(target: "tnl_neigh_cache", "{}: {error}", bridge.name);
+    }
+    bridge.datapath.drive(now);
+}
