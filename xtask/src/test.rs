@@ -179,9 +179,14 @@ fn run_tests(root: &Path, tally: &mut Tally) -> Result<bool> {
 /// What only exists with the feature `dpdk`: the other phases build without it.
 fn run_dpdk(root: &Path, tally: &mut Tally) -> Result<bool> {
     const WITH: &[&str] =
-        &["--package", "dpdk-sys", "--package", "dp-netdev", "--features", "dp-netdev/dpdk"];
-    let lint =
-        [&["clippy", "--quiet", "--locked", "--all-targets"], WITH, &["--", "-D", "warnings"]];
+        &["--package", "dpdk-sys", "--package", "dp-vswitchd", "--package", "dp-netdev"];
+    const FEATURES: &[&str] = &["--features", "dp-netdev/dpdk,dp-vswitchd/dpdk"];
+    let lint = [
+        &["clippy", "--quiet", "--locked", "--all-targets"],
+        WITH,
+        FEATURES,
+        &["--", "-D", "warnings"],
+    ];
     let lint = process::run(&mut cargo(root, &lint.concat()))?;
     let test =
         ["test", "--locked", "--package", "dp-netdev", "--features", "dpdk", "--test", "dpdk"];

@@ -20,6 +20,7 @@
 //! | `nat`, `rewrite` | which addresses and ports; writing them into packets |
 
 //! | [`fragments`] | datagrams in pieces |
+//! | [`skip`] | which packets need not be tracked |
 //! | [`dump`], [`text`] | connections as values, and as text |
 //!
 //! # Invariants
@@ -36,6 +37,7 @@ mod key;
 mod nat;
 mod record;
 mod rewrite;
+pub mod skip;
 mod table;
 mod tcp;
 pub mod text;
@@ -261,6 +263,15 @@ impl Conntrack {
     /// It holds for a connection from its next packet on.
     pub fn set_timeouts(&self, name: &str, policy: Option<TimeoutPolicy>) {
         self.timeouts.set(name, policy);
+    }
+
+    /// Sets how long a zone's connections live for which no policy is named; `None`: as by default.
+    pub fn set_zone_timeouts(&self, zone: Zone, policy: Option<TimeoutPolicy>) {
+        let Some(state) = self.zones.get(zone) else { return };
+        let name = format!("zone {}", zone.0);
+        let number = if policy.is_some() { self.timeouts.add(&name) } else { 0 };
+        self.timeouts.set(&name, policy);
+        state.policy.set(number);
     }
 
     /// How many connections each bucket of the table holds.

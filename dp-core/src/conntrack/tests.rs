@@ -280,6 +280,14 @@ fn timeouts_follow_the_policy_that_was_named() {
     lab.state(&udp(B, A, 2, 1, b"x"), &look(1));
     assert!(lab.dump(false, true).ends_with("timeout=9\n"));
     let mut policy = TimeoutPolicy::default();
+    assert!(policy.set("udp_first", 8));
+    lab.tracker.set_zone_timeouts(Zone(9), Some(policy));
+    lab.state(&udp(A, B, 7, 2, b"x"), &commit(9));
+    assert!(lab.dump(false, true).contains("zone=9,timeout=8\n"));
+    lab.tracker.set_zone_timeouts(Zone(9), None);
+    lab.state(&udp(A, B, 8, 2, b"x"), &commit(9));
+    assert!(lab.dump(false, true).contains("zone=9,timeout=60\n"));
+    let mut policy = TimeoutPolicy::default();
     assert!(policy.set("udp_first", 5));
     lab.tracker.set_default_timeouts(&policy);
     lab.state(&udp(A, B, 3, 2, b"x"), &commit(1));

@@ -148,6 +148,11 @@ impl Timeouts {
         });
     }
 
+    /// The number of a policy's name, which is known from now on.
+    pub(super) fn add(&self, name: &str) -> u32 {
+        self.number(name, true)
+    }
+
     /// The number of a policy's name; the default's if nobody has set it.
     pub(super) fn named(&self, name: &str) -> u32 {
         self.number(name, false)

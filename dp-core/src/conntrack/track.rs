@@ -93,7 +93,7 @@ impl Conntrack {
     ) -> Tracked {
         let policy = match &ct.timeout {
             Some(name) => self.timeouts.named(name),
-            None => DEFAULT_POLICY,
+            None => self.zones.known(ct.zone).map_or(DEFAULT_POLICY, |zone| zone.policy.get()),
         };
         let call = Call { ct, policy, strict: self.checks_sequence(), now };
         const EMPTY: Waiting = Waiting { seen: Err(Unfit::NotIp), tuple: [0; 5], hash: 0 };

@@ -23,6 +23,8 @@ pub(super) struct ZoneState {
     pub(super) count: Word32,
     /// How many it may have, plus one; 0 where the default holds.
     limit: Word32,
+    /// Number of the timeout policy of its connections.
+    pub(super) policy: Word32,
     /// First record of each list, as one more than its index.
     heads: [Locked<u32>; LISTS],
 }

@@ -167,11 +167,8 @@ impl Netdev {
         let load = self.load(ports);
         match self.wire(&mut entry, number, queues.rx, load) {
             Ok(()) => {
-                let scheduled = entry.port.is_poll_mode();
                 ports.insert(number, entry);
-                if scheduled {
-                    self.reschedule(ports);
-                }
+                self.reschedule(ports);
                 Ok(())
             }
             Err(error) => {
@@ -251,11 +248,8 @@ impl Netdev {
         let entry = ports.remove(&number).ok_or(DatapathError::NoPort)?;
         self.unwire(number);
         let failure = entry.failure();
-        let scheduled = entry.port.is_poll_mode();
         drop(entry);
-        if scheduled {
-            self.reschedule(&mut ports);
-        }
+        self.reschedule(&mut ports);
         Ok(failure)
     }
 
@@ -272,6 +266,24 @@ impl Netdev {
     #[must_use]
     pub fn port_status(&self, number: PortNo) -> Option<Status> {
         Some(lock(&self.ports).get(&number)?.port.status())
+    }
+
+    /// How a port is set up; nothing if there is no such port.
+    #[must_use]
+    pub fn port_configuration(&self, number: PortNo) -> Vec<(&'static str, String)> {
+        lock(&self.ports).get(&number).map(|it| it.port.configuration()).unwrap_or_default()
+    }
+
+    /// What a port says of itself beyond its status; nothing if there is no such port.
+    #[must_use]
+    pub fn port_details(&self, number: PortNo) -> Vec<(&'static str, String)> {
+        lock(&self.ports).get(&number).map(|it| it.port.details()).unwrap_or_default()
+    }
+
+    /// What a port counts itself, by name; nothing if there is no such port.
+    #[must_use]
+    pub fn port_counters(&self, number: PortNo) -> Vec<(String, u64)> {
+        lock(&self.ports).get(&number).map(|it| it.port.counters()).unwrap_or_default()
     }
 
     /// The number of the port of this name.

@@ -28,7 +28,7 @@ use crate::pmd::{Command, RxSlot};
 use crate::system::Topology;
 
 /// How packet threads are placed and queues dealt.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schedule {
     /// The processors there are.
     pub topology: Topology,
@@ -113,13 +113,39 @@ impl Netdev {
     /// ports that must be asked all the time have threads of their own.
     pub fn set_schedule(&self, schedule: Schedule) {
         let mut ports = lock(&self.ports);
-        {
+        let before = {
             let mut scheduling = lock(&self.scheduling);
             scheduling.next_check = None;
-            scheduling.schedule = Some(schedule);
+            scheduling.schedule.replace(schedule.clone())
+        };
+        let same_places = |before: &Schedule| {
+            before.topology == schedule.topology
+                && before.cores == schedule.cores
+                && before.algorithm == schedule.algorithm
+                && before.isolate == schedule.isolate
+        };
+        if before.as_ref().is_some_and(same_places) {
+            self.set_naps(&schedule, true);
+            return;
         }
         self.unpark_from_any(&mut ports);
         self.reschedule(&mut ports);
+    }
+
+    /// Lets threads nap as long as the schedule says; tells of those that change, if asked to.
+    fn set_naps(&self, schedule: &Schedule, tell: bool) {
+        for worker in self.workers() {
+            let Place::Core { core, numa, .. } = worker.place else { continue };
+            let nap = schedule.sleep_of(core);
+            if worker.naps.swap(nap, Ordering::Relaxed) != nap && tell {
+                self.tell(
+                    false,
+                    format!(
+                        "PMD thread on numa_id: {numa}, core id: {core:2}, max sleep: {nap:4} us."
+                    ),
+                );
+            }
+        }
     }
 
     /// Pins receive queues of a port to processors, by queue number, in place of what was pinned
@@ -282,11 +308,7 @@ impl Netdev {
         let wanted = if wanting.is_empty() { Vec::new() } else { schedule.places() };
         self.end_threads(ports, &wanted);
         self.begin_threads(ports, &schedule, &wanted);
-        for worker in self.workers() {
-            if let Some(core) = worker.place.core() {
-                worker.naps.store(schedule.sleep_of(core), Ordering::Relaxed);
-            }
-        }
+        self.set_naps(&schedule, false);
         if wanting.is_empty() {
             lock(&self.scheduling).isolated.clear();
             return;

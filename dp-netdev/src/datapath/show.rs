@@ -101,7 +101,6 @@ impl Netdev {
             let _ =
                 writeln!(text, "\nTime: {time}\nMeasurement duration: {seconds:.3} s\n\n{head}:\n");
             performance(&mut text, &since, seconds);
-            text.push('\n');
         }
         text
     }
@@ -184,13 +183,14 @@ fn stats(text: &mut String, since: &Cleared) {
     let _ = write!(
         text,
         "  packets received: {}\n  packet recirculations: {}\n  \
-         avg. datapath passes per packet: {:.2}\n  phwol hits: 0\n  mfex opt hits: 0\n  \
+         avg. datapath passes per packet: {:.2}\n  phwol hits: 0\n  mfex opt hits: {}\n  \
          simple match hits: {}\n  emc hits: {}\n  smc hits: {}\n  megaflow hits: {}\n  \
          avg. subtable lookups per megaflow hit: {:.2}\n  miss with success upcall: {}\n  \
          miss with failed upcall: {}\n  avg. packets per output batch: {:.2}\n",
         totals.received,
         totals.recirculated,
         ratio(passes(totals), totals.received),
+        totals.vector_parsed,
         totals.simple_hits,
         totals.emc_hits,
         totals.smc_hits,
@@ -254,7 +254,7 @@ fn performance(text: &mut String, since: &Cleared, seconds: f64) {
         line("Datapath passes:", passes, &format!("{each:.2} passes/pkt"));
         let share = |hits: u64| format!("{:5.1} %", ratio(hits, passes) * 100.0);
         line("- PHWOL hits:", 0, &share(0));
-        line("- MFEX Opt hits:", 0, &share(0));
+        line("- MFEX Opt hits:", totals.vector_parsed, &share(totals.vector_parsed));
         line("- Simple Match hits:", totals.simple_hits, &share(totals.simple_hits));
         line("- EMC hits:", totals.emc_hits, &share(totals.emc_hits));
         line("- SMC hits:", totals.smc_hits, &share(totals.smc_hits));

@@ -13,6 +13,8 @@ pub struct Totals {
     pub received: u64,
     /// Passes beyond a packet's first.
     pub recirculated: u64,
+    /// Frames that the vector kernel parsed.
+    pub vector_parsed: u64,
     /// Passes that needed no more than the port of entry and the kind of packet.
     pub simple_hits: u64,
     /// Passes that the exact-match cache answered.
@@ -61,10 +63,10 @@ impl Totals {
         Self {
             received: counters.received.get(),
             recirculated: counters.recirculated.get(),
-            // The pipeline has neither.
-            simple_hits: 0,
+            simple_hits: counters.simple_hits.get(),
             emc_hits: counters.emc_hits.get(),
-            smc_hits: 0,
+            smc_hits: counters.smc_hits.get(),
+            vector_parsed: counters.vector_parsed.get(),
             megaflow_hits: counters.megaflow_hits.get(),
             masks_probed: counters.masks_probed.get(),
             upcalls: counters.upcalls.get(),
@@ -81,6 +83,7 @@ impl Totals {
     pub(super) fn add(&mut self, more: &Self) {
         self.received += more.received;
         self.recirculated += more.recirculated;
+        self.vector_parsed += more.vector_parsed;
         self.simple_hits += more.simple_hits;
         self.emc_hits += more.emc_hits;
         self.smc_hits += more.smc_hits;
@@ -107,6 +110,7 @@ impl Totals {
         let pairs = [
             (&mut self.received, base.received),
             (&mut self.recirculated, base.recirculated),
+            (&mut self.vector_parsed, base.vector_parsed),
             (&mut self.simple_hits, base.simple_hits),
             (&mut self.emc_hits, base.emc_hits),
             (&mut self.smc_hits, base.smc_hits),
@@ -136,6 +140,12 @@ impl Totals {
     #[must_use]
     pub fn dropped(&self, reason: DropReason) -> u64 {
         self.drops.iter().filter(|(each, _)| *each == reason).map(|(_, count)| count).sum()
+    }
+
+    /// Passes that found a megaflow, in whatever way.
+    #[must_use]
+    pub const fn hits(&self) -> u64 {
+        self.simple_hits + self.emc_hits + self.smc_hits + self.megaflow_hits
     }
 
     /// How many packets were dropped.

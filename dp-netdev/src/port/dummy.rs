@@ -36,6 +36,8 @@ pub struct Dummy {
     name: String,
     /// The NUMA node it pretends to be on, where it pretends to be polled.
     polled: Option<u32>,
+    /// Transmit queues, where it pretends to have that many.
+    senders: usize,
     shared: Arc<Shared>,
     rx_tape: Option<Tape>,
     tx_tape: Option<Tape>,
@@ -84,6 +86,7 @@ impl Dummy {
         Self {
             name: name.to_owned(),
             polled: None,
+            senders: 1,
             shared,
             rx_tape: None,
             tx_tape: None,
@@ -91,10 +94,12 @@ impl Dummy {
         }
     }
 
-    /// Lets it pretend to be a port that must be asked all the time, with a device on a NUMA node.
+    /// Lets it pretend to be a port that must be asked all the time, with a device on a NUMA node
+    /// and this many transmit queues.
     #[must_use]
-    pub fn polled(mut self, numa: u32) -> Self {
+    pub fn polled(mut self, numa: u32, senders: usize) -> Self {
         self.polled = Some(numa);
+        self.senders = senders.max(1);
         self
     }
 
@@ -154,11 +159,16 @@ impl Hand {
     /// Puts a frame in, to be received. `false` if it is lost: too many wait, the frame is larger
     /// than any buffer, or the port is down.
     pub fn inject(&self, frame: &[u8]) -> bool {
+        self.inject_to(0, frame)
+    }
+
+    /// Puts a frame into a receive queue; `false` if it is lost, as [`Self::inject`].
+    pub fn inject_to(&self, queue: usize, frame: &[u8]) -> bool {
         let packet = Pool::for_len(frame.len()).and_then(Pool::alloc).and_then(|mut packet| {
             packet.append(frame.len())?.copy_from_slice(frame);
             Some(packet)
         });
-        packet.is_some_and(|packet| self.inject_packet(packet))
+        packet.is_some_and(|packet| self.inject_into(queue, packet))
     }
 
     /// Puts a packet in, with its metadata; `false` if it is lost, as [`Self::inject`].
@@ -246,6 +256,15 @@ impl Port for Dummy {
 
     fn numa_node(&self) -> Option<u32> {
         self.polled
+    }
+
+    fn configuration(&self) -> Vec<(&'static str, String)> {
+        let Some(numa) = self.polled else { return Vec::new() };
+        vec![
+            ("n_rxq", self.shared.waiting.len().to_string()),
+            ("n_txq", self.senders.to_string()),
+            ("numa_id", numa.to_string()),
+        ]
     }
 
     fn queues(&mut self, want: QueueCount) -> Result<Queues, OpenError> {

@@ -178,6 +178,11 @@ pub trait Port: Send {
         Vec::new()
     }
 
+    /// How it is set up, as a list of ports shows it.
+    fn configuration(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+
     /// What it is like now. Control side: may ask the kernel.
     fn status(&self) -> Status {
         Status::UP

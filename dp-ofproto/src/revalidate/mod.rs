@@ -65,6 +65,11 @@ impl Revalidator {
         Self { ofproto, config, last: None, bases: (0, Vec::new()), leaving: Vec::new() }
     }
 
+    /// Changes what may be chosen, from the next round on.
+    pub fn set_config(&mut self, config: RevalidatorConfig) {
+        self.config = config;
+    }
+
     /// Whether it is time for a round: something changed, or the interval is over.
     #[must_use]
     pub fn due(&self, now: Instant) -> bool {

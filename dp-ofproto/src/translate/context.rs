@@ -48,6 +48,8 @@ pub(super) struct Context<'a> {
     pub(super) stack: Vec<u128>,
     pub(super) freezing: Option<Freezing>,
     pub(super) conntracked: bool,
+    /// The rule whose list is walked says that its `ct` need not track.
+    pub(super) untracked_hint: bool,
     /// Labels have been taken off: what is beneath is not known.
     pub(super) was_mpls: bool,
     pub(super) pending: super::encap::Pending,
@@ -93,6 +95,7 @@ impl<'a> Context<'a> {
             stack: Vec::new(),
             freezing: None,
             conntracked: false,
+            untracked_hint: false,
             was_mpls: false,
             pending: super::encap::Pending::default(),
             mirrors: 0,

@@ -1,18 +1,24 @@
 //! Connection tracking: the datapath's step, and the packet's way afterwards.
 
 use core::net::IpAddr;
+use std::sync::Arc;
 
 use dp_core::action::ct::{Helper, Nat as DpNat, NatChoice, NatEnd, NatTarget};
 use dp_core::action::{Action as DpAction, Ct as DpCt, Masked};
 use dp_core::base::Zone;
+use dp_core::conntrack::skip::Question;
 use dp_core::flow::{FieldId, layout};
 
+use super::effect::Effect;
 use super::recirc::Resume;
 use super::{Context, RecircKind};
 use crate::action::{Action, Alg, Ct, Nat, NatAddresses, NatKind, ZoneSource};
 
 impl Context<'_> {
-    pub(super) fn ct(&mut self, ct: &Ct, _last: bool) {
+    pub(super) fn ct(&mut self, ct: &Ct, last: bool) {
+        if self.skips(ct, last) {
+            return;
+        }
         let zone = match ct.zone {
             ZoneSource::Zone(zone) => zone,
             ZoneSource::Field(src) => u16::try_from(self.read(src) & 0xffff).unwrap_or(0),
@@ -69,6 +75,22 @@ impl Context<'_> {
         ));
         self.clear_conntrack();
         self.base_untracked();
+    }
+
+    /// Whether the packet need not be tracked; then it goes on in the table that the action names.
+    fn skips(&mut self, ct: &Ct, last: bool) -> bool {
+        let Some(policy) = self.world.hooks.skip.clone() else { return false };
+        let rules = policy.rules();
+        let question =
+            Question { flow: &self.flow, nat: ct.nat.is_some(), hint: self.untracked_hint };
+        let Some(rule) = rules.decide(&question, &mut self.wc) else { return false };
+        self.note(format_args!("not tracked: rule {} of the skip policy", rule.name));
+        self.effects.push(Effect::Untracked(Arc::clone(&rule.packets)));
+        if let Some(table) = ct.table {
+            let resubmit = Action::Resubmit { in_port: None, table: Some(table), ct: false };
+            self.clone_actions(&[resubmit], last);
+        }
+        true
     }
 
     /// What the list inside a `ct` writes. It is shown with the address translation first.

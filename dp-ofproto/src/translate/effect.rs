@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use dp_core::base::{BondId, Instant, MacAddr, OfPort};
 use dp_core::flow::FlowKey;
+use dp_core::sync::Word64;
 
 use super::hooks::Hooks;
 use super::learn::LearnedRule;
@@ -34,6 +35,8 @@ pub enum Effect {
     },
     /// A group, a bucket or a mirror carried the packet.
     Count(Arc<GroupStats>),
+    /// The packet was not tracked, for a rule that counts such packets.
+    Untracked(Arc<Word64>),
     /// The packet makes a rule, or keeps it alive.
     MakeRule(Arc<LearnedRule>),
     /// A TCP connection ends: these timeouts are in force from now on, in seconds.
@@ -67,6 +70,9 @@ impl Effect {
                 bridge.learn(*vlan, *mac, *port, *gratuitous, used);
             }
             Self::Count(stats) => stats.credit(packets, bytes),
+            Self::Untracked(count) => {
+                count.add(packets);
+            }
             Self::MakeRule(rule) => rule.make(used),
             Self::ShortenTimeouts { rule, idle, hard } => {
                 if tcp_flags & (TCP_FIN | TCP_RST) != 0 {

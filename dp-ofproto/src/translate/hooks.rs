@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use dp_core::action::{Action as DpAction, SlowReasons, TunnelPush, Userspace};
 use dp_core::base::{BondId, DropReason, Instant, MacAddr, OfPort, PortNo};
+use dp_core::conntrack::skip::SkipPolicy;
 use dp_core::flow::{FlowKey, FlowMask};
 
 use crate::bridge::{Bridge, BridgePort};
@@ -225,6 +226,8 @@ pub struct Hooks {
     pub protocols: Option<Arc<dyn Protocols>>,
     /// sFlow and IPFIX.
     pub sampling: Option<Arc<dyn Sampling>>,
+    /// Which packets need not be tracked.
+    pub skip: Option<Arc<SkipPolicy>>,
 }
 
 impl Hooks {
@@ -235,5 +238,6 @@ impl Hooks {
             + self.bonds.as_ref().map_or(0, |hook| hook.version())
             + self.protocols.as_ref().map_or(0, |hook| hook.version())
             + self.sampling.as_ref().map_or(0, |hook| hook.version())
+            + self.skip.as_ref().map_or(0, |policy| policy.version())
     }
 }

@@ -108,7 +108,9 @@ impl Context<'_> {
                 self.cookie = rule.cookie();
                 self.effects.push(Effect::Credit(Arc::clone(&rule)));
                 self.rule = Some(rule);
+                let outer = core::mem::take(&mut self.untracked_hint);
                 self.walk(&actions, last);
+                self.untracked_hint = outer;
                 self.recorder.leave();
             }
             Outcome::Miss => self.miss(honour_miss, last),

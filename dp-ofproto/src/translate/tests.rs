@@ -3,6 +3,7 @@
 mod invariant;
 mod limits;
 mod normal;
+mod skip;
 mod steps;
 
 use std::sync::Arc;

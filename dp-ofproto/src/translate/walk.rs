@@ -72,7 +72,8 @@ impl Context<'_> {
             }
             Action::WriteActions(actions) => self.write_actions(actions),
             // The conjunction has been dealt with by the look-up.
-            Action::Note(_) | Action::Conjunction { .. } => {}
+            Action::Conjunction { .. } => {}
+            Action::Note(text) => self.untracked_hint |= text.starts_with(UNTRACKED_HINT),
             Action::StripVlan | Action::PopVlan => self.strip_vlan(),
             Action::PushVlan(tpid) => self.push_vlan(*tpid),
             Action::SetVlanVid(vid) => self.set_vlan_vid(*vid),
@@ -167,3 +168,6 @@ fn mac_value(mac: MacAddr) -> u128 {
     let [a, b, c, d, e, f] = mac.0;
     u128::from(u64::from_be_bytes([0, 0, a, b, c, d, e, f]))
 }
+
+/// The note by which a flow says that its `ct` need not track.
+const UNTRACKED_HINT: &[u8] = b"kube-ovn: skip conntrack";

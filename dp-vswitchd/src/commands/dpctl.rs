@@ -200,7 +200,7 @@ fn show(switch: &Switch, request: &Request<'_>) -> Result<String, Failure> {
 /// Writing to a string cannot fail: the results below are of no interest.
 fn show_one(datapath: &Datapath, statistics: bool) -> String {
     let totals = datapath.netdev.totals();
-    let hits = totals.emc_hits + totals.megaflow_hits;
+    let hits = totals.hits();
     let mut text = format!("{datapath}:\n");
     let _ = writeln!(
         text,
@@ -211,7 +211,13 @@ fn show_one(datapath: &Datapath, statistics: bool) -> String {
     for port in datapath.netdev.ports() {
         let kind = kinds.get(&port.port).map_or("", |it| it.kind.as_str());
         let known = !kind.starts_with("dummy");
-        let kind = if kind == "system" { String::new() } else { format!(" ({kind})") };
+        let set = datapath.netdev.port_configuration(port.port);
+        let set: Vec<_> = set.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let kind = match kind {
+            "system" => String::new(),
+            kind if set.is_empty() => format!(" ({kind})"),
+            kind => format!(" ({kind}: {})", set.join(", ")),
+        };
         let _ = writeln!(text, "  port {}: {}{kind}", port.port.0, port.name);
         if statistics {
             let it = port.stats;

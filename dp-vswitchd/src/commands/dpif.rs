@@ -29,7 +29,7 @@ fn show(switch: &Switch) -> String {
     let mut text = String::new();
     for datapath in switch.datapaths().iter().filter(|it| it.has_bridges()) {
         let totals = datapath.netdev.totals();
-        let hits = totals.emc_hits + totals.megaflow_hits;
+        let hits = totals.hits();
         let _ = writeln!(text, "{datapath}: hit:{hits} missed:{}", totals.upcalls);
         for bridge in switch.bridges().iter().filter(|it| Arc::ptr_eq(&it.datapath, datapath)) {
             let _ = writeln!(text, "  {}:", bridge.name);
@@ -83,7 +83,7 @@ fn show_json(switch: &Switch) -> Value {
             json!({
                 "bridges": bridges,
                 "stats": {
-                    "n_hit": (totals.emc_hits + totals.megaflow_hits).to_string(),
+                    "n_hit": totals.hits().to_string(),
                     "n_missed": totals.upcalls.to_string(),
                 },
             }),

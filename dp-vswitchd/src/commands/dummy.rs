@@ -106,12 +106,12 @@ fn receive(switch: &Switch, arguments: &[String]) -> Result<(), String> {
     let datapath = datapath.ok_or("no such dummy netdev")?;
     let hand = datapath.hand(name).ok_or("no such dummy netdev")?;
     let ports = datapath.port_table();
+    let mut queue = 0;
     if words.peek().is_some_and(|word| *word == "--qid") {
         words.next();
-        let queue = words.next().ok_or("too few parameters, try again")?;
-        if queue.parse::<u32>() != Ok(0) {
-            return Err("bad rx queue id".to_owned());
-        }
+        let text = words.next().ok_or("too few parameters, try again")?;
+        let known = text.parse::<usize>().ok().filter(|queue| *queue < hand.queues());
+        queue = known.ok_or("bad rx queue id.")?;
     }
     let mut packets = Vec::new();
     while let Some(text) = words.next() {
@@ -128,7 +128,7 @@ fn receive(switch: &Switch, arguments: &[String]) -> Result<(), String> {
         packets.push(frame_of(text, length, &ports)?);
     }
     for packet in packets {
-        hand.inject(&packet);
+        hand.inject_to(queue, &packet);
         datapath.drive(switch.now());
     }
     Ok(())

@@ -20,6 +20,7 @@ mod dpif;
 mod dummy;
 mod fdb;
 mod features;
+mod pmd;
 mod route;
 mod time;
 mod tunnel;
@@ -43,6 +44,7 @@ pub(crate) fn register_all(registry: &mut CommandRegistry, switch: &Arc<Switch>)
     dummy::register(registry, switch);
     fdb::register(registry, switch);
     features::register(registry, switch);
+    pmd::register(registry, switch);
     route::register(registry, switch);
     time::register(registry, switch);
     tunnel::register(registry, switch);

@@ -40,6 +40,35 @@ pub(super) fn register(registry: &mut CommandRegistry, switch: &Arc<Switch>) {
         Ok::<_, String>(())
     });
 
+    for (name, on, text) in [
+        ("upcall/enable-megaflows", true, "megaflows enabled"),
+        ("upcall/disable-megaflows", false, "megaflows disabled"),
+    ] {
+        let own = Arc::clone(switch);
+        registry.register(name, "", 0, 0, move |_| {
+            let now = own.now();
+            for datapath in own.datapaths() {
+                datapath.ofproto.set_megaflows(on);
+                datapath.revalidate(now);
+                datapath.netdev.flow_flush().map_err(|error| error.to_string())?;
+            }
+            Ok::<_, String>(text)
+        });
+    }
+    for (name, on, text) in [
+        (
+            "upcall/enable-ufid",
+            true,
+            "Datapath dumping tersely using UFID enabled for supported datapaths",
+        ),
+        ("upcall/disable-ufid", false, "Datapath dumping tersely using UFID disabled"),
+    ] {
+        let own = Arc::clone(switch);
+        registry.register(name, "", 0, 0, move |_| {
+            own.datapaths().iter().for_each(|datapath| datapath.set_ufids(on));
+            Ok::<_, String>(text)
+        });
+    }
     for (name, paused) in [("revalidator/pause", true), ("revalidator/resume", false)] {
         let own = Arc::clone(switch);
         registry.register(name, "", 0, 0, move |_| {
@@ -58,11 +87,12 @@ fn show(switch: &Switch) -> String {
         let _ = write!(
             text,
             "{datapath}:\n  flows         : (current {flows}) (avg {}) (max {}) (limit {})\n  dump \
-             duration : {}ms\n  ufid enabled : true\n\n  1: (keys {})\n",
+             duration : {}ms\n  ufid enabled : {}\n\n  1: (keys {})\n",
             figures.average,
             figures.most.max(flows),
             figures.limit,
             figures.duration.as_millis().max(1),
+            datapath.ufids(),
             datapath.ofproto.ukeys().len(),
         );
     }

@@ -30,9 +30,27 @@ pub(crate) struct SwitchConfig {
     pub(crate) external_ids: Settings,
     pub(crate) bridges: Vec<BridgeConfig>,
     /// By datapath type, rows that the control plane made.
-    pub(crate) datapaths: BTreeMap<String, Uuid>,
+    pub(crate) datapaths: BTreeMap<String, DatapathConfig>,
     /// Sampling by sets of collectors.
     pub(crate) collector_sets: Vec<CollectorSetConfig>,
+}
+
+/// What the control plane says of a datapath.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct DatapathConfig {
+    pub(crate) uuid: Uuid,
+    /// Connections that a zone may have which nothing else is said of.
+    pub(crate) default_limit: Option<i64>,
+    /// Zones of connection tracking.
+    pub(crate) zones: BTreeMap<u16, ZoneConfig>,
+}
+
+/// A zone of connection tracking.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct ZoneConfig {
+    pub(crate) limit: Option<i64>,
+    /// Seconds by state.
+    pub(crate) timeouts: BTreeMap<String, i64>,
 }
 
 /// A bridge.

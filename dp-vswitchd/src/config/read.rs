@@ -2,8 +2,9 @@
 
 use super::view::View;
 use super::{
-    BridgeConfig, CollectorSetConfig, ControllerConfig, ExportConfig, FlowTableConfig,
-    InterfaceConfig, MirrorConfig, Policing, PortConfig, QosConfig, QueueConfig, SwitchConfig,
+    BridgeConfig, CollectorSetConfig, ControllerConfig, DatapathConfig, ExportConfig,
+    FlowTableConfig, InterfaceConfig, MirrorConfig, Policing, PortConfig, QosConfig, QueueConfig,
+    SwitchConfig, ZoneConfig,
 };
 use crate::ovsdb::database::Database;
 
@@ -23,12 +24,39 @@ impl SwitchConfig {
             bridges,
             datapaths: datapaths
                 .iter()
-                .filter_map(|(kind, uuid)| Some((kind.as_str()?.to_owned(), uuid.as_uuid()?)))
+                .filter_map(|(kind, uuid)| {
+                    let row = View::of(database, "Datapath", uuid.as_uuid()?)?;
+                    Some((kind.as_str()?.to_owned(), datapath(&row)))
+                })
                 .collect(),
             collector_sets: View::all(database, "Flow_Sample_Collector_Set")
                 .map(|row| collector_set(&row))
                 .collect(),
         }
+    }
+}
+
+fn datapath(row: &View<'_>) -> DatapathConfig {
+    let zones = row.numbered_rows("ct_zones", "CT_Zone");
+    DatapathConfig {
+        uuid: row.uuid(),
+        default_limit: row.number("ct_zone_default_limit"),
+        zones: zones
+            .iter()
+            .filter_map(|(number, row)| Some((u16::try_from(*number).ok()?, zone(row))))
+            .collect(),
+    }
+}
+
+fn zone(row: &View<'_>) -> ZoneConfig {
+    let policy = row.row("timeout_policy", "CT_Timeout_Policy");
+    let timeouts = policy.and_then(|it| it.datum("timeouts")).map(|it| it.pairs());
+    let pairs = timeouts.unwrap_or_default().iter();
+    ZoneConfig {
+        limit: row.number("limit"),
+        timeouts: pairs
+            .filter_map(|(key, value)| Some((key.as_str()?.to_owned(), value.as_integer()?)))
+            .collect(),
     }
 }
 

@@ -26,6 +26,8 @@ pub(crate) use detach::Detached;
 pub(crate) use options::{DummyMode, Options};
 pub(crate) use paths::Paths;
 
+use dp_netdev::system::Topology;
+
 use crate::commands;
 use crate::event_loop::{Clock, EventLoop};
 use crate::log::{Level, Spec, Vlog};
@@ -63,6 +65,8 @@ enum StartError {
     Unsupported(&'static str),
     #[error("{0}")]
     Database(String),
+    #[error("--dummy-numa={0}: expected the NUMA node of each core, separated by commas")]
+    DummyNuma(String),
 }
 
 fn system(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> StartError {
@@ -199,6 +203,24 @@ fn lock_memory() {
     }
 }
 
+/// The processors there are, or those that a script invents.
+fn topology(options: &Options) -> Result<Topology, StartError> {
+    let topology = match &options.dummy_numa {
+        None => Topology::discover(),
+        Some(text) => {
+            Topology::invented(text).ok_or_else(|| StartError::DummyNuma(text.clone()))?
+        }
+    };
+    let nodes = topology.nodes();
+    for (node, cpus) in &nodes {
+        let count = cpus.len();
+        log::info!(target: "ovs_numa", "Discovered {count} CPU cores on NUMA node {node}");
+    }
+    let (nodes, count) = (nodes.len(), topology.cpus().count());
+    log::info!(target: "ovs_numa", "Discovered {nodes} NUMA nodes and {count} CPU cores");
+    Ok(topology)
+}
+
 /// The main loop, from its making to its end.
 fn serve(
     paths: &Paths,
@@ -210,7 +232,9 @@ fn serve(
     let clock = Clock::new();
     let mut main_loop = EventLoop::new(clock.clone()).map_err(system("eventfd"))?;
     let waker = main_loop.waker();
-    let switch = Switch::new(paths.clone(), clock, vlog, options.dummy, waker.clone());
+    let topology = topology(options)?;
+    let dummy = options.dummy;
+    let switch = Switch::new(paths.clone(), clock, vlog, dummy, topology, waker.clone());
     let mut registry = CommandRegistry::new();
     commands::register_all(&mut registry, &switch);
     let socket = paths.control_socket(options.unixctl.as_deref());

@@ -92,6 +92,12 @@ struct Output {
     limits: Limits,
 }
 
+/// The time of day, to the millisecond.
+#[must_use]
+pub fn time_of_day() -> String {
+    calendar_unsafe::local(SystemTime::now(), "%H:%M:%S.###")
+}
+
 impl Vlog {
     /// A logger for a program of that name, which is part of what goes to the system log in the
     /// given way (`--syslog-method`).

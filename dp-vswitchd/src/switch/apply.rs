@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dp_core::base::{MacAddr, OfPort, PortNo};
+use dp_netdev::datapath::AddPortError;
 use dp_netdev::port::Change;
 use dp_ofproto::tunnel::is_tunnel;
 
@@ -27,6 +28,11 @@ impl Switch {
         for bridge in &mut config.bridges {
             with_local_port(bridge);
         }
+        self.state().other_config = config.other_config.clone();
+        self.start_dpdk(&config.other_config);
+        for datapath in self.datapaths() {
+            datapath.tune(&config.other_config, &self.topology);
+        }
         self.remove_bridges(&config);
         for bridge in &config.bridges {
             if let Some(running) = self.bridge(&bridge.name) {
@@ -39,12 +45,15 @@ impl Switch {
                 running.state().config = bridge.clone();
                 choose_addresses(&running);
                 running.publish();
+                running.set_tables_and_mirrors();
                 running.stand_alone(self.now());
                 changes_of_interfaces(&running);
+                pin_interfaces(&running);
             }
         }
         self.forget_datapaths();
         self.tell_datapaths();
+        self.datapaths().iter().for_each(|datapath| datapath.set_limits(&config));
         self.refresh_tunnels();
         self.count("bridge_reconfigure");
         self.state().touched = true;
@@ -98,6 +107,7 @@ impl Switch {
             }
         };
         let bridge = RunningBridge::new(config, datapath);
+        bridge.log_addresses();
         self.state().bridges.insert(config.name.clone(), Arc::clone(&bridge));
         Some(bridge)
     }
@@ -123,6 +133,8 @@ impl Switch {
         if kind == DUMMY {
             open::next_mac(&mut self.state().dummies);
         }
+        let settings = self.state().other_config.clone();
+        datapath.tune(&settings, &self.topology);
         features::tell(&datapath);
         self.state().datapaths.insert(kind.to_owned(), Arc::clone(&datapath));
         Ok(datapath)
@@ -237,7 +249,11 @@ impl Switch {
         if let Err(error) = datapath.add(number, port, &opened.kind, opened.hand) {
             give_back();
             interface.ofport = None;
-            return Err(failed(error.to_string()));
+            return Err(match error {
+                // A device of libdpdk is attached only now; its own words say enough.
+                AddPortError::Open(error) if interface.kind == "dpdk" => error.to_string(),
+                error => failed(error.to_string()),
+            });
         }
         interface.number = Some(number);
         Ok(ofport)
@@ -350,6 +366,15 @@ fn is_same(bridge: &RunningBridge, running: &Interface, wanted: &InterfaceConfig
         && wanted.ofport_request != number
         && wanted.ofport_request != running.config.ofport_request;
     kind == running.kind && wanted.options == running.config.options && !renumbered
+}
+
+/// Pins receive queues as the interfaces of a bridge say.
+fn pin_interfaces(bridge: &RunningBridge) {
+    for interface in bridge.state().interfaces.values() {
+        if let Some(number) = interface.number {
+            bridge.datapath.pin(number, &interface.config);
+        }
+    }
 }
 
 fn close(datapath: &Datapath, interface: &Interface) {

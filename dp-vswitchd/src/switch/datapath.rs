@@ -3,13 +3,14 @@
 //! Where dummy ports exist the main loop drives the packets, by the switch's clock, so that nothing
 //! happens but what a script asked for. Otherwise packet threads do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dp_core::base::{Instant, PortNo};
-use dp_core::boundary::{Datapath as _, UpcallSink};
+use dp_core::boundary::{Datapath as _, DatapathError, UpcallSink};
 use dp_core::flow::text::PortTable;
+use dp_core::pipeline::{Malformed, Settings as Pipeline};
 use dp_netdev::datapath::AddPortError;
 use dp_netdev::port::Port;
 use dp_netdev::port::dummy::{Dummy, Hand};
@@ -20,6 +21,7 @@ use dp_ofproto::revalidate::{Revalidator, RevalidatorConfig};
 use dp_ofproto::tunnel::Tunnels;
 use dp_ofproto::upcall::{FLOW_LIMIT, Ofproto};
 
+use super::scheduling::Tuning;
 use crate::event_loop::{Clock, Wants};
 
 /// A datapath and the OpenFlow layer above it.
@@ -41,7 +43,9 @@ pub(crate) struct Datapath {
     by_hand: bool,
     /// An operator made it; no bridge is in it.
     is_bare: bool,
+    tuning: Mutex<Tuning>,
     figures: Mutex<Figures>,
+    set: Mutex<Set>,
 }
 
 /// What rounds of revalidation have found.
@@ -57,6 +61,15 @@ pub(crate) struct Figures {
     pub(crate) duration: std::time::Duration,
     /// No rounds are made.
     paused: bool,
+}
+
+/// What scripts and the configuration have set.
+#[derive(Debug, Default)]
+struct Set {
+    /// Zones of connection tracking that the configuration speaks of.
+    zones: BTreeSet<u16>,
+    /// Rounds of revalidation ask for whole keys.
+    no_ufids: bool,
 }
 
 /// A port as the commands about datapaths see it.
@@ -83,7 +96,17 @@ impl Datapath {
         let plugged = Arc::clone(&tunnels);
         ofproto.change_hooks(|hooks| hooks.tunnels = Some(plugged));
         let sink = Arc::clone(&ofproto) as Arc<dyn UpcallSink>;
-        let config = Config { clock: system::Clock::since(clock.origin()), ..Config::default() };
+        let config = Config {
+            clock: system::Clock::since(clock.origin()),
+            // As the reference does: what a packet says wrongly is for the tables to judge.
+            pipeline: Pipeline {
+                malformed: Malformed::Forward,
+                seed: if by_hand { 0 } else { random() },
+                ..Pipeline::default()
+            },
+            ..Config::default()
+        };
+        let pipeline = config.pipeline.clone();
         let netdev = Netdev::new(sink, config)?;
         let revalidator = Revalidator::new(Arc::clone(&ofproto), RevalidatorConfig::default());
         let running = if by_hand { None } else { Some(netdev.start(&[], Idle::Sleep)?) };
@@ -99,6 +122,7 @@ impl Datapath {
             running: Mutex::new(running),
             by_hand,
             is_bare: name != format!("ovs-{kind}"),
+            tuning: Mutex::new(Tuning { pipeline, threads: None }),
             figures: Mutex::new(Figures {
                 average: 0,
                 most: 0,
@@ -106,6 +130,7 @@ impl Datapath {
                 duration: std::time::Duration::ZERO,
                 paused: false,
             }),
+            set: Mutex::default(),
         });
         datapath.add_own_port(name);
         Ok(datapath)
@@ -223,6 +248,35 @@ impl Datapath {
         self.figures().limit = limit;
     }
 
+    /// Sets how often rounds are made, and how long a megaflow may be idle.
+    pub(crate) fn set_rounds(&self, config: RevalidatorConfig) {
+        self.revalidator().set_config(config);
+    }
+
+    fn set(&self) -> MutexGuard<'_, Set> {
+        self.set.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The zones that the configuration speaks of.
+    pub(super) fn zones(&self) -> BTreeSet<u16> {
+        self.set().zones.clone()
+    }
+
+    /// Notes the zones that the configuration speaks of.
+    pub(super) fn set_zones(&self, zones: BTreeSet<u16>) {
+        self.set().zones = zones;
+    }
+
+    /// Whether megaflows are dumped by their ids.
+    pub(crate) fn ufids(&self) -> bool {
+        !self.set().no_ufids
+    }
+
+    /// Sets that.
+    pub(crate) fn set_ufids(&self, enabled: bool) {
+        self.set().no_ufids = !enabled;
+    }
+
     /// Has no rounds made, or again.
     pub(crate) fn pause_revalidation(&self, paused: bool) {
         self.figures().paused = paused;
@@ -284,6 +338,21 @@ impl Datapath {
         self.revalidator.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What was set about threads and pipelines.
+    pub(crate) fn tuning(&self) -> MutexGuard<'_, Tuning> {
+        self.tuning.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the settings of all pipelines.
+    pub(crate) fn change_pipeline(
+        &self,
+        change: impl FnOnce(&mut Pipeline),
+    ) -> Result<(), DatapathError> {
+        let mut tuning = self.tuning();
+        change(&mut tuning.pipeline);
+        self.netdev.configure(&tuning.pipeline)
+    }
+
     /// Stops the packet threads.
     pub(crate) fn stop(&self) {
         drop(self.running.lock().unwrap_or_else(PoisonError::into_inner).take());
@@ -294,6 +363,12 @@ impl std::fmt::Display for Datapath {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}@{}", self.kind, self.name)
     }
+}
+
+/// A number that nobody can guess.
+fn random() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(0)
 }
 
 /// The type of datapath that scripts operate by hand.

@@ -160,6 +160,7 @@ impl Task for MainTask {
         for datapath in self.switch.datapaths() {
             datapath.run(now);
         }
+        self.switch.run_threads(now);
         self.switch.run_underlay(now);
         self.switch.sample_rates(now);
         self.write_back(now);

@@ -15,21 +15,28 @@
 //! | [`bridge`] | a bridge with its interfaces |
 //! | [`ofports`] | OpenFlow port numbers |
 //! | [`open`] | opening what an interface names |
+//! | [`dpdk`] | libdpdk, started once |
+//! | [`scheduling`], [`kernels`] | packet threads, pipelines, machine code |
 //! | [`apply`] | making what runs equal to the configuration |
 //! | [`status`] | what is written back |
 //! | [`tunnels`] | tunnel ports, routes and neighbours underneath |
 //! | [`features`] | what a datapath can do |
+//! | [`settings`] | mirrors, flow tables, limits |
 //! | [`rates`] | counters some time ago |
 //! | [`main_task`] | all of it as a task of the main loop |
 
 pub(crate) mod apply;
 pub(crate) mod bridge;
 pub(crate) mod datapath;
+mod dpdk;
 pub(crate) mod features;
+mod kernels;
 pub(crate) mod main_task;
 mod ofports;
 pub(crate) mod open;
 mod rates;
+mod scheduling;
+mod settings;
 mod status;
 pub(crate) mod tunnels;
 mod vlan;
@@ -40,6 +47,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use dp_core::base::Instant;
+use dp_netdev::system::Topology;
 
 pub(crate) use bridge::{Interface, RunningBridge};
 pub(crate) use datapath::Datapath;
@@ -47,6 +55,7 @@ pub(crate) use datapath::Datapath;
 use rates::{Counters, Rates};
 
 use crate::commands::coverage;
+use crate::config::Settings;
 use crate::daemon::{DummyMode, Paths};
 use crate::event_loop::{Clock, Waker};
 use crate::log::Vlog;
@@ -58,6 +67,8 @@ pub(crate) struct Switch {
     pub(crate) clock: Clock,
     pub(crate) vlog: &'static Vlog,
     pub(crate) dummy: DummyMode,
+    /// The processors there are, or are said to be.
+    pub(crate) topology: Topology,
     pub(crate) waker: Waker,
     pub(crate) underlay: tunnels::Underlay,
     state: Mutex<State>,
@@ -70,6 +81,10 @@ struct State {
     bridges: BTreeMap<String, Arc<RunningBridge>>,
     /// Datapaths that operators made, by type and name; no bridge is in them.
     bare: BTreeMap<String, Arc<Datapath>>,
+    /// `Open_vSwitch.other_config`, as it was applied last.
+    other_config: Settings,
+    dpdk: dpdk::DpdkState,
+    kernels: kernels::Priorities,
     /// Dummy ports made so far: the next one's address.
     dummies: u32,
     /// Who asked for the end, and whether datapaths are to go too.
@@ -96,10 +111,12 @@ impl Switch {
         clock: Clock,
         vlog: &'static Vlog,
         dummy: DummyMode,
+        topology: Topology,
         waker: Waker,
     ) -> Arc<Self> {
         let underlay = tunnels::Underlay::default();
-        Arc::new(Self { paths, clock, vlog, dummy, waker, underlay, state: Mutex::default() })
+        let state = Mutex::default();
+        Arc::new(Self { paths, clock, vlog, dummy, topology, waker, underlay, state })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -4,13 +4,14 @@ use std::path::PathBuf;
 
 use dp_core::base::MacAddr;
 use dp_netdev::port::afpacket::{AfPacket, Options};
+use dp_netdev::port::dpdk;
 use dp_netdev::port::dummy::{Dummy, Hand};
 use dp_netdev::port::tap::{Role, Tap};
 use dp_netdev::port::{Change, OpenError, Port};
 use dp_ofproto::tunnel;
 
 use super::datapath::DUMMY;
-use crate::config::InterfaceConfig;
+use crate::config::{InterfaceConfig, number_or};
 use crate::daemon::DummyMode;
 
 /// An interface that is open.
@@ -39,7 +40,10 @@ pub(super) fn known_kinds(dummy: DummyMode) -> Vec<&'static str> {
     let mut kinds = vec!["internal", "patch", "system", "tap"];
     kinds.extend(tunnel::kinds());
     if dummy != DummyMode::Off {
-        kinds.extend(["dummy", "dummy-internal"]);
+        kinds.extend(["dummy", "dummy-internal", "dummy-pmd"]);
+    }
+    if dpdk::is_running() {
+        kinds.push("dpdk");
     }
     kinds.sort_unstable();
     kinds
@@ -61,7 +65,9 @@ pub(super) fn open(
         DummyMode::Off | DummyMode::Beside => false,
     };
     match kind {
-        "dummy" | "dummy-internal" if dummies => dummy(config, kind, number).map_err(failed),
+        "dummy" | "dummy-internal" | "dummy-pmd" if dummies => {
+            dummy(config, kind, number).map_err(failed)
+        }
         "system" | "tap" if replaced => dummy(config, kind, number).map_err(failed),
         "system" => {
             let port = AfPacket::open(name, Options::default()).map_err(|it| failed(words(&it)))?;
@@ -71,6 +77,10 @@ pub(super) fn open(
             let role = if config.kind == "tap" { Role::Tap } else { Role::Internal };
             let port = Tap::open(name, role).map_err(|it| failed(words(&it)))?;
             Ok(Opened { port: Some(Box::new(port)), kind: kind.to_owned(), hand: None })
+        }
+        "dpdk" => {
+            let port = super::dpdk::open(config).map_err(|error| error.to_string())?;
+            Ok(Opened { port: Some(port), kind: kind.to_owned(), hand: None })
         }
         "patch" => patch(config),
         kind if tunnel::is_tunnel(kind) => tunnel(config, kind),
@@ -115,7 +125,14 @@ fn words(error: &OpenError) -> String {
 }
 
 fn dummy(config: &InterfaceConfig, kind: &str, number: &mut u32) -> Result<Opened, String> {
-    let mut port = Dummy::new(&config.name);
+    let number_of = |option, default| {
+        usize::try_from(number_or(&config.options, option, default)).unwrap_or(1).max(1)
+    };
+    let mut port = Dummy::with_queues(&config.name, number_of("n_rxq", 1));
+    if kind == "dummy-pmd" {
+        let numa = number_or(&config.options, "numa_id", 0);
+        port = port.polled(u32::try_from(numa).unwrap_or(0), number_of("n_txq", 1));
+    }
     let file = |option: &str| config.options.get(option).map(PathBuf::from);
     if let Some(path) = file("pcap") {
         port = port.capturing(&path).map_err(|it| words(&it))?;

@@ -10,6 +10,8 @@ use dp_ofproto::tunnel::is_tunnel;
 
 use super::bridge::{Interface, RunningBridge, own_mac};
 use super::{Switch, features, open};
+use dp_netdev::port::dpdk;
+
 use crate::config::SwitchConfig;
 use crate::daemon::DummyMode;
 use crate::ovsdb::database::Database;
@@ -71,8 +73,10 @@ impl Switch {
                 datapaths.push("dummy");
             }
             columns.set(table, root, "datapath_types", texts(datapaths.into_iter()));
-            columns.set(table, root, "dpdk_initialized", Datum::scalar(Atom::Boolean(false)));
-            columns.set(table, root, "dpdk_version", text("none"));
+            let runs = Datum::scalar(Atom::Boolean(dpdk::is_running()));
+            columns.set(table, root, "dpdk_initialized", runs);
+            let version = dpdk::version().unwrap_or_else(|| "none".to_owned());
+            columns.set(table, root, "dpdk_version", text(&version));
         }
         let ports: BTreeMap<String, BTreeMap<PortNo, PortInfo>> = self
             .datapaths()
@@ -93,7 +97,13 @@ impl Switch {
                     tunnel_columns(self, interface, &mut columns);
                 }
                 if statistics && let Some(info) = interface.number.and_then(|it| infos.get(&it)) {
-                    let values = statistics_of(info, &interface.kind);
+                    let mut values = statistics_of(info, &interface.kind);
+                    // What a device counts itself comes beside, but what packets show is ours.
+                    for (name, value) in bridge.datapath.netdev.port_counters(info.port) {
+                        if values.iter().all(|(known, _)| *known != name) {
+                            values.push((name, value));
+                        }
+                    }
                     let uuid = interface.config.uuid;
                     columns.set("Interface", uuid, "statistics", numbers(values));
                 }
@@ -104,10 +114,10 @@ impl Switch {
                 columns.set("Bridge", bridge.uuid, "datapath_id", Datum::empty_set());
             }
         }
-        for (kind, uuid) in &config.datapaths {
+        for (kind, row) in &config.datapaths {
             let capabilities = features::capabilities().map(|it| pair(it.name, it.value)).collect();
             if self.datapaths().iter().any(|it| it.kind == *kind) {
-                columns.set("Datapath", *uuid, "capabilities", map(capabilities));
+                columns.set("Datapath", row.uuid, "capabilities", map(capabilities));
             }
         }
         columns
@@ -143,7 +153,15 @@ fn interface_columns(bridge: &RunningBridge, interface: &Interface, columns: &mu
     set("mac_in_use", text(&status.mac.to_string()));
     set("mtu", number(i64::from(status.mtu)));
     set("ifindex", number(i64::from(status.ifindex)));
-    set("status", map(status_of(&interface.kind)));
+    let number = interface.number.filter(|_| interface.kind == "dpdk");
+    let details = number.map(|it| bridge.datapath.netdev.port_details(it));
+    set(
+        "status",
+        match details {
+            Some(details) => map(details.iter().map(|(key, value)| pair(key, value)).collect()),
+            None => map(status_of(&interface.kind)),
+        },
+    );
 }
 
 /// A tunnel is up as long as it is there; its status says which way it leads.
@@ -186,7 +204,7 @@ const OFFLOADS: &[&str] = &[
     "tx_vxlan_tso_offload",
 ];
 
-fn statistics_of(info: &PortInfo, kind: &str) -> Vec<(&'static str, u64)> {
+fn statistics_of(info: &PortInfo, kind: &str) -> Vec<(String, u64)> {
     let stats = info.stats;
     let mut values = vec![
         ("rx_packets", stats.rx_packets),
@@ -204,7 +222,7 @@ fn statistics_of(info: &PortInfo, kind: &str) -> Vec<(&'static str, u64)> {
     } else {
         values.extend([("rx_dropped", stats.rx_dropped), ("tx_dropped", stats.tx_dropped)]);
     }
-    values
+    values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 fn number(value: i64) -> Datum {
@@ -228,7 +246,7 @@ fn map(pairs: Vec<(Atom, Atom)>) -> Datum {
     Datum::map(pairs).unwrap_or_else(|_| Datum::empty_map())
 }
 
-fn numbers(values: Vec<(&'static str, u64)>) -> Datum {
+fn numbers(values: Vec<(String, u64)>) -> Datum {
     let atom = |value| Atom::Integer(i64::try_from(value).unwrap_or(i64::MAX));
     map(values.into_iter().map(|(key, value)| (Atom::String(key.into()), atom(value))).collect())
 }

@@ -42,7 +42,7 @@ fn netdev() -> Arc<Netdev> {
 }
 
 fn polled(netdev: &Netdev, number: u32, queues: usize, numa: u32) -> Hand {
-    let port = Dummy::with_queues(&format!("p{number}"), queues).polled(numa);
+    let port = Dummy::with_queues(&format!("p{number}"), queues).polled(numa, 1);
     let hand = port.hand();
     netdev.add_port(PortNo(number), Box::new(port)).unwrap();
     hand

@@ -1,0 +1,98 @@
+//! libdpdk as the configuration wants it: initialised once, when `dpdk-init` first says so, and
+//! ports of type dpdk.
+
+use dp_core::base::Instant;
+use dp_netdev::port::dpdk::{self, EalOptions};
+use dp_netdev::port::{OpenError, Port, PortSpec};
+
+use super::Switch;
+use crate::config::{InterfaceConfig, Settings, number_or};
+
+/// What became of libdpdk.
+#[derive(Debug, Default)]
+pub(super) struct DpdkState {
+    asked: bool,
+}
+
+/// What an interface's options may say that has no effect here, and is warned about.
+const NOT_SUPPORTED: &[&str] = &[
+    "dpdk-lsc-interrupt",
+    "dpdk-vf-mac",
+    "flow-ctrl-autoneg",
+    "rx-flow-ctrl",
+    "rx-steering",
+    "tx-flow-ctrl",
+];
+
+impl Switch {
+    /// Initialises libdpdk, where the configuration says so and it has not been tried.
+    pub(super) fn start_dpdk(&self, settings: &Settings) {
+        let wanted = settings.get("dpdk-init").map(String::as_str).unwrap_or_default();
+        let try_only = wanted == "try";
+        if wanted != "true" && !try_only {
+            return;
+        }
+        if std::mem::replace(&mut self.state().dpdk.asked, true) {
+            return;
+        }
+        if let Some(version) = dpdk::version() {
+            log::info!(target: "dpdk", "Using {version}");
+        }
+        log::info!(target: "dpdk", "DPDK Enabled - initializing...");
+        let text = |key: &str| settings.get(key).cloned();
+        let options = EalOptions {
+            program: self.paths.program.clone(),
+            lcore_mask: text("dpdk-lcore-mask"),
+            socket_mem: text("dpdk-socket-mem"),
+            socket_limit: text("dpdk-socket-limit"),
+            alloc_mem: text("dpdk-alloc-mem"),
+            hugepage_dir: text("dpdk-hugepage-dir"),
+            extra: text("dpdk-extra").unwrap_or_default(),
+        };
+        log::info!(target: "dpdk", "EAL ARGS: {}.", options.arguments().join(" "));
+        let done = dpdk::init(&options);
+        tell_log();
+        match done {
+            Ok(()) => log::info!(target: "dpdk", "DPDK Enabled - initialized"),
+            Err(error) if try_only => log::warn!(target: "dpdk", "{error}"),
+            Err(error) => log::error!(target: "dpdk", "{error}"),
+        }
+    }
+
+    /// Tells what libdpdk has logged, and considers dealing queues anew.
+    pub(super) fn run_threads(&self, now: Instant) {
+        tell_log();
+        for datapath in self.datapaths() {
+            datapath.netdev.balance(now);
+            datapath.tell_notes();
+        }
+    }
+}
+
+/// Passes on what libdpdk has logged.
+fn tell_log() {
+    for line in dpdk::take_log() {
+        // Its lines carry no level; its own first word says what it is about.
+        log::info!(target: "dpdk", "{line}");
+    }
+}
+
+/// Opens a port of type dpdk.
+pub(super) fn open(config: &InterfaceConfig) -> Result<Box<dyn Port>, OpenError> {
+    let mut spec = PortSpec::new("dpdk", &config.name);
+    for (option, value) in &config.options {
+        if NOT_SUPPORTED.contains(&option.as_str()) {
+            log::warn!(target: "netdev_dpdk", "{}: option {option} is not supported", config.name);
+        } else {
+            spec.options.insert(option.clone(), value.clone());
+        }
+    }
+    // Queues that no descriptor ring of the device could serve are as many as it has.
+    if number_or(&config.options, "n_rxq", 1) < 1 {
+        spec.options.remove("n_rxq");
+    }
+    if let Some(mtu) = config.mtu_request {
+        spec.options.insert("mtu_request".to_owned(), mtu.to_string());
+    }
+    spec.open()
+}
