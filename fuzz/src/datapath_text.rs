@@ -3,7 +3,10 @@
 
 use dp_core::action::text::{ActionsText, parse_actions};
 use dp_core::base::PortNo;
+use dp_core::flow::Extractor;
+use dp_core::flow::compose::compose;
 use dp_core::flow::text::{KeyText, PortTable, parse_flow};
+use dp_core::packet::Metadata;
 
 fn ports() -> PortTable {
     [(PortNo(1), "p1"), (PortNo(2), "br0")].into_iter().collect()
@@ -31,6 +34,17 @@ pub fn datapath_key_text(data: &[u8]) {
     let Ok(again) = again else { return };
     let twice = KeyText::masked(&again.key, &again.mask, &ports).to_string();
     assert_eq!(twice, printed, "{text:?}");
+    for shown in [
+        KeyText::masked(&parsed.key, &parsed.mask, &ports).verbose().to_string(),
+        KeyText::new(&parsed.key, &ports).to_string(),
+    ] {
+        let problem = parse_flow(&shown, &ports).err().map(|error| error.to_string());
+        assert_eq!(problem, None, "{text:?} printed as {shown:?}");
+    }
+    // The frame that it describes can be made, and parsed.
+    if let Ok(frame) = compose(&parsed.key, None) {
+        let _ = Extractor::default().frame(&frame, &Metadata::default());
+    }
 }
 
 /// Lists of actions.
@@ -45,6 +59,8 @@ pub fn datapath_action_text(data: &[u8]) {
         }
     };
     let printed = ActionsText::new(&actions, &ports).to_string();
+    // Of a sample's probability text keeps one digit behind the point.
     let again = parse_actions(&printed, &ports).map_err(|error| error.to_string());
-    assert_eq!(again, Ok(actions), "{text:?} printed as {printed:?}");
+    let again = again.map(|again| ActionsText::new(&again, &ports).to_string());
+    assert_eq!(again.as_ref(), Ok(&printed), "{text:?}");
 }

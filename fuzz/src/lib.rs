@@ -21,7 +21,7 @@ pub use datapath_text::{datapath_action_text, datapath_key_text};
 pub use frame::flow_extract;
 pub use meters::meter;
 pub use tables::flow_masks;
-pub use text::mac_text;
+pub use text::{mac_text, openflow_text};
 pub use wire::wire_headers;
 
 /// What a target does with one input; it panics when something is wrong.
@@ -36,5 +36,6 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("flow_masks", flow_masks),
     ("mac_text", mac_text),
     ("meter", meter),
+    ("openflow_text", openflow_text),
     ("wire_headers", wire_headers),
 ];

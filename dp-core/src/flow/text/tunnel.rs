@@ -84,7 +84,12 @@ pub(crate) fn parse<'a>(mut piece: Piece<'a>, flow: &mut ParsedFlow) -> Result<(
                     gbp.ok_or_else(|| inside.error(Problem::Expected("gbp(id=…,flags=…)")))?;
                 parts(gbp.inside()?, &GBP, &PortNumbers, &mut put)?;
             }
-            "erspan" => parts(item.inside()?, &ERSPAN, &PortNumbers, &mut put)?,
+            "erspan" => {
+                parts(item.inside()?, &ERSPAN, &PortNumbers, &mut put)?;
+                if !matches!(flow.key.load(layout::TUN_ERSPAN_VER), 1 | 2) {
+                    return Err(item.inside()?.error(Problem::Expected("ver=1 or ver=2")));
+                }
+            }
             "gtpu" => parts(item.inside()?, &GTPU, &PortNumbers, &mut put)?,
             "geneve" => options(item.inside()?, flow)?,
             _ => {
