@@ -7,6 +7,7 @@ use crate::action::ct::{Helper, Nat, NatChoice, NatEnd, NatTarget};
 use crate::action::{Ct, Masked};
 use crate::base::Zone;
 use crate::flow::text::scan::{Item, Piece, Value};
+use crate::flow::text::value::Ip6Text;
 use crate::flow::text::{Commas, Problem, TextError, value};
 
 /// Longest name of a timeout policy.
@@ -201,9 +202,10 @@ fn print_nat(f: &mut dyn fmt::Write, nat: &Nat) -> fmt::Result {
     if let Some((first, last)) = target.addresses {
         f.write_str("=")?;
         let brackets = first.is_ipv6() && target.ports.is_some();
-        let one = |f: &mut dyn fmt::Write, address: IpAddr| match brackets {
-            true => write!(f, "[{address}]"),
-            false => write!(f, "{address}"),
+        let one = |f: &mut dyn fmt::Write, address: IpAddr| match address {
+            IpAddr::V6(address) if brackets => write!(f, "[{}]", Ip6Text(address.into())),
+            IpAddr::V6(address) => write!(f, "{}", Ip6Text(address.into())),
+            IpAddr::V4(address) => write!(f, "{address}"),
         };
         one(f, first)?;
         if last != first {

@@ -10,6 +10,7 @@ use super::print::port;
 use crate::action::TunnelPush;
 use crate::action::tunnel::Kind;
 use crate::flow::text::scan::{Item, Piece, Value};
+use crate::flow::text::value::Ip6Text;
 use crate::flow::text::{Commas, DpPorts, Problem, TextError, bytes, print_bytes, value};
 
 /// Kinds and their numbers in text.
@@ -79,7 +80,7 @@ pub(super) fn print(f: &mut dyn fmt::Write, push: &TunnelPush, ports: &dyn DpPor
         write!(f, ",ttl={},frag={:#x}),", header.byte(ETH + 8), header.short(ETH + 6))?;
         ETH + 20
     } else {
-        let ip = |at| core::net::Ipv6Addr::from(header.array::<16>(at));
+        let ip = |at| Ip6Text(u128::from_be_bytes(header.array::<16>(at)));
         let first = header.word(ETH);
         write!(f, ",ipv6(src={},dst={}", ip(ETH + 8), ip(ETH + 24))?;
         write!(f, ",label={},proto={}", hex(first & 0xf_ffff), header.byte(ETH + 6))?;
@@ -188,7 +189,7 @@ fn print_srv6(f: &mut dyn fmt::Write, header: &Bytes<'_>, l4: usize) -> fmt::Res
     let segments = header.0.get(l4 + 8..).unwrap_or_default();
     for segment in segments.chunks_exact(16) {
         let octets: [u8; 16] = segment.try_into().unwrap_or_default();
-        write!(list.next()?, "{}", core::net::Ipv6Addr::from(octets))?;
+        write!(list.next()?, "{}", Ip6Text(u128::from_be_bytes(octets)))?;
     }
     list.close("))")
 }

@@ -104,6 +104,11 @@ fn megaflows_are_printed_as_the_reference_prints_them() {
             "eth_type(0x894f),nsh(spi=0x5,c1=0x5/0x0000000f)",
         ),
         ("eth_type(0/0xffff)", "eth_type(0/0xffff)", "eth_type(0/0xffff)"),
+        (
+            "eth_type(0x86dd),ipv6(src=::10.0.0.1/::ff,frag=no)",
+            "eth_type(0x86dd),ipv6(src=::10.0.0.1/::ff,frag=no)",
+            "eth_type(0x86dd),ipv6(src=::10.0.0.1/::ff,dst=::/::,label=0/0,proto=0/0,tclass=0/0,hlimit=0/0,frag=no)",
+        ),
     ];
     for (given, terse, verbose) in cases {
         let text = format!("in_port(1),eth(),{given}");

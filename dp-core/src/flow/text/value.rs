@@ -230,6 +230,20 @@ impl fmt::Display for Hex {
     }
 }
 
+/// An IPv6 address as `inet_ntop(3)` prints it: as RFC 5952 says, but `::a.b.c.d` where only the
+/// last 32 bits are set.
+#[derive(Clone, Copy)]
+pub(crate) struct Ip6Text(pub u128);
+
+impl fmt::Display for Ip6Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match u32::try_from(self.0) {
+            Ok(low) if low > 0xffff => write!(f, "::{}", Ipv4Addr::from(low)),
+            _ => Ipv6Addr::from(self.0).fmt(f),
+        }
+    }
+}
+
 /// The low 32 bits of a number as an IPv4 address.
 pub(crate) fn to_ip4(value: u128) -> Ipv4Addr {
     Ipv4Addr::from(u32::try_from(value & u128::from(u32::MAX)).unwrap_or(0))
@@ -277,8 +291,8 @@ pub(crate) fn print_part(
             partial.map_or(Ok(()), |mask| write!(f, "/{}", to_ip4(mask)))
         }
         Format::Ip6 => {
-            write!(f, "{}", Ipv6Addr::from(value))?;
-            partial.map_or(Ok(()), |mask| write!(f, "/{}", Ipv6Addr::from(mask)))
+            write!(f, "{}", Ip6Text(value))?;
+            partial.map_or(Ok(()), |mask| write!(f, "/{}", Ip6Text(mask)))
         }
         Format::Frag => f.write_str(match value & (ANY | LATER) {
             0 => "no",
