@@ -28,14 +28,12 @@ pub fn openflow_text(data: &[u8]) {
     if let Ok(actions) = dp_ofproto::text::parse_actions(text, names) {
         let printed = dp_ofproto::text::ActionsText { actions: &actions, names }.to_string();
         let again = dp_ofproto::text::parse_actions(&printed, names);
-        let again = again.unwrap_or_else(|error| panic!("{printed:?}: {error}"));
-        assert_eq!(actions, again, "{text:?} printed as {printed:?}");
+        assert_eq!(again, Ok(actions), "{text:?} printed as {printed:?}");
     }
     if let Ok(matching) = parse_match(text, names) {
         let printed = MatchText { matching: &matching, names }.to_string();
         let again = parse_match(&printed, names);
-        let again = again.unwrap_or_else(|error| panic!("{printed:?}: {error}"));
-        assert_eq!(matching, again, "{text:?} printed as {printed:?}");
+        assert_eq!(again, Ok(matching), "{text:?} printed as {printed:?}");
     }
     let _ = parse_flow_mod(text, Command::Add, names);
 }
