@@ -15,6 +15,7 @@
 //! | [`session`] | OpenFlow connections of a bridge |
 //! | [`table`] | rules, flow-mods, the tables and their classifier |
 //! | [`text`] | flow text as `ovs-ofctl` reads and writes it |
+//! | [`mod@trace`] | `ofproto/trace` |
 //! | [`translate`](mod@translate) | what the tables make of a packet: datapath actions and a mask |
 //! | [`tunnel`] | tunnel ports: matching, routes, neighbours, headers |
 //! | [`upcall`] | answers to packet threads, and what is remembered of them |
@@ -33,6 +34,7 @@ pub mod session;
 pub mod table;
 pub mod text;
 pub mod tlv;
+pub mod trace;
 pub mod translate;
 pub mod tunnel;
 pub mod upcall;

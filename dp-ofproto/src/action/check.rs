@@ -5,7 +5,7 @@ use dp_core::flow::FieldId;
 use dp_core::flow::fields::Prereq;
 use thiserror::Error;
 
-use super::{Action, Subfield};
+use super::{Action, PacketType, Subfield};
 use crate::matching::{Match, MatchBuilder, prereq};
 
 /// Why an action list is refused.
@@ -94,6 +94,9 @@ pub struct Checker<'a> {
     known: Option<Box<MatchBuilder>>,
     /// What the actions so far say about the outer tag; `None`: what the match says.
     tagged: Option<bool>,
+    /// The Ethertype that the actions so far have given the packet; `Some(None)`: it is not known
+    /// what they have made of it.
+    changed: Option<Option<u16>>,
     /// The last instruction.
     last: Option<(u8, &'static str)>,
 }
@@ -103,7 +106,7 @@ impl<'a> Checker<'a> {
     /// without a match.
     #[must_use]
     pub fn new(table: Option<u8>, matching: Option<&'a Match>) -> Self {
-        Self { table, matching, known: None, tagged: None, last: None }
+        Self { table, matching, known: None, tagged: None, changed: None, last: None }
     }
 
     /// Checks the next action of the list.
@@ -156,6 +159,24 @@ impl<'a> Checker<'a> {
                 self.tagged = Some(false);
                 Ok(())
             }
+            Action::PushMpls(eth_type) | Action::PopMpls(eth_type) => {
+                self.changed = Some(Some(*eth_type));
+                Ok(())
+            }
+            Action::Encap(encap) => {
+                let nsh = encap.packet_type == PacketType::NSH;
+                self.changed = Some(nsh.then_some(PacketType::NSH.ns_type()));
+                Ok(())
+            }
+            Action::Decap(_) => {
+                self.changed = Some(None);
+                Ok(())
+            }
+            Action::Multipath(multipath) => self.writable(multipath.dst),
+            Action::Bundle(bundle) => bundle.dst.map_or(Ok(()), |dst| self.writable(dst)),
+            Action::CheckPktLarger { dst, .. } => self.writable(*dst),
+            Action::Learn(learn) => learn.result_dst.map_or(Ok(()), |dst| self.writable(dst)),
+            Action::Clone(list) => list.iter().try_for_each(|action| self.one(action)),
             Action::SetTos(tos) if tos & 0x03 != 0 => Err(ActionError::Tos(*tos)),
             Action::SetEcn(ecn) => fits(u128::from(*ecn), Subfield::whole(FieldId::NwEcn)),
             Action::GotoTable(to) => match self.table {
@@ -205,8 +226,10 @@ impl<'a> Checker<'a> {
             return Ok(());
         };
         let known = self.known.get_or_insert_with(|| Box::new(matching.to_builder()));
-        let met = match (prereq, self.tagged) {
-            (Prereq::VlanVid, Some(tagged)) => tagged,
+        let met = match (prereq, self.tagged, self.changed) {
+            (Prereq::VlanVid, Some(tagged), _) => tagged,
+            (_, _, Some(None)) => true,
+            (_, _, Some(Some(eth_type))) => made(prereq, eth_type),
             _ => prereq::met(prereq, &known.key, &known.mask),
         };
         match met {
@@ -216,6 +239,21 @@ impl<'a> Checker<'a> {
                 Err(ActionError::Prerequisite { field: sub.field, needs })
             }
         }
+    }
+}
+
+/// Whether a packet whose Ethertype was changed to this may have the field; what is behind it is not
+/// known.
+fn made(prereq: Prereq, eth_type: u16) -> bool {
+    match prereq {
+        Prereq::None | Prereq::Ethernet => true,
+        Prereq::VlanVid => false,
+        Prereq::Mpls => matches!(eth_type, 0x8847 | 0x8848),
+        Prereq::Nsh => eth_type == 0x894f,
+        Prereq::Arp => matches!(eth_type, 0x0806 | 0x8035),
+        Prereq::Ipv4 => eth_type == 0x0800,
+        Prereq::Ipv6 => eth_type == 0x86dd,
+        _ => matches!(eth_type, 0x0800 | 0x86dd),
     }
 }
 

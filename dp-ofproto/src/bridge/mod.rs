@@ -15,7 +15,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use dp_core::base::{Instant, MacAddr, MeterId, OfPort};
 
-use crate::learn::{MacChange, MacTable, MacTableConfig};
+use crate::learn::{Gratuitous, MacChange, MacTable, MacTableConfig};
 use crate::table::{Tables, TablesConfig};
 use crate::tlv::TlvTable;
 
@@ -218,8 +218,8 @@ impl Bridge {
     }
 
     /// A packet shows where an address is; whoever listens is told of what is new.
-    pub fn learn(&self, vlan: u16, mac: MacAddr, port: OfPort, gratuitous: bool, now: Instant) {
-        let change = self.macs.learn_from(vlan, mac, port, gratuitous, now);
+    pub fn learn(&self, vlan: u16, mac: MacAddr, port: OfPort, arp: Gratuitous, now: Instant) {
+        let change = self.macs.learn_from(vlan, mac, port, arp, now);
         if let (Some(change), Some(tell)) = (change, self.learned.0.load().as_ref()) {
             tell(self, &change);
         }

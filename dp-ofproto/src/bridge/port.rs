@@ -259,7 +259,9 @@ fn flood_order(added: &[OfPort]) -> Vec<OfPort> {
         .enumerate()
         .map(|(at, &port)| {
             let hash = port_hash(u32::from(port.0)) as usize;
-            (hash & (buckets - 1), std::cmp::Reverse(at), port)
+            // The bridge's own port comes with the first of the others, a little later.
+            let age = if port == OfPort::LOCAL { 3 } else { 2 * at };
+            (hash & (buckets - 1), std::cmp::Reverse(age), port)
         })
         .collect();
     order.sort();

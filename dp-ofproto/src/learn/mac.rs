@@ -83,6 +83,18 @@ struct Entry {
     locked: Option<Instant>,
 }
 
+/// Whether a packet is an ARP packet that tells everybody where an address is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Gratuitous {
+    /// No.
+    #[default]
+    No,
+    /// It is.
+    Fresh,
+    /// It is, and may be an own one that a bond's members reflect.
+    Reflected,
+}
+
 /// What a packet changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MacChange {
@@ -226,17 +238,17 @@ impl MacTable {
 
     /// Learns that a packet from `mac` in `vlan` came in by `port`. Group addresses are not learned.
     pub fn learn(&self, vlan: u16, mac: MacAddr, port: OfPort, now: Instant) {
-        self.learn_from(vlan, mac, port, false, now);
+        self.learn_from(vlan, mac, port, Gratuitous::No, now);
     }
 
-    /// The same; tells what changed. An entry that a gratuitous ARP packet made over a bond stays
-    /// where it is for five seconds.
+    /// The same; tells what changed. An entry that a gratuitous ARP packet made is not moved by such
+    /// packets that a bond's members reflect, for five seconds.
     pub fn learn_from(
         &self,
         vlan: u16,
         mac: MacAddr,
         port: OfPort,
-        gratuitous: bool,
+        arp: Gratuitous,
         now: Instant,
     ) -> Option<MacChange> {
         if mac.is_multicast() {
@@ -244,7 +256,7 @@ impl MacTable {
         }
         let mut inner = self.lock();
         let place = (vlan, mac);
-        let locked = gratuitous.then(|| now.after(GRATUITOUS));
+        let locked = (arp == Gratuitous::Fresh).then(|| now.after(GRATUITOUS));
         let change = |from| Some(MacChange { vlan, mac, port, from });
         let Some(&entry) = inner.entries.get(&place) else {
             if inner.config.size == 0 {
@@ -267,8 +279,11 @@ impl MacTable {
         }
         let age = now.since(entry.refreshed);
         let same = entry.port == port;
-        let held = entry.locked.is_some_and(|until| now < until) && !gratuitous;
-        if !same && (held || !inner.config.always_move && age < STICKY) {
+        let held = arp == Gratuitous::Reflected && entry.locked.is_some_and(|until| now < until);
+        if held {
+            return None;
+        }
+        if !same && !inner.config.always_move && age < STICKY {
             self.suppressed.fetch_add(1, Ordering::Relaxed);
             return None;
         }

@@ -3,5 +3,5 @@
 mod mac;
 mod neighbour;
 
-pub use mac::{MacChange, MacCounts, MacEntry, MacTable, MacTableConfig};
+pub use mac::{Gratuitous, MacChange, MacCounts, MacEntry, MacTable, MacTableConfig};
 pub use neighbour::{Neighbour, NeighbourLimits, Neighbours, Question};

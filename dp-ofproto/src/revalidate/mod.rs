@@ -15,7 +15,7 @@ use dp_core::base::{Duration, Instant, Ufid};
 use dp_core::boundary::{Datapath, FlowDump};
 
 use crate::translate::{BridgeBasis, Request, Silent, World, translate_request};
-use crate::upcall::{self, Ofproto};
+use crate::upcall::Ofproto;
 
 /// What may be chosen about revalidation.
 #[derive(Clone, Copy, Debug)]
@@ -133,7 +133,7 @@ impl Revalidator {
             }
             if !ukey.basis.holds(version) {
                 round.translated += 1;
-                let Ok((location, looked_at)) = upcall::find(world, &flow.key) else {
+                let Ok((location, looked_at)) = world.find(&flow.key) else {
                     return Fate::Remove;
                 };
                 if !Arc::ptr_eq(&location.bridge, &ukey.bridge) {
@@ -144,12 +144,13 @@ impl Revalidator {
                 let mut new = translate_request(request, &mut Silent);
                 new.mask.or_assign(&looked_at);
                 ukey.stale = !flow.mask.covers(&new.mask);
-                ukey.basis = new.basis;
+                let actions = new.installed_actions();
+                if actions != ukey.actions {
+                    ukey.actions = actions;
+                }
                 ukey.effects = new.effects;
                 ukey.recircs = new.recircs;
-                if new.actions != ukey.actions {
-                    ukey.actions = new.actions;
-                }
+                ukey.basis = new.basis;
             }
             if ukey.stale {
                 Fate::Remove

@@ -213,6 +213,7 @@ impl Printer<'_, '_> {
         self.tun_metadata()?;
         self.fields(BEHIND_TUNNEL)?;
         self.vlan()?;
+        self.inner_vlan()?;
         self.field(F::EthSrc, "dl_src", Style::Plain)?;
         self.field(F::EthDst, "dl_dst", Style::Plain)?;
         if self.left.get(F::EthType) != 0 {
@@ -311,6 +312,26 @@ impl Printer<'_, '_> {
             self.put(format_args!("dl_vlan_pcp={}", tci >> 13))?;
         }
         self.take(F::VlanTci);
+        Ok(())
+    }
+
+    /// The inner tag; only whole flows and megaflows name it.
+    fn inner_vlan(&mut self) -> fmt::Result {
+        const PRESENT: u128 = layout::VLAN_PRESENT as u128;
+        let (tci, mask) = (self.key.load(layout::VLAN_TCI1), self.left.load(layout::VLAN_TCI1));
+        if mask == 0 {
+            return Ok(());
+        }
+        self.left.store(layout::VLAN_TCI1, 0);
+        if tci & PRESENT == 0 {
+            return self.put(format_args!("vlan_tci1={tci:#06x}"));
+        }
+        if mask & 0x0fff != 0 {
+            self.put(format_args!("dl_vlan1={}", tci & 0x0fff))?;
+        }
+        if mask & 0xe000 != 0 {
+            self.put(format_args!("dl_vlan_pcp1={}", tci >> 13))?;
+        }
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! Lists that leave the packet as it was: `clone`, and the two ways of `check_pkt_larger`.
 
-use dp_core::action::Action as DpAction;
+use dp_core::action::{Action as DpAction, SlowReasons};
 
 use super::Context;
 use crate::action::{Action, Subfield};
@@ -29,10 +29,24 @@ impl Context<'_> {
         run(self);
         let steps = std::mem::replace(&mut self.actions, outer);
         if !steps.is_empty() {
-            self.actions.push(DpAction::Clone(steps.into()));
+            let step = self.copied(steps);
+            self.actions.push(step);
         }
         self.base = base;
         self.pending = super::encap::Pending::default();
+    }
+
+    /// A list on a copy of the packet, by what the datapath has for that.
+    pub(super) fn copied(&mut self, steps: Vec<DpAction>) -> DpAction {
+        let actions = steps.into();
+        let features = self.world.features;
+        if !features.clone && features.sample_nesting > 3 {
+            return DpAction::Sample { probability: u32::MAX, actions };
+        }
+        if !features.clone {
+            self.slow |= SlowReasons::ACTION;
+        }
+        DpAction::Clone(actions)
     }
 
     /// What is left of the list is done in both ways: with the bit set for packets that are
@@ -52,6 +66,9 @@ impl Context<'_> {
             std::mem::take(&mut self.actions)
         });
         self.actions = outer;
+        if !self.world.features.check_pkt_len {
+            self.slow |= SlowReasons::ACTION;
+        }
         let [greater, less_or_equal] = ways.map(Into::into);
         self.actions.push(DpAction::CheckPktLen { len, greater, less_or_equal });
         self.base = base;

@@ -2,18 +2,20 @@
 
 use std::sync::Arc;
 
-use dp_core::action::{Action as DpAction, SlowReasons, UserData, Userspace};
+use dp_core::action::{Action as DpAction, SlowReasons};
 use dp_core::base::{DropReason, OfPort, PortNo};
 use dp_core::flow::layout;
 use dp_core::flow::{FieldId, FlowKey, FlowMask, PACKET_LANES};
 use smallvec::SmallVec;
 
 use super::action_set::ActionSet;
+use super::encap::NSH;
 use super::freeze::Freezing;
+use super::mpls::LABELS as MPLS;
 use super::recirc::RecircRef;
 use super::{
-    Basis, ETH_TYPE_IPV4, ETH_TYPE_IPV6, Effects, Part, Recorder, Request, TranslateError,
-    Translation, View, Weight, World,
+    Basis, ETH_TYPE_IPV4, ETH_TYPE_IPV6, ETH_TYPE_MPLS, ETH_TYPE_NSH, Effects, Part, Recorder,
+    Request, TranslateError, Translation, View, Weight, World,
 };
 use crate::bridge::{Bridge, BridgePort, PacketTypes};
 
@@ -135,7 +137,7 @@ impl<'a> Context<'a> {
             let before = self.actions.len();
             match actions {
                 Some(actions) => self.walk(actions, true),
-                None => self.enter_table(0),
+                None => self.enter_first_table(0),
             }
             self.end_of_tables();
             if !port.forwards && actions.is_none() {
@@ -259,13 +261,10 @@ impl<'a> Context<'a> {
             }
             self.actions = vec![DpAction::Drop(error.drop_reason())];
         }
-        if let Some(reason) = self.dropped.filter(|_| self.actions.is_empty()) {
+        if let Some(reason) =
+            self.dropped.filter(|_| self.actions.is_empty() && self.world.features.explicit_drop)
+        {
             self.actions = vec![DpAction::Drop(reason)];
-        }
-        if !self.slow.is_empty() && self.request.frame.is_none() {
-            let data = UserData::SlowPath(self.slow);
-            let ask = Userspace { pid: 0, data, with_actions: false, tunnel_out: None };
-            self.actions = vec![DpAction::Userspace(Box::new(ask))];
         }
         let bases = self.views.iter().map(View::basis);
         Translation {
@@ -286,6 +285,17 @@ impl<'a> Context<'a> {
     fn trim_mask(&mut self) -> FlowMask {
         if self.wc.load(layout::VLAN_TCI) != 0 {
             self.wc.unwildcard_bits(FieldId::VlanTci, u128::from(layout::VLAN_PRESENT));
+        }
+        // Headers that the packet did not come with have been put on here.
+        let key = self.request.key;
+        let mpls = ETH_TYPE_MPLS.contains(&key.eth_type());
+        let nsh = key.eth_type() == ETH_TYPE_NSH;
+        for (places, is_there) in [(&MPLS[..], mpls), (&NSH[..], nsh)] {
+            for &place in places.iter().filter(|_| !is_there) {
+                if self.wc.load(place) != 0 {
+                    self.wc.store(place, 0);
+                }
+            }
         }
         let full = self.wc.clone();
         let mut mask = FlowMask::EMPTY;

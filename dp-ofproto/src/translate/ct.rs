@@ -113,7 +113,9 @@ impl Context<'_> {
         if self.conntracked || self.flow.load(layout::CT_STATE) != 0 {
             self.wc.unwildcard_place(layout::CT_STATE);
             self.commit();
-            self.actions.push(DpAction::CtClear);
+            if self.world.features.ct_clear {
+                self.actions.push(DpAction::CtClear);
+            }
             self.clear_conntrack();
             self.base_untracked();
         }

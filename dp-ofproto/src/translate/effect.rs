@@ -10,6 +10,7 @@ use super::hooks::Hooks;
 use super::learn::LearnedRule;
 use crate::bridge::Bridge;
 use crate::group::GroupStats;
+use crate::learn::Gratuitous;
 use crate::table::{Rule, TableCounters};
 
 /// One effect. Applied for the packet that was translated, and for those that its megaflow
@@ -30,8 +31,8 @@ pub enum Effect {
         mac: MacAddr,
         /// The port it came in by.
         port: OfPort,
-        /// It is a gratuitous ARP reply: it moves what other packets may not.
-        gratuitous: bool,
+        /// Whether it is a gratuitous ARP packet.
+        arp: Gratuitous,
     },
     /// A group, a bucket or a mirror carried the packet.
     Count(Arc<GroupStats>),
@@ -66,8 +67,8 @@ impl Effect {
         match self {
             Self::Credit(rule) => rule.credit(packets, bytes, used),
             Self::Miss(counters) => counters.miss(packets),
-            Self::Learn { bridge, vlan, mac, port, gratuitous } => {
-                bridge.learn(*vlan, *mac, *port, *gratuitous, used);
+            Self::Learn { bridge, vlan, mac, port, arp } => {
+                bridge.learn(*vlan, *mac, *port, *arp, used);
             }
             Self::Count(stats) => stats.credit(packets, bytes),
             Self::Untracked(count) => {

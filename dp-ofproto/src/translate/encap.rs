@@ -28,7 +28,7 @@ pub(super) enum Pending {
     AddMpls,
 }
 
-const NSH: [layout::Place; 9] = [
+pub(super) const NSH: [layout::Place; 9] = [
     layout::NSH_FLAGS,
     layout::NSH_TTL,
     layout::NSH_MDTYPE,

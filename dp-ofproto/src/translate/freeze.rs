@@ -142,7 +142,7 @@ impl Context<'_> {
             Resume::Table(table) => {
                 self.recorder.line(format_args!("Resuming from table {table}"));
                 self.recorder.leave();
-                self.enter_table(*table);
+                self.enter_first_table(*table);
             }
             Resume::Actions(segments) => {
                 self.recorder.line(format_args!("Restoring actions"));

@@ -7,7 +7,7 @@ use dp_core::flow::{FieldId, layout};
 
 use super::action_set::in_set_order;
 use super::effect::Effect;
-use super::hash::{hash_bytes, hash_number, hash_two};
+use super::hash::{hash_bytes, hash_two};
 use super::{Context, Part};
 use crate::group::{Bucket, Group, GroupId, GroupKind, SelectionMethod};
 
@@ -121,7 +121,10 @@ impl Context<'_> {
         };
         let hash = self.flow.load(layout::DP_HASH);
         if hash == 0 {
-            let (algorithm, basis) = datapath_hash(group);
+            let (mut algorithm, basis) = datapath_hash(group);
+            if self.world.features.max_hash == 0 {
+                algorithm = HashAlgorithm::L4;
+            }
             self.note(format_args!("no live bucket"));
             self.freeze_for_hash(algorithm, basis);
             return;
@@ -147,7 +150,7 @@ impl Context<'_> {
                 continue;
             }
             let score =
-                (hash_number(bucket.id, basis) & 0xffff).wrapping_mul(u32::from(bucket.weight));
+                (hash_two(bucket.id, basis) & 0xffff).wrapping_mul(u32::from(bucket.weight));
             self.note(format_args!("bucket {}: score {score}", bucket.id));
             if best.is_none_or(|(_, top)| score > top) && (bucket.weight != 0) {
                 best = Some((at, score));

@@ -31,12 +31,6 @@ pub const fn hash_two(a: u32, b: u32) -> u32 {
     murmur_finish(murmur_add(murmur_add(a, 0), b), 8)
 }
 
-/// A hash of one number.
-#[must_use]
-pub const fn hash_number(number: u32, basis: u32) -> u32 {
-    murmur_finish(murmur_add(basis, number), 4)
-}
-
 /// A hash of bytes.
 #[must_use]
 pub fn hash_bytes(bytes: &[u8], basis: u32) -> u32 {

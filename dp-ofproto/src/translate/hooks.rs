@@ -23,6 +23,18 @@ pub struct Location {
     pub port: Arc<BridgePort>,
 }
 
+impl Location {
+    /// A port of a bridge, or what stands for one that is not there.
+    #[must_use]
+    pub fn at(bridge: &Arc<Bridge>, ofport: OfPort) -> Self {
+        let port =
+            bridge.ports().get(ofport).map(Arc::clone).unwrap_or_else(|| {
+                Arc::new(BridgePort::new(ofport, PortNo::NONE, ofport.to_string()))
+            });
+        Self { bridge: Arc::clone(bridge), port }
+    }
+}
+
 /// What a tunnel does with a packet that is sent into it.
 #[derive(Clone, Debug)]
 pub enum TunnelSent {

@@ -22,6 +22,7 @@
 //! |---|---|
 //! | [`Request`], [`Translation`], [`translate`] | what goes in and comes out |
 //! | [`view`] | bridges as they were at one moment |
+//! | [`Features`] | what the datapath may be asked for |
 //! | `context` | what is carried along |
 //! | `walk` | one list of actions, each action to its room |
 //! | `resubmit` | look-ups in further tables, and their bounds |
@@ -49,6 +50,7 @@ mod controller;
 mod ct;
 mod effect;
 mod encap;
+mod features;
 mod fields;
 mod freeze;
 mod group;
@@ -67,7 +69,7 @@ pub mod view;
 mod vlan;
 mod walk;
 
-use dp_core::action::{ActionList, SlowReasons};
+use dp_core::action::{Action as DpAction, ActionList, SlowReasons, UserData, Userspace};
 use dp_core::base::{DropReason, Instant};
 use dp_core::flow::{FlowKey, FlowMask};
 use smallvec::SmallVec;
@@ -78,6 +80,7 @@ use self::recirc::RecircRef;
 use crate::action::Action;
 
 pub use effect::Effect;
+pub use features::Features;
 pub use record::{Part, RecircKind, Recorder, Silent, Weight};
 pub use view::{Basis, BridgeBasis, View, World};
 
@@ -178,6 +181,19 @@ pub struct Translation {
     pub basis: Basis,
     /// Why each packet must come to the slow path.
     pub slow: SlowReasons,
+}
+
+impl Translation {
+    /// What a megaflow is to do: the datapath's part, or to hand every packet to the slow path.
+    #[must_use]
+    pub fn installed_actions(&self) -> ActionList {
+        if self.slow.is_empty() {
+            return ActionList::clone(&self.actions);
+        }
+        let data = UserData::SlowPath(self.slow);
+        let ask = Userspace { pid: 0, data, with_actions: false, tunnel_out: None };
+        [DpAction::Userspace(Box::new(ask))].into()
+    }
 }
 
 /// Translates a packet with this datapath key that came in there.

@@ -6,7 +6,7 @@ use dp_core::flow::{FieldId, layout};
 use super::{Context, ETH_TYPE_IPV4, ETH_TYPE_IPV6, ETH_TYPE_MPLS, TranslateError, Weight};
 use crate::action::{Action, Controller, PacketInReason};
 
-const LABELS: [layout::Place; 3] = [layout::MPLS0, layout::MPLS1, layout::MPLS2];
+pub(super) const LABELS: [layout::Place; 3] = [layout::MPLS0, layout::MPLS1, layout::MPLS2];
 const BOTTOM: u128 = 1 << 8;
 
 impl Context<'_> {
@@ -46,7 +46,7 @@ impl Context<'_> {
             }
             kind @ (ETH_TYPE_IPV4 | ETH_TYPE_IPV6) => {
                 self.wc.unwildcard(FieldId::NwTtl);
-                self.wc.unwildcard_place(layout::NW_TOS);
+                self.wc.unwildcard_bits_at(layout::NW_TOS, 0xfc);
                 let label = if kind == ETH_TYPE_IPV4 { 0 } else { 2 };
                 let ttl = self.flow.get(FieldId::NwTtl);
                 let ttl = if ttl == 0 { 0x40 } else { ttl };
@@ -87,7 +87,7 @@ impl Context<'_> {
             self.was_mpls = true;
         }
         for (at, place) in LABELS.into_iter().enumerate() {
-            let below = LABELS.get(at + 1).map_or(0, |&place| {
+            let below = LABELS.get(at + 1).filter(|_| at + 1 < count).map_or(0, |&place| {
                 self.wc.unwildcard_place(place);
                 self.flow.load(place)
             });
@@ -95,7 +95,6 @@ impl Context<'_> {
                 self.flow.store(place, below);
             }
         }
-        self.wc.unwildcard_place(LABELS[0]);
         self.flow.store(layout::ETH_TYPE, u128::from(eth_type));
         if self.was_mpls {
             LABELS.iter().for_each(|&place| {

@@ -16,6 +16,7 @@ use super::effect::Effect;
 use super::hooks::{BondAdmission, BondOutput, McastStep};
 use super::{Context, ETH_TYPE_ARP};
 use crate::bridge::{BridgePort, PriorityTags, VlanMode};
+use crate::learn::Gratuitous;
 
 /// The VLAN that a packet belongs to, and its tags as they are beneath that.
 #[derive(Clone, Copy, Debug)]
@@ -196,7 +197,12 @@ impl Context<'_> {
         if !from.learns || self.in_packet_out {
             return;
         }
-        let gratuitous = from.bond.is_some() && self.is_gratuitous_arp();
+        // What a bond's members reflect must not move what it told them.
+        let arp = match self.request.side_effects && self.is_gratuitous_arp() {
+            false => Gratuitous::No,
+            true if from.bond.is_some() => Gratuitous::Reflected,
+            true => Gratuitous::Fresh,
+        };
         if self.request.side_effects
             && !mac.is_multicast()
             && self.view.bridge.macs().would_change(vlan, mac, from.ofport, self.request.now)
@@ -208,7 +214,7 @@ impl Context<'_> {
             vlan,
             mac,
             port: from.ofport,
-            gratuitous,
+            arp,
         });
     }
 

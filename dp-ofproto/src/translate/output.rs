@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dp_core::action::Action as DpAction;
+use dp_core::action::{Action as DpAction, SlowReasons};
 use dp_core::base::OfPort;
 use dp_core::flow::{FieldId, layout};
 
@@ -113,6 +113,9 @@ impl Context<'_> {
         }
         self.commit();
         let before = self.actions.len();
+        if !self.world.features.trunc {
+            self.slow |= SlowReasons::ACTION;
+        }
         self.actions.push(DpAction::Trunc(max_len));
         self.output_port(&port, false);
         if self.actions.len() == before + 1 {

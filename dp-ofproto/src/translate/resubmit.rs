@@ -10,29 +10,27 @@ use super::effect::Effect;
 use super::{Context, ETH_TYPE_IPV4, ETH_TYPE_IPV6, Part, TranslateError, Weight};
 use crate::action::{Controller, PacketInReason};
 use crate::bridge::{Fragments, TableMiss};
-use crate::table::{Found, Rule};
-
-/// What a look-up came to.
-enum Outcome {
-    Rule(Arc<Rule>),
-    /// Nothing matched.
-    Miss,
-}
+use crate::table::Found;
 
 impl Context<'_> {
-    /// Looks the packet up in the first table and acts on what is found.
+    /// Looks the packet up in the first table and acts on what is found, and on the action set.
+    pub(super) fn enter_first_table(&mut self, table: u8) {
+        self.table = table;
+        let found = self.find_rule();
+        self.act_on(found, true, true, true);
+    }
+
+    /// Looks the packet up in a table and acts on what is found.
     pub(super) fn enter_table(&mut self, table: u8) {
         self.table = table;
-        let found = self.look_up(true);
-        self.act_on(found, true, true);
+        let found = self.find_rule();
+        self.act_on(found, true, true, false);
     }
 
     /// Goes on in a later table; nothing is to be done here afterwards.
     pub(super) fn goto(&mut self, table: u8) {
         if self.count_resubmit() {
-            self.table = table;
-            let found = self.look_up(true);
-            self.act_on(found, true, true);
+            self.enter_table(table);
         }
     }
 
@@ -46,7 +44,7 @@ impl Context<'_> {
         last: bool,
     ) {
         let limits = self.view.config.limits;
-        if self.depth >= limits.depth {
+        if self.depth > limits.depth {
             self.fail(TranslateError::TooDeep);
             let text = format_args!("over max translation depth {}", limits.depth);
             self.recorder.note(Weight::Error, text);
@@ -60,7 +58,7 @@ impl Context<'_> {
         let swapped = ct.then(|| self.show_original_tuple());
         self.table = table.unwrap_or(here.0);
         self.set_in_port(in_port.filter(|&port| port != OfPort::IN_PORT).unwrap_or(own));
-        let found = self.look_up(false);
+        let found = self.find_rule();
         self.set_in_port(own);
         if let Some(Some(places)) = swapped {
             for (place, value) in places {
@@ -68,7 +66,7 @@ impl Context<'_> {
             }
         }
         self.depth += 1;
-        self.act_on(found, false, last);
+        self.act_on(found, false, last, false);
         self.depth -= 1;
         (self.table, self.cookie, self.rule) = here;
     }
@@ -92,32 +90,32 @@ impl Context<'_> {
         true
     }
 
-    /// `honour_miss`: a miss is treated as the table's configuration says.
-    fn act_on(&mut self, found: (Found, Outcome), honour_miss: bool, last: bool) {
-        let (found, outcome) = found;
-        match outcome {
-            Outcome::Rule(rule) => {
-                self.recorder.enter(Part::Table { table: self.table, rule: Some(&rule) });
-                for soft in &found.conjunction {
-                    self.recorder.note(
-                        Weight::Detail,
-                        format_args!("conj. {}", crate::text::RuleMatchText(soft)),
-                    );
-                }
-                let actions = rule.actions().clone();
-                self.cookie = rule.cookie();
-                self.effects.push(Effect::Credit(Arc::clone(&rule)));
-                self.rule = Some(rule);
-                let outer = core::mem::take(&mut self.untracked_hint);
-                self.walk(&actions, last);
-                self.untracked_hint = outer;
-                self.recorder.leave();
-            }
-            Outcome::Miss => self.miss(honour_miss, last),
+    /// `honour_miss`: a miss is treated as the table's configuration says. `first`: the action set
+    /// comes with it.
+    fn act_on(&mut self, found: Found, honour_miss: bool, last: bool, first: bool) {
+        let Some(rule) = found.rule else {
+            self.miss(honour_miss, last, first);
+            return;
+        };
+        self.recorder.enter(Part::Table { table: self.table, rule: Some(&rule) });
+        for soft in found.conjunction.iter().rev() {
+            let text = crate::text::RuleMatchText(soft);
+            self.recorder.note(Weight::Detail, format_args!("conj. {text}"));
         }
+        let actions = rule.actions().clone();
+        self.cookie = rule.cookie();
+        self.effects.push(Effect::Credit(Arc::clone(&rule)));
+        self.rule = Some(rule);
+        let outer = core::mem::take(&mut self.untracked_hint);
+        self.walk(&actions, last);
+        self.untracked_hint = outer;
+        if first {
+            self.end_of_tables();
+        }
+        self.recorder.leave();
     }
 
-    fn miss(&mut self, honour: bool, last: bool) {
+    fn miss(&mut self, honour: bool, last: bool, first: bool) {
         self.recorder.enter(Part::Table { table: self.table, rule: None });
         self.effects.push(Effect::Miss(self.view.tables.counters(self.table)));
         self.cookie = u64::MAX;
@@ -138,22 +136,16 @@ impl Context<'_> {
             TableMiss::Continue if honour && self.table < 253 => {
                 self.recorder.leave();
                 self.table += 1;
-                let found = self.look_up(true);
-                self.act_on(found, honour, last);
+                let found = self.find_rule();
+                self.act_on(found, honour, last, first);
                 return;
             }
             _ => self.recorder.nothing(),
         }
+        if first {
+            self.end_of_tables();
+        }
         self.recorder.leave();
-    }
-
-    fn look_up(&mut self, _first: bool) -> (Found, Outcome) {
-        let found = self.find_rule();
-        let outcome = match &found.rule {
-            Some(rule) => Outcome::Rule(Arc::clone(rule)),
-            None => Outcome::Miss,
-        };
-        (found, outcome)
     }
 
     fn find_rule(&mut self) -> Found {

@@ -4,8 +4,11 @@
 use std::sync::Arc;
 
 use dp_core::base::PortNo;
+use dp_core::boundary::UpcallError;
+use dp_core::flow::{FlowKey, FlowMask, layout};
 use smallvec::SmallVec;
 
+use super::features::Features;
 use super::hooks::{Hooks, Location};
 use super::recirc::RecircTable;
 use crate::bridge::{Bridge, BridgeConfig, Mirror, PortKind, PortMap};
@@ -118,6 +121,8 @@ pub struct World {
     pub hooks: Arc<Hooks>,
     /// Frozen translations.
     pub recirc: RecircTable,
+    /// What the datapath may be asked for.
+    pub features: Features,
     /// Moves on whenever the list of bridges changes, or a bond's or tunnel's state.
     pub version: u64,
 }
@@ -142,6 +147,31 @@ impl World {
             let port = Arc::clone(bridge.ports().by_port(port)?);
             Some(Location { bridge: Arc::clone(bridge), port })
         })
+    }
+
+    /// Where a packet with this key is, and what of the key says so.
+    ///
+    /// # Errors
+    ///
+    /// [`UpcallError::NoBridge`], [`UpcallError::NoRecircContext`].
+    pub fn find(&self, key: &FlowKey) -> Result<(Location, FlowMask), UpcallError> {
+        let mut wc = FlowMask::EMPTY;
+        let id = key.recirc_id();
+        if id.0 != 0 {
+            let recirc = self.recirc.find(id).ok_or(UpcallError::NoRecircContext)?;
+            let frozen = recirc.frozen().ok_or(UpcallError::NoRecircContext)?;
+            return Ok((Location::at(&frozen.bridge, frozen.in_port), wc));
+        }
+        let tunnel = self
+            .hooks
+            .tunnels
+            .as_ref()
+            .filter(|_| key.load(layout::TUN_DST) != 0 || key.load(layout::TUN_IPV6_DST) != 0);
+        let location = match tunnel {
+            Some(tunnels) => tunnels.receive(key, &mut wc).ok_or(UpcallError::NoTunnel)?,
+            None => self.locate(key.in_port()).ok_or(UpcallError::NoBridge)?,
+        };
+        Ok((location, wc))
     }
 
     /// The bridge with this name.

@@ -25,7 +25,7 @@ use crate::action::Action;
 use crate::bridge::{Bridge, BridgePort};
 use crate::translate::hooks::{Hooks, Location};
 use crate::translate::recirc::{Frozen, RecircTable};
-use crate::translate::{Request, Silent, Translation, World, translate_request};
+use crate::translate::{Features, Request, Silent, Translation, World, translate_request};
 
 pub use packet_in::{PacketIn, PacketInSink};
 pub use ukey::{Ukey, Ukeys};
@@ -139,6 +139,11 @@ impl Ofproto {
         self.change(|world| change(Arc::make_mut(&mut world.hooks)));
     }
 
+    /// Says what the datapath may be asked for.
+    pub fn set_features(&self, features: Features) {
+        self.change(|world| world.features = features);
+    }
+
     /// Who gets packets for controllers.
     pub fn set_packet_in_sink(&self, sink: Option<Box<dyn PacketInSink>>) {
         self.packet_ins.store(sink.map(Arc::new));
@@ -207,7 +212,7 @@ impl Ofproto {
     ///
     /// [`UpcallError::NoBridge`], [`UpcallError::NoRecircContext`].
     pub fn find(&self, key: &FlowKey) -> Result<(Location, FlowMask), UpcallError> {
-        find(&self.world.load(), key)
+        self.world.load().find(key)
     }
 
     /// Translates the actions of a packet-out. `in_port` may be a reserved number. The effects have
@@ -222,7 +227,7 @@ impl Ofproto {
         now: Instant,
     ) -> Translation {
         let world = self.world();
-        let location = at(bridge, in_port);
+        let location = Location::at(bridge, in_port);
         let mut request = Request::new(&world, location, key);
         request.frame = Some(frame);
         request.actions = Some(actions);
@@ -237,7 +242,7 @@ impl Ofproto {
     #[must_use]
     pub fn resume(&self, frozen: Frozen, key: &FlowKey, frame: &[u8], now: Instant) -> Translation {
         let world = self.world();
-        let location = at(&frozen.bridge, frozen.in_port);
+        let location = Location::at(&frozen.bridge, frozen.in_port);
         let held = world.recirc.freeze(frozen);
         let mut key = key.clone();
         key.store(layout::RECIRC_ID, u128::from(held.id().0));
@@ -264,41 +269,10 @@ impl Ofproto {
     }
 }
 
-/// A port of a bridge, or what stands for one that is not there.
-fn at(bridge: &Arc<Bridge>, ofport: OfPort) -> Location {
-    let port = bridge
-        .ports()
-        .get(ofport)
-        .map(Arc::clone)
-        .unwrap_or_else(|| Arc::new(BridgePort::new(ofport, PortNo::NONE, ofport.to_string())));
-    Location { bridge: Arc::clone(bridge), port }
-}
-
-/// Where a packet with this key is, and what of the key says so.
-pub(crate) fn find(world: &World, key: &FlowKey) -> Result<(Location, FlowMask), UpcallError> {
-    let mut wc = FlowMask::EMPTY;
-    let id = key.recirc_id();
-    if id.0 != 0 {
-        let recirc = world.recirc.find(id).ok_or(UpcallError::NoRecircContext)?;
-        let frozen = recirc.frozen().ok_or(UpcallError::NoRecircContext)?;
-        return Ok((at(&frozen.bridge, frozen.in_port), wc));
-    }
-    let tunnel = world
-        .hooks
-        .tunnels
-        .as_ref()
-        .filter(|_| key.load(layout::TUN_DST) != 0 || key.load(layout::TUN_IPV6_DST) != 0);
-    let location = match tunnel {
-        Some(tunnels) => tunnels.receive(key, &mut wc).ok_or(UpcallError::NoTunnel)?,
-        None => world.locate(key.in_port()).ok_or(UpcallError::NoBridge)?,
-    };
-    Ok((location, wc))
-}
-
 impl UpcallSink for Ofproto {
     fn upcall(&self, upcall: &Upcall<'_>, now: Instant) -> Result<Verdict, UpcallError> {
         let world = self.world.load_full();
-        let (location, looked_at) = find(&world, upcall.key).inspect_err(|_| {
+        let (location, looked_at) = world.find(upcall.key).inspect_err(|_| {
             self.counters.no_bridge.fetch_add(1, Ordering::Relaxed);
         })?;
         let bridge = Arc::clone(&location.bridge);
@@ -312,6 +286,7 @@ impl UpcallSink for Ofproto {
         self.apply(&world, &translation, upcall.key, upcall.frame, now);
         self.counters.answered.fetch_add(1, Ordering::Relaxed);
         let install = self.ukeys.len() < self.flow_limit.load(Ordering::Relaxed);
+        translation.actions = translation.installed_actions();
         let Translation { actions, mask, .. } = &translation;
         let verdict = Verdict { actions: Arc::clone(actions), mask: mask.clone(), install };
         if install {
@@ -340,7 +315,7 @@ impl UpcallSink for Ofproto {
                 None
             }
             UserData::SlowPath(_) => {
-                let (location, _) = find(&world, upcall.key).ok()?;
+                let (location, _) = world.find(upcall.key).ok()?;
                 let mut request = Request::new(&world, location, upcall.key);
                 request.frame = Some(upcall.frame);
                 request.now = now;

@@ -20,6 +20,7 @@ mod dpif;
 mod dummy;
 mod fdb;
 mod features;
+mod ofproto;
 mod pmd;
 mod route;
 mod time;
@@ -46,6 +47,7 @@ pub(crate) fn register_all(registry: &mut CommandRegistry, switch: &Arc<Switch>)
     features::register(registry, switch);
     pmd::register(registry, switch);
     route::register(registry, switch);
+    ofproto::register(registry, switch);
     time::register(registry, switch);
     tunnel::register(registry, switch);
     upcall::register(registry, switch);
