@@ -35,8 +35,6 @@ pub(super) struct Fresh {
     pub(super) life: Life,
     /// The connection that announced it.
     pub(super) parent: Option<Words>,
-    /// Room for shifted sequence numbers is needed.
-    pub(super) shifts: bool,
 }
 
 /// Why a connection is not entered.
@@ -157,7 +155,7 @@ impl Conntrack {
         {
             return Err(Refused::Taken);
         }
-        let extra = if fresh.reply.is_some() || fresh.parent.is_some() || fresh.shifts {
+        let extra = if fresh.reply.is_some() || fresh.parent.is_some() {
             self.take_extra().ok_or(Refused::Full)? + 1
         } else {
             0
@@ -238,6 +236,9 @@ impl Conntrack {
         self.table.remove(&mut locks, hash, index);
         if let Some(reply_hash) = reply_hash {
             self.table.remove(&mut locks, reply_hash, index);
+        }
+        if status.intersects(Status::FTP | Status::TFTP) {
+            self.expectations.forget(&record.words());
         }
         if let Some(zone) = self.zones.get(zone_of(&record.words())) {
             zone.unlink(&self.table, record);

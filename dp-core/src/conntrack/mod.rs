@@ -19,6 +19,7 @@
 //! | `tcp`, `timeout` | the states of TCP; how long connections live |
 //! | `nat`, `rewrite` | which addresses and ports; writing them into packets |
 
+//! | `expect`, `follow`, `shift`, [`ftp`], [`tftp`] | connections that others announce |
 //! | [`fragments`] | datagrams in pieces |
 //! | [`skip`] | which packets need not be tracked |
 //! | [`dump`], [`text`] | connections as values, and as text |
@@ -31,20 +32,26 @@
 
 pub mod dump;
 mod enter;
+mod expect;
+mod follow;
 pub mod fragments;
+pub mod ftp;
 mod inspect;
 mod key;
 mod nat;
 mod record;
 mod rewrite;
+mod shift;
 pub mod skip;
 mod table;
 mod tcp;
 pub mod text;
+pub mod tftp;
 mod timeout;
 mod track;
 mod zones;
 
+pub use expect::Expected;
 pub use fragments::{Family, Fragments};
 pub use key::{Rest, Tuple};
 pub use tcp::{Scale, TcpState};
@@ -52,6 +59,7 @@ pub use timeout::{Life, OTHER_KEYS, TimeoutPolicy};
 pub use track::Tracked;
 pub use zones::ZoneLimit;
 
+use expect::Expectations;
 use key::Secret;
 use record::Extra;
 use table::Table;
@@ -150,6 +158,7 @@ pub struct Conntrack {
     hand: Word32,
     counters: Counters,
     fragments: Fragments,
+    expectations: Expectations,
 }
 
 impl Conntrack {
@@ -173,6 +182,7 @@ impl Conntrack {
             hand: Word32::new(0),
             counters: Counters::default(),
             fragments: Fragments::default(),
+            expectations: Expectations::default(),
         }
     }
 

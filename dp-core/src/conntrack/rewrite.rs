@@ -4,6 +4,7 @@
 //! quotes is turned back to what its sender knows, inside and outside.
 
 use core::net::IpAddr;
+use core::ops::Range;
 
 use super::inspect::{ICMP, ICMPV6, SCTP, Seen, TCP, UDP, be16, bytes, quote};
 use super::key::Tuple;
@@ -208,4 +209,103 @@ fn outer(frame: &[u8], l3: usize, v6: bool) -> Option<(IpAddr, IpAddr)> {
     } else {
         (bytes::<4>(frame, l3 + 12)?.into(), bytes::<4>(frame, l3 + 16)?.into())
     })
+}
+
+/// Replaces bytes of a TCP payload by others, and lets lengths and checksum follow. `None`: they are
+/// not the payload's, or there is no room.
+pub(super) fn replace(
+    packet: &mut Packet,
+    seen: &mut Seen,
+    place: Range<usize>,
+    new: &[u8],
+) -> Option<()> {
+    let (old, len, end) = (place.len(), new.len(), seen.end);
+    if place.start < seen.l4 || place.end > end || end > packet.len() || place.end < place.start {
+        return None;
+    }
+    let new_end = end - old + len;
+    if u16::try_from(new_end - seen.l3).is_err() {
+        return None;
+    }
+    packet.truncate(end);
+    if len > old {
+        packet.append(len - old)?;
+    }
+    let frame = packet.data_mut();
+    frame.copy_within(place.end..end, place.start + len);
+    frame.get_mut(place.start..place.start + len)?.copy_from_slice(new);
+    packet.truncate(new_end);
+    seen.end = new_end;
+    let frame = packet.data_mut();
+    let total = u16::try_from(new_end - seen.l3).ok()?;
+    if frame.get(seen.l3)? >> 4 == 4 {
+        let mut delta = Delta::default();
+        splice(frame, seen.l3 + 2, &total.to_be_bytes(), &mut delta)?;
+        let sum = be16(frame, seen.l3 + 10)?;
+        put16(frame, seen.l3 + 10, delta.apply(sum))?;
+    } else {
+        put16(frame, seen.l3 + 4, total.checked_sub(40)?)?;
+    }
+    tcp_checksum(packet, seen)
+}
+
+/// Sums up a TCP segment anew.
+fn tcp_checksum(packet: &mut Packet, seen: &Seen) -> Option<()> {
+    let partial = packet.meta().offloads.contains(Offloads::L4_CSUM_PARTIAL);
+    let (l4, end) = (seen.l4, seen.end);
+    let frame = packet.data_mut();
+    let v6 = frame.get(seen.l3)? >> 4 == 6;
+    let pseudo = match outer(frame, seen.l3, v6)? {
+        (IpAddr::V4(src), IpAddr::V4(dst)) => Pseudo::V4 { src, dst },
+        (IpAddr::V6(src), IpAddr::V6(dst)) => Pseudo::V6 { src, dst },
+        _ => return None,
+    };
+    put16(frame, l4 + 16, 0)?;
+    let body = frame.get(l4..end)?;
+    let sum = pseudo.sum(Protocol::TCP, body.len());
+    let sum = if partial { !sum.finish() } else { sum.with(body).finish() };
+    put16(frame, l4 + 16, sum)
+}
+
+/// Writes sequence and acknowledgment numbers, and those of selective acknowledgments through
+/// `back`: what the other side calls a number.
+pub(super) fn renumber(
+    packet: &mut Packet,
+    seen: &Seen,
+    seq: u32,
+    back: impl Fn(u32) -> u32,
+) -> Option<()> {
+    let l4 = seen.l4;
+    let frame = packet.data_mut();
+    let put = |frame: &mut [u8], at: usize, value: u32| -> Option<()> {
+        *frame.get_mut(at..)?.first_chunk_mut()? = value.to_be_bytes();
+        Some(())
+    };
+    put(frame, l4 + 4, seq)?;
+    put(frame, l4 + 8, back(seen.segment.ack))?;
+    let end = l4 + usize::from(seen.segment.header);
+    let mut at = l4 + 20;
+    while at + 1 < end {
+        let kind = *frame.get(at)?;
+        let len = usize::from(*frame.get(at + 1)?);
+        match kind {
+            0 => break,
+            1 => {
+                at += 1;
+                continue;
+            }
+            _ if len < 2 || at + len > end => break,
+            5 => {
+                for edge in (at + 2..at + len).step_by(4) {
+                    if edge + 4 <= at + len {
+                        let number = u32::from_be_bytes(bytes(frame, edge)?);
+                        put(frame, edge, back(number))?;
+                    }
+                }
+            }
+            _ => {}
+        }
+        at += len;
+    }
+    tcp_checksum(packet, seen)
 }

@@ -1,5 +1,6 @@
 //! The tracker under a virtual clock: packets in, `ct_state` and packets out.
 
+mod announced;
 mod frames;
 mod pieces;
 mod scripts;

@@ -124,6 +124,30 @@ pub fn dump(tracker: &Conntrack, zone: Option<Zone>, detail: Detail, now: Instan
     out
 }
 
+/// What is expected, a line each: `dpctl/dump-conntrack-exp`.
+#[must_use]
+pub fn expected(tracker: &Conntrack, zone: Option<Zone>, now: Instant) -> String {
+    let mut out = String::new();
+    for found in tracker.expected(zone, now) {
+        let _ = write!(out, "{},orig=(", protocol(found.orig.rest.proto));
+        tuple(&mut out, &found.orig);
+        out.push(')');
+        if found.orig.rest.zone.0 != 0 {
+            let _ = write!(out, ",zone={}", found.orig.rest.zone.0);
+        }
+        if found.mark != 0 {
+            let _ = write!(out, ",mark={}", found.mark);
+        }
+        if found.label != 0 {
+            let _ = write!(out, ",labels={:#x}", found.label);
+        }
+        out.push_str(",parent=(");
+        tuple(&mut out, &found.parent);
+        out.push_str(")\n");
+    }
+    out
+}
+
 /// How many connections of which kind: `dpctl/ct-stats-show`.
 #[must_use]
 pub fn statistics(tracker: &Conntrack, zone: Option<Zone>, more: bool, now: Instant) -> String {

@@ -7,15 +7,16 @@
 use core::net::IpAddr;
 
 use super::enter::{Fresh, Refused};
+use super::follow::Control;
 use super::fragments::{self, Held};
 use super::inspect::{self, Seen, TCP, Unfit};
 use super::key::{self, Tuple, Words};
 use super::record::{Found, Record, Status, words};
 use super::tcp::{self, End, Verdict};
 use super::timeout::{DEFAULT_POLICY, Life};
-use super::{Conntrack, CtState, rewrite};
+use super::{Conntrack, CtState, rewrite, shift};
 use crate::action::Ct;
-use crate::action::ct::{Helper, NatEnd};
+use crate::action::ct::{Helper, NatEnd, NatTarget};
 use crate::base::{Instant, PortNo};
 use crate::packet::{BURST, Burst, CtAddrs, CtMeta, Packet, Slots};
 
@@ -275,7 +276,7 @@ impl Conntrack {
             state = CtState::REL | direction;
         } else {
             let verdict = if seen.tuple.rest.proto == TCP {
-                self.tcp(packet, seen, &found, record, call)
+                self.tcp(packet, seen, &found, (record, status), call)
             } else {
                 self.other(seen, &found, record, status, call)
             };
@@ -292,8 +293,17 @@ impl Conntrack {
         if !record.is_still(found.generation) {
             return None;
         }
-        if call.ct.nat.is_some() && status.intersects(Status::SRC_NAT | Status::DST_NAT) {
-            state |= self.translate(packet, seen, &found, record, status);
+        let natted = status.intersects(Status::SRC_NAT | Status::DST_NAT);
+        let mut written = false;
+        if natted && call.ct.nat.is_some() {
+            let done;
+            (done, written) = self.translate(packet, seen, &found, record, status);
+            state |= done;
+        }
+        let controls = status.intersects(Status::FTP | Status::TFTP | Status::SHIFTED);
+        let fits = !seen.related && !state.contains(CtState::INV);
+        if controls && fits && (written || !natted) {
+            self.control(packet, seen, found, record, call);
         }
         Some(Outcome { state, found: Some(found) })
     }
@@ -305,13 +315,19 @@ impl Conntrack {
         packet: &Packet,
         seen: &Seen,
         found: &Found,
-        record: &Record,
+        (record, status): (&Record, Status),
         call: &Call<'_>,
     ) -> Verdict {
+        let mut segment = seen.segment;
+        if status.contains(Status::SHIFTED)
+            && let Some(extra) = self.extra(record)
+        {
+            segment = shift::as_sent(extra, usize::from(found.reply), &segment);
+        }
         let [one, two] = &record.tcp;
         let (from_words, to_words) = if found.reply { (two, one) } else { (one, two) };
         let (mut from, mut to) = (End::load(from_words), End::load(to_words));
-        if call.strict && tcp::flows(&seen.segment, &mut from, &mut to) {
+        if call.strict && tcp::flows(&segment, &mut from, &mut to) {
             from.store(from_words);
             to.store(to_words);
             self.prolong(record, Life::TcpEstablished, call.now);
@@ -323,7 +339,7 @@ impl Conntrack {
         }
         let (mut from, mut to) = (End::load(from_words), End::load(to_words));
         let header = packet.data().get(seen.l4..seen.end).unwrap_or_default();
-        let verdict = tcp::update(&seen.segment, header, &mut from, &mut to, call.strict);
+        let verdict = tcp::update(&segment, header, &mut from, &mut to, call.strict);
         match verdict {
             Verdict::Valid => {
                 self.prolong(record, tcp::life(from.state, to.state), call.now);
@@ -382,23 +398,17 @@ impl Conntrack {
         found: &Found,
         record: &Record,
         status: Status,
-    ) -> CtState {
+    ) -> (CtState, bool) {
         let zone = seen.tuple.rest.zone;
         let done = CtState::SNAT | CtState::DNAT;
         if let Some(before) = packet.ct().filter(|before| before.zone == zone.0) {
             let before = CtState::from_bits_retain(before.state).intersection(done);
             if !before.is_empty() {
                 // An earlier pass has.
-                return before;
+                return (before, false);
             }
         }
-        let original = Tuple::from_words(&record.words());
-        let reply = match self.extra(record) {
-            Some(extra) if status.contains(Status::TWO_KEYS) => {
-                Tuple::from_words(&words(&extra.reply))
-            }
-            _ => original.reversed(),
-        };
+        let (original, reply) = self.tuples(record, status);
         let (from, to) =
             if found.reply { (reply, original.reversed()) } else { (original, reply.reversed()) };
         let written = if seen.related {
@@ -407,7 +417,7 @@ impl Conntrack {
             rewrite::translate(packet, seen, &from, &to)
         };
         if written.is_none() {
-            return CtState::empty();
+            return (CtState::empty(), false);
         }
         let mut state = CtState::empty();
         let (snat, dnat) = if found.reply {
@@ -417,7 +427,48 @@ impl Conntrack {
         };
         state.set(CtState::SNAT, status.contains(snat));
         state.set(CtState::DNAT, status.contains(dnat));
-        state
+        (state, true)
+    }
+
+    /// The tuples of both directions.
+    fn tuples(&self, record: &Record, status: Status) -> (Tuple, Tuple) {
+        let original = Tuple::from_words(&record.words());
+        let reply = match self.extra(record) {
+            Some(extra) if status.contains(Status::TWO_KEYS) => {
+                Tuple::from_words(&words(&extra.reply))
+            }
+            _ => original.reversed(),
+        };
+        (original, reply)
+    }
+
+    /// A packet of a connection that announces others, or whose numbers are shifted.
+    #[cold]
+    fn control(
+        &self,
+        packet: &mut Packet,
+        seen: &Seen,
+        found: Found,
+        record: &Record,
+        call: &Call<'_>,
+    ) {
+        let (_, status) = record.status();
+        let (orig, reply) = self.tuples(record, status);
+        let mut now_seen = *seen;
+        self.follow(
+            packet,
+            &mut now_seen,
+            &Control { record, found, status, orig, reply },
+            call.now,
+        );
+        let (_, status) = record.status();
+        if let Some(extra) = self.extra(record).filter(|_| status.contains(Status::SHIFTED)) {
+            let direction = usize::from(found.reply);
+            let seq = shift::shifted(extra, direction, seen.segment.seq);
+            let back = |number| shift::unshifted(extra, direction ^ 1, number);
+            // A header that was whole a moment ago is whole.
+            let _ = rewrite::renumber(packet, &now_seen, seq, back);
+        }
     }
 
     /// A packet of no connection. `None`: it must not go on.
@@ -433,6 +484,8 @@ impl Conntrack {
             return Some(Outcome::of(CtState::INV));
         }
         let mut outcome = Outcome::of(CtState::NEW);
+        let expected = self.expectations.find(&seen.tuple, call.now);
+        outcome.state.set(CtState::REL, expected.is_some());
         if !call.ct.commit {
             return Some(outcome);
         }
@@ -453,21 +506,33 @@ impl Conntrack {
             ends,
             life,
             parent: None,
-            shifts: false,
         };
         match call.ct.helper {
             Some(Helper::Ftp) => fresh.status |= Status::FTP,
             Some(Helper::Tftp) => fresh.status |= Status::TFTP,
             None => {}
         }
-        match self.enter_translated(&mut fresh, &seen.tuple, call) {
+        let mut target = call.ct.nat.as_ref().and_then(|nat| nat.to.as_ref());
+        if let Some(expected) = &expected {
+            fresh.status |= Status::EXPECTED;
+            fresh.parent = Some(expected.parent);
+            (fresh.mark, fresh.label) = (expected.mark, expected.label);
+            if call.ct.nat.is_some() {
+                target = expected.nat.as_ref().or(target);
+            }
+        }
+        match self.enter_translated(&mut fresh, &seen.tuple, target, call.now) {
             Ok(found) => {
                 outcome.found = Some(found);
-                if let Some(record) = self.table.record(found.index)
-                    && fresh.status.intersects(Status::SRC_NAT | Status::DST_NAT)
-                {
+                if let Some(record) = self.table.record(found.index) {
                     let (_, status) = record.status();
-                    outcome.state |= self.translate(packet, seen, &found, record, status);
+                    if status.intersects(Status::SRC_NAT | Status::DST_NAT) {
+                        let (done, _) = self.translate(packet, seen, &found, record, status);
+                        outcome.state |= done;
+                    }
+                    if status.intersects(Status::FTP | Status::TFTP) {
+                        self.control(packet, seen, found, record, call);
+                    }
                 }
                 Some(outcome)
             }
@@ -485,23 +550,22 @@ impl Conntrack {
         &self,
         fresh: &mut Fresh,
         tuple: &Tuple,
-        call: &Call<'_>,
+        target: Option<&NatTarget>,
+        now: Instant,
     ) -> Result<Found, Refused> {
-        let Some(target) = call.ct.nat.as_ref().and_then(|nat| nat.to.as_ref()) else {
-            return self.enter(fresh, call.now);
-        };
+        let Some(target) = target else { return self.enter(fresh, now) };
         fresh.status |= match target.end {
             NatEnd::Src => Status::SRC_NAT,
             NatEnd::Dst => Status::DST_NAT,
         };
         let mut last = Refused::Taken;
-        for reply in self.candidates(tuple, target, call.now) {
+        for reply in self.candidates(tuple, target, now) {
             let reply = reply.words();
             if self.find(self.secret.hash(&reply), &reply, &key::reversed(&reply)).is_some() {
                 continue;
             }
             fresh.reply = Some(reply);
-            match self.enter(fresh, call.now) {
+            match self.enter(fresh, now) {
                 Err(Refused::Taken) => last = Refused::Taken,
                 other => return other,
             }

@@ -31,6 +31,10 @@ pub(super) fn register(registry: &mut CommandRegistry, switch: &Arc<Switch>) {
         6,
         flush,
     );
+    add("dump-conntrack-exp", "[dp] [zone=N]", 0, 2, |call| {
+        let (zone, _) = call.zone()?;
+        Ok(text::expected(call.tracker()?, zone, call.now))
+    });
     add("ct-stats-show", "[dp] [zone=N]", 0, 4, statistics);
     add("ct-bkts", "[dp] [gt=N]", 0, 2, buckets);
     add("ct-set-maxconns", "[dp] maxconns", 1, 2, set_max);
