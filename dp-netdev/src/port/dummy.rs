@@ -198,6 +198,12 @@ impl Hand {
         self.0.kept.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect()
     }
 
+    /// Whether both operate the same port.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// How many injected packets have not been received yet.
     #[must_use]
     pub fn waiting(&self) -> usize {

@@ -51,6 +51,14 @@ pub(super) fn register(registry: &mut CommandRegistry, switch: &Arc<Switch>) {
         Ok::<_, String>("OK")
     });
     let own = Arc::clone(switch);
+    registry.register("netdev-dummy/conn-state", "[netdev]", 0, 1, move |request| {
+        let states = own.wire_states();
+        Ok::<_, String>(match request.arguments().first() {
+            Some(name) => format!("{name}: {}\n", states.get(name).unwrap_or(&"unknown")),
+            None => states.iter().map(|(name, state)| format!("{name}: {state}\n")).collect(),
+        })
+    });
+    let own = Arc::clone(switch);
     let usage = "dp port new-number";
     registry.register("dpif-dummy/change-port-number", usage, 3, 3, move |request| {
         change_number(&own, request)

@@ -6,6 +6,7 @@ use std::time::Duration;
 use dp_core::base::Instant;
 
 use super::Switch;
+use super::wires::Wires;
 use crate::config::{SwitchConfig, number_or};
 use crate::daemon::{Detached, usage};
 use crate::event_loop::{Task, Turn, Wants};
@@ -32,6 +33,7 @@ pub(crate) struct MainTask {
     told_contended: bool,
     /// Whether statistics are to go with the next transaction.
     with_statistics: bool,
+    wires: Wires,
 }
 
 impl MainTask {
@@ -48,6 +50,7 @@ impl MainTask {
             first: Some(detached),
             told_contended: false,
             with_statistics: true,
+            wires: Wires::default(),
         }
     }
 
@@ -90,6 +93,7 @@ impl MainTask {
         }
         self.config = config.clone();
         self.switch.apply(config);
+        self.wires.sync(&self.switch);
         self.with_statistics = true;
         self.dirty = true;
     }
@@ -157,17 +161,21 @@ impl Task for MainTask {
         let now = self.switch.now();
         self.link.run();
         self.configure();
+        self.wires.receive(&self.switch);
         for datapath in self.switch.datapaths() {
             datapath.run(now);
         }
         self.switch.run_threads(now);
         self.switch.run_underlay(now);
+        self.switch.run_threads(now);
+        self.wires.send();
         self.switch.sample_rates(now);
         self.write_back(now);
     }
 
     fn wait(&mut self, wants: &mut Wants) {
         self.link.wait(wants);
+        self.wires.wait(wants);
         let now = self.switch.now();
         for datapath in self.switch.datapaths() {
             datapath.wait(wants, now);

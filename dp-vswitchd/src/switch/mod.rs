@@ -23,6 +23,7 @@
 //! | [`features`] | what a datapath can do |
 //! | [`settings`] | mirrors, flow tables, limits |
 //! | [`rates`] | counters some time ago |
+//! | [`wires`] | dummy ports tied together |
 //! | [`main_task`] | all of it as a task of the main loop |
 
 pub(crate) mod apply;
@@ -40,6 +41,7 @@ mod settings;
 mod status;
 pub(crate) mod tunnels;
 mod vlan;
+mod wires;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -94,6 +96,8 @@ struct State {
     touched: bool,
     /// What has happened in the main loop.
     events: Counters,
+    /// How the connections of dummy ports are, by name.
+    wire_states: BTreeMap<String, &'static str>,
     rates: Rates,
 }
 
@@ -216,6 +220,18 @@ impl Switch {
         self.underlay.add_address(port, ip, prefix);
         self.refresh_routes();
         self.touch();
+    }
+
+    /// How the connections of dummy ports that make one are, by name.
+    pub(crate) fn wire_states(&self) -> BTreeMap<String, &'static str> {
+        self.state().wire_states.clone()
+    }
+
+    fn set_wire_states(&self, states: BTreeMap<String, &'static str>) {
+        let mut state = self.state();
+        if state.wire_states != states {
+            state.wire_states = states;
+        }
     }
 
     /// Counts something that has happened.
