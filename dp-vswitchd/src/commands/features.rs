@@ -62,7 +62,8 @@ fn set_features(switch: &Switch, request: &Request<'_>) -> Result<String, String
         format!("{name} ({title}) : [run time]:{value}, [boot time]:{value}\n")
     };
     let Some(wanted) = words.get(1) else {
-        return Ok(FEATURES.iter().filter(|it| !it.title.is_empty()).map(line).collect());
+        let named = |name: &&str| FEATURES.iter().find(|it| it.name == *name);
+        return Ok(SETTABLE.iter().filter_map(named).map(line).collect());
     };
     if *wanted == "tnl_push_pop" {
         return push_pop(switch, name, words.get(2).copied());
@@ -77,3 +78,13 @@ fn set_features(switch: &Switch, request: &Request<'_>) -> Result<String, String
         Some(value) => Err(format!("{wanted} is {} and cannot be set to {value}", feature.value)),
     }
 }
+
+/// Those that could be set, in the order in which the reference lists them.
+#[rustfmt::skip]
+const SETTABLE: &[&str] = &[
+    "sample_nesting", "clone", "ufid", "lb_output_action", "nd_ext", "ct_orig_tuple",
+    "tnl_push_pop", "ct_eventmask", "psample", "ct_state", "ct_zero_snat", "max_vlan_headers",
+    "ct_clear", "recirc", "ct_label", "max_hash_alg", "add_mpls", "ct_state_nat", "ct_timeout",
+    "explicit_drop_action", "ct_mark", "ct_orig_tuple6", "max_mpls_depth", "masked_set_action",
+    "check_pkt_len", "ct_zone", "trunc",
+];

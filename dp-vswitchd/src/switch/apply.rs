@@ -168,6 +168,12 @@ impl Switch {
 
     /// Opens what is not open: first what asks for an OpenFlow number, so that nothing else gets it.
     fn add_interfaces(&self, bridge: &RunningBridge, config: &BridgeConfig) {
+        let changed: Vec<Interface> =
+            bridge.state().interfaces.values().filter(|it| it.reopen).cloned().collect();
+        for interface in changed {
+            let reopened = self.reopen(bridge, interface);
+            bridge.state().interfaces.insert(reopened.config.name.clone(), reopened);
+        }
         for requesting in [true, false] {
             for port in &config.ports {
                 for interface in &port.interfaces {
@@ -179,6 +185,40 @@ impl Switch {
                 }
             }
         }
+    }
+
+    /// Opens a port with other options.
+    fn reopen(&self, bridge: &RunningBridge, mut interface: Interface) -> Interface {
+        interface.reopen = false;
+        let Some(number) = interface.number else { return interface };
+        let datapath = &bridge.datapath;
+        datapath.remove(number);
+        let mut dummies = self.state().dummies;
+        let before = dummies;
+        let opened = open::open(&interface.config, &interface.kind, self.dummy, &mut dummies);
+        // It keeps the address that it has.
+        let known = interface.mac.filter(|_| before != dummies);
+        let done = opened.and_then(|opened| {
+            let Some(port) = opened.port else { return Ok(()) };
+            let added = datapath.add(number, port, &opened.kind, opened.hand);
+            added.map_err(|error| error.to_string())
+        });
+        match done {
+            Ok(()) => {
+                if let Some(mac) = known {
+                    let _ = datapath.netdev.configure_port(number, Change::Mac(mac));
+                }
+            }
+            Err(why) => {
+                log::warn!(target: "bridge", "{why}");
+                interface.error = Some(why);
+                interface.number = None;
+                if let Some(ofport) = interface.ofport.take() {
+                    bridge.state().ofports.free(ofport.0);
+                }
+            }
+        }
+        interface
     }
 
     fn add_interface(
@@ -195,7 +235,9 @@ impl Switch {
             kind,
             ofport: None,
             number: None,
+            mac: None,
             error: None,
+            reopen: false,
         };
         match self.open_interface(bridge, &mut interface, is_local) {
             Ok(ofport) => {
@@ -256,6 +298,7 @@ impl Switch {
             });
         }
         interface.number = Some(number);
+        interface.mac = datapath.netdev.port_status(number).map(|it| it.mac);
         Ok(ofport)
     }
 }
@@ -339,6 +382,9 @@ fn remove_interfaces(bridge: &RunningBridge, config: &BridgeConfig) {
         });
         if keep {
             if let Some((_, new)) = wanted.get(name.as_str()) {
+                // A port with other options is opened anew, under its numbers.
+                interface.reopen |=
+                    interface.number.is_some() && new.options != interface.config.options;
                 interface.config = InterfaceConfig::clone(new);
             }
             continue;
@@ -365,7 +411,7 @@ fn is_same(bridge: &RunningBridge, running: &Interface, wanted: &InterfaceConfig
         && wanted.ofport_request.is_some()
         && wanted.ofport_request != number
         && wanted.ofport_request != running.config.ofport_request;
-    kind == running.kind && wanted.options == running.config.options && !renumbered
+    kind == running.kind && !renumbered
 }
 
 /// Pins receive queues as the interfaces of a bridge say.

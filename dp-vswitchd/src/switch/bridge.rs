@@ -48,8 +48,12 @@ pub(crate) struct Interface {
     pub(crate) kind: String,
     pub(crate) ofport: Option<OfPort>,
     pub(crate) number: Option<PortNo>,
+    /// The address that it was opened with.
+    pub(crate) mac: Option<MacAddr>,
     /// Why it is not open.
     pub(crate) error: Option<String>,
+    /// Whether it is to be opened anew, for its options have changed.
+    pub(crate) reopen: bool,
 }
 
 impl RunningBridge {

@@ -120,7 +120,11 @@ fn words(error: &OpenError) -> String {
         OpenError::NoInterface { .. } => "No such device".to_owned(),
         OpenError::NotPermitted { .. } => "Operation not permitted".to_owned(),
         OpenError::System { source, .. } => crate::errno::text(source),
-        other => other.to_string(),
+        // Rust adds the number to the system's words; nobody else does.
+        other => {
+            let text = other.to_string();
+            text.split(" (os error").next().map(str::to_owned).unwrap_or(text)
+        }
     }
 }
 

@@ -152,7 +152,9 @@ fn interface_columns(bridge: &RunningBridge, interface: &Interface, columns: &mu
     set("link_resets", number(0));
     set("mac_in_use", text(&status.mac.to_string()));
     set("mtu", number(i64::from(status.mtu)));
-    set("ifindex", number(i64::from(status.ifindex)));
+    let pretended = interface.config.options.get("ifindex").and_then(|it| it.parse().ok());
+    let pretended = pretended.filter(|_| interface.kind.starts_with("dummy"));
+    set("ifindex", number(pretended.unwrap_or(i64::from(status.ifindex))));
     let number = interface.number.filter(|_| interface.kind == "dpdk");
     let details = number.map(|it| bridge.datapath.netdev.port_details(it));
     set(

@@ -73,9 +73,9 @@ impl Wires {
             }
         }
         self.wires.retain(|name, wire| {
-            wanted.get(name).is_some_and(|(options, hand)| {
-                *options == wire.options && hand.is_same(&wire.hand)
-            })
+            wanted
+                .get(name)
+                .is_some_and(|(options, hand)| *options == wire.options && hand.is_same(&wire.hand))
         });
         for (name, (options, hand)) in wanted {
             if self.wires.contains_key(&name) {
@@ -307,7 +307,10 @@ mod tests {
         }
         let mut burst = Burst::default();
         queues.rx[0].receive(&mut burst, Instant::from_millis(1)).unwrap();
-        assert_eq!(burst.drain().map(|it| it.data().to_vec()).collect::<Vec<_>>(), [frame.to_vec()]);
+        assert_eq!(
+            burst.drain().map(|it| it.data().to_vec()).collect::<Vec<_>>(),
+            [frame.to_vec()]
+        );
         drop(theirs);
         assert!(!peer.receive(&hand, &mut buffer));
     }
