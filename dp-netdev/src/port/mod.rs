@@ -20,6 +20,7 @@
 //! | [`ring`] | in memory, between two switches or a switch and a program: handles, no copies |
 //! | [`pcap`] | replays a capture file, writes one |
 //! | [`afpacket`] | a network interface through packet sockets |
+//! | [`afxdp`] | a network interface past the kernel's stack |
 //! | [`tap`] | a network interface that the kernel makes for us |
 //! | [`dpdk`] | a device of libdpdk, without the kernel |
 //! | [`dummy`] | packets put in and taken out by hand |
@@ -28,6 +29,7 @@
 //! | [`OpenError`], [`PortError`] | why a port does not open, why it stopped |
 
 pub mod afpacket;
+pub mod afxdp;
 pub mod capture;
 pub mod delay;
 pub mod dpdk;

@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::afpacket::{self, AfPacket};
+use super::afxdp::{self, AfXdp};
 use super::dpdk;
 use super::dummy::Dummy;
 use super::pcap::{Pace, Pcap, Repeat};
@@ -26,7 +27,7 @@ use super::{OpenError, Port};
 use crate::pcapfile::{Resolution, WriterOptions};
 
 /// The kinds that text can name.
-const KINDS: &str = "afpacket (or system), dpdk, dummy, internal, pcap, tap";
+const KINDS: &str = "afpacket (or system), afxdp, afxdp-nonpmd, dpdk, dummy, internal, pcap, tap";
 
 /// What to open.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -98,6 +99,8 @@ impl PortSpec {
     pub fn open(&self) -> Result<Box<dyn Port>, OpenError> {
         let port: Box<dyn Port> = match self.kind.as_str() {
             "afpacket" | "system" => Box::new(self.afpacket()?),
+            "afxdp" => Box::new(self.afxdp("afxdp", true)?),
+            "afxdp-nonpmd" => Box::new(self.afxdp("afxdp-nonpmd", false)?),
             "dpdk" => self.dpdk()?,
             "dummy" => Box::new(self.dummy()?),
             "internal" => Box::new(self.tap("internal", Role::Internal)?),
@@ -136,6 +139,20 @@ impl PortSpec {
             port = port.capturing_tx(&path)?;
         }
         Ok(port)
+    }
+
+    fn afxdp(&self, kind: &'static str, polled: bool) -> Result<AfXdp, OpenError> {
+        self.only(kind, &["n_rxq", "xdp-mode"], "n_rxq, xdp-mode")?;
+        let mut options = afxdp::Options { polled, ..afxdp::Options::default() };
+        let number = |text: &str| text.parse().ok().filter(|&number| number > 0_u32);
+        if let Some(queues) = self.choice("n_rxq", "a number of queues", number)? {
+            options.queues = queues;
+        }
+        let expected = "best-effort, native-with-zerocopy, native or generic";
+        if let Some(mode) = self.choice("xdp-mode", expected, afxdp::Mode::named)? {
+            options.mode = mode;
+        }
+        AfXdp::open(&self.name, options)
     }
 
     fn dpdk(&self) -> Result<Box<dyn Port>, OpenError> {

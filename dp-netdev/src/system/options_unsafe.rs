@@ -21,6 +21,12 @@ unsafe impl OptionValue for libc::tpacket_req3 {}
 unsafe impl OptionValue for libc::tpacket_stats_v3 {}
 // SAFETY: numbers and bytes.
 unsafe impl OptionValue for libc::packet_mreq {}
+// SAFETY: numbers.
+unsafe impl OptionValue for libc::xdp_umem_reg {}
+// SAFETY: numbers.
+unsafe impl OptionValue for libc::xdp_mmap_offsets {}
+// SAFETY: numbers.
+unsafe impl OptionValue for libc::xdp_statistics {}
 
 /// Opens a socket that does not block and is closed on exec.
 pub(crate) fn socket(domain: c_int, kind: c_int, protocol: c_int) -> io::Result<OwnedFd> {

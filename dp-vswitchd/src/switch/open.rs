@@ -7,7 +7,7 @@ use dp_netdev::port::afpacket::{AfPacket, Options};
 use dp_netdev::port::dpdk;
 use dp_netdev::port::dummy::{Dummy, Hand};
 use dp_netdev::port::tap::{Role, Tap};
-use dp_netdev::port::{Change, OpenError, Port};
+use dp_netdev::port::{Change, OpenError, Port, PortSpec};
 use dp_ofproto::tunnel;
 
 use super::datapath::DUMMY;
@@ -37,7 +37,7 @@ pub(crate) fn effective_kind(datapath: &str, kind: &str, is_local: bool) -> Stri
 
 /// The types that can be opened, as `iface_types` lists them.
 pub(super) fn known_kinds(dummy: DummyMode) -> Vec<&'static str> {
-    let mut kinds = vec!["internal", "patch", "system", "tap"];
+    let mut kinds = vec!["afxdp", "afxdp-nonpmd", "internal", "patch", "system", "tap"];
     kinds.extend(tunnel::kinds());
     if dummy != DummyMode::Off {
         kinds.extend(["dummy", "dummy-internal", "dummy-pmd"]);
@@ -77,6 +77,12 @@ pub(super) fn open(
             let role = if config.kind == "tap" { Role::Tap } else { Role::Internal };
             let port = Tap::open(name, role).map_err(|it| failed(words(&it)))?;
             Ok(Opened { port: Some(Box::new(port)), kind: kind.to_owned(), hand: None })
+        }
+        "afxdp" | "afxdp-nonpmd" => {
+            let mut spec = PortSpec::new(kind, name);
+            spec.options.clone_from(&config.options);
+            let port = spec.open().map_err(|it| failed(words(&it)))?;
+            Ok(Opened { port: Some(port), kind: kind.to_owned(), hand: None })
         }
         "dpdk" => {
             let port = super::dpdk::open(config).map_err(|error| error.to_string())?;

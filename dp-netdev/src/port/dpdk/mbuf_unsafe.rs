@@ -160,7 +160,11 @@ impl Mbuf {
         unsafe { header.as_mut() }.set_extent(u32::from(start), len);
         // SAFETY: as above; the buffer's handle was given up for the packet.
         let mut packet = unsafe { Packet::from_header(header) };
-        *packet.meta_mut() = meta;
+        // All the rest means nothing on a packet's first pass, and stands on another line.
+        let place = packet.meta_mut();
+        place.offloads = meta.offloads;
+        place.rss_hash = meta.rss_hash;
+        place.known = meta.known;
         packet
     }
 
