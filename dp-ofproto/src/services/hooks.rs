@@ -11,7 +11,7 @@ use super::watch::Watch;
 use super::{Services, State, frame, multicast};
 use crate::bond::{Admission, Mode, hash_mac};
 use crate::bridge::{Bridge, BridgePort};
-use crate::protocols::{bfd, lacp};
+use crate::protocols::{bfd, bpdu, lacp};
 use crate::translate::hooks::{BondAdmission, BondOutput, Bonds, McastOutputs, Protocols};
 
 /// Bits of the hash that decide about a member.
@@ -107,6 +107,12 @@ impl Protocols for Services {
                 return SlowReasons::LACP;
             }
         }
+        if let Some(tree) = state.trees.get(bridge.name()) {
+            wc.unwildcard(FieldId::EthDst);
+            if destination(flow) == bpdu::DST && tree.takes_part(port.ofport) {
+                return SlowReasons::STP;
+            }
+        }
         let key = (bridge.name().to_owned(), port.ofport);
         match state.watches.get(&key) {
             Some(watch) => watch.consumes(flow, wc),
@@ -123,7 +129,14 @@ impl Protocols for Services {
         now: Instant,
     ) {
         let mut state = self.state();
-        if flow.eth_type() == lacp::ETH_TYPE {
+        if destination(flow) == bpdu::DST {
+            // The length stands where other frames have their type.
+            if let Some(tree) = state.trees.get_mut(bridge.name())
+                && let Some(llc) = frame.get(14..)
+            {
+                tree.receive(port.ofport, llc, now);
+            }
+        } else if flow.eth_type() == lacp::ETH_TYPE {
             let key = (bridge.name().to_owned(), port.bundle.clone());
             if let Some(aggregate) = state.aggregates.get_mut(&key)
                 && let Some(payload) = frame::ether_payload(frame)

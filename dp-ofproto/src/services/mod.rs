@@ -16,6 +16,7 @@
 //! | [`links`] | bonds and LACP |
 //! | [`watch`] | CFM and BFD |
 //! | [`multicast`] | snooping |
+//! | [`trees`] | STP and RSTP |
 //! | `hooks` | the answers to translation |
 //! | `frame` | payloads of frames |
 //!
@@ -28,6 +29,7 @@ mod frame;
 mod hooks;
 pub mod links;
 pub mod multicast;
+pub mod trees;
 pub mod watch;
 
 use std::collections::BTreeMap;
@@ -39,6 +41,7 @@ use dp_core::base::{BondId, Instant, OfPort};
 use crate::translate::hooks::Hooks;
 use links::{Aggregate, BondEntry};
 use multicast::BridgeSnooping;
+use trees::Tree;
 use watch::Watch;
 
 /// A port of a bridge, by name and OpenFlow number.
@@ -59,6 +62,7 @@ struct State {
     aggregates: BTreeMap<(String, String), Aggregate>,
     watches: BTreeMap<PortKey, Watch>,
     snooping: BTreeMap<String, BridgeSnooping>,
+    trees: BTreeMap<String, Tree>,
     next_bond: u32,
     /// For seeds: each session gets another.
     sessions: u64,
@@ -95,6 +99,8 @@ pub struct Turn {
     pub outgoing: Vec<Outgoing>,
     /// Bonds whose active member changed: [`Services::announcements`] are to be sent.
     pub announce: Vec<(String, BondId)>,
+    /// Bridges whose tree has changed: the addresses that they learned may be wrong.
+    pub flush: Vec<String>,
     /// Whether something that operators see has changed.
     pub changed: bool,
 }
@@ -124,6 +130,7 @@ impl Services {
         let mut turn = Turn::default();
         state.run_watches(now, &mut facts, &mut turn);
         state.run_links(now, &mut facts, &mut turn);
+        state.run_trees(now, &mut turn);
         for snooping in state.snooping.values_mut() {
             snooping.table.expire(now);
         }
@@ -138,7 +145,8 @@ impl Services {
         let watches = state.watches.values().filter_map(Watch::wake);
         let bonds = state.bonds.values().filter_map(|entry| entry.bond.wake());
         let lacp = state.aggregates.values().filter_map(|aggregate| aggregate.lacp.wake());
-        watches.chain(bonds).chain(lacp).min()
+        let trees = state.trees.values().filter_map(Tree::wake);
+        watches.chain(bonds).chain(lacp).chain(trees).min()
     }
 
     /// Everything of a bridge goes.
@@ -148,6 +156,7 @@ impl Services {
         state.aggregates.retain(|(of, _), _| of != bridge);
         state.watches.retain(|(of, _), _| of != bridge);
         state.snooping.remove(bridge);
+        state.trees.remove(bridge);
         self.version.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -156,7 +165,9 @@ impl Services {
         let bonds = state.bonds.values().map(|entry| entry.bond.version());
         let watches = state.watches.values().map(Watch::version);
         let snooping = state.snooping.values().map(|snooping| snooping.table.version());
-        let now = bonds.chain(watches).chain(snooping).fold(0, u64::wrapping_add);
+        let trees = state.trees.values().map(Tree::version);
+        let all = bonds.chain(watches).chain(snooping).chain(trees);
+        let now = all.fold(0, u64::wrapping_add);
         let changed = now != state.seen;
         if changed {
             state.seen = now;

@@ -10,6 +10,7 @@
 //! that packets depend on lets [`Datapath::drive`](crate::switch::Datapath::drive) follow, or leaves
 //! it to the turn that comes next.
 
+mod bond;
 mod bridge;
 mod conntrack;
 pub(crate) mod coverage;
@@ -24,9 +25,11 @@ mod ofproto;
 mod pmd;
 mod route;
 mod time;
+mod trees;
 mod tunnel;
 mod upcall;
 mod vlog;
+mod watch;
 
 use std::sync::Arc;
 
@@ -35,6 +38,7 @@ use crate::unixctl::CommandRegistry;
 
 /// Registers all commands.
 pub(crate) fn register_all(registry: &mut CommandRegistry, switch: &Arc<Switch>) {
+    bond::register(registry, switch);
     bridge::register(registry, switch);
     conntrack::register(registry, switch);
     coverage::register(registry, switch);
@@ -49,9 +53,11 @@ pub(crate) fn register_all(registry: &mut CommandRegistry, switch: &Arc<Switch>)
     route::register(registry, switch);
     ofproto::register(registry, switch);
     time::register(registry, switch);
+    trees::register(registry, switch);
     tunnel::register(registry, switch);
     upcall::register(registry, switch);
     vlog::register(registry, switch);
+    watch::register(registry, switch);
     // The last: it lists what is there.
     dpctl::register_list(registry);
 }

@@ -44,6 +44,7 @@ impl Switch {
                 self.add_interfaces(&running, bridge);
                 running.state().config = bridge.clone();
                 choose_addresses(&running);
+                self.apply_services(&running);
                 running.publish();
                 running.set_tables_and_mirrors();
                 running.stand_alone(self.now());
@@ -77,6 +78,7 @@ impl Switch {
                     close(&bridge.datapath, &interface);
                 }
             }
+            self.services.remove_bridge(&bridge.name);
             self.state().bridges.remove(&bridge.name);
         }
         self.tell_datapaths();
@@ -106,7 +108,7 @@ impl Switch {
                 return None;
             }
         };
-        let bridge = RunningBridge::new(config, datapath);
+        let bridge = RunningBridge::new(config, datapath, Arc::clone(&self.services));
         bridge.log_addresses();
         self.state().bridges.insert(config.name.clone(), Arc::clone(&bridge));
         Some(bridge)
@@ -136,6 +138,7 @@ impl Switch {
         let settings = self.state().other_config.clone();
         datapath.tune(&settings, &self.topology);
         features::tell(&datapath);
+        self.plug(&datapath);
         self.state().datapaths.insert(kind.to_owned(), Arc::clone(&datapath));
         Ok(datapath)
     }

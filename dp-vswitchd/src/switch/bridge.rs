@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use dp_core::base::{Instant, MacAddr, OfPort, PortNo};
+use dp_core::base::{BondId, Instant, MacAddr, OfPort, PortNo};
 use dp_ofproto::action::Action;
 use dp_ofproto::bridge::{Bridge, BridgePort, PortKind, PortMap, PriorityTags};
 use dp_ofproto::learn::MacTableConfig;
 use dp_ofproto::matching::Match;
+use dp_ofproto::services::Services;
 use dp_ofproto::table::{FlowMod, TablesConfig};
 
 use dp_ofproto::tunnel::is_tunnel;
@@ -24,6 +25,7 @@ pub(crate) struct RunningBridge {
     pub(crate) name: String,
     pub(crate) datapath: Arc<Datapath>,
     pub(crate) bridge: Arc<Bridge>,
+    services: Arc<Services>,
     state: Mutex<BridgeState>,
 }
 
@@ -36,6 +38,10 @@ pub(crate) struct BridgeState {
     pub(crate) datapath_id: u64,
     /// What controllers have said of ports: `dp_ofproto::openflow::port::config` bits.
     pub(crate) port_config: BTreeMap<OfPort, u32>,
+    /// The numbers of the ports that are bonds.
+    pub(crate) bonds: BTreeMap<String, BondId>,
+    /// Whether links are up, as far as anybody has been told.
+    pub(crate) carriers: BTreeMap<OfPort, bool>,
 }
 
 /// An interface of a bridge, open or not.
@@ -58,12 +64,17 @@ pub(crate) struct Interface {
 
 impl RunningBridge {
     /// A bridge without ports.
-    pub(crate) fn new(config: &BridgeConfig, datapath: Arc<Datapath>) -> Arc<Self> {
+    pub(crate) fn new(
+        config: &BridgeConfig,
+        datapath: Arc<Datapath>,
+        services: Arc<Services>,
+    ) -> Arc<Self> {
         let bridge = Bridge::new(config.name.clone(), TablesConfig::default(), macs(config));
         Arc::new(Self {
             name: config.name.clone(),
             datapath,
             bridge: Arc::new(bridge),
+            services,
             state: Mutex::new(BridgeState {
                 config: BridgeConfig { ports: Vec::new(), ..config.clone() },
                 interfaces: BTreeMap::new(),
@@ -71,6 +82,8 @@ impl RunningBridge {
                 mac: MacAddr::ZERO,
                 datapath_id: 0,
                 port_config: BTreeMap::new(),
+                bonds: BTreeMap::new(),
+                carriers: BTreeMap::new(),
             }),
         })
     }
@@ -96,7 +109,8 @@ impl RunningBridge {
         }
     }
 
-    /// Gives the OpenFlow layer the ports and settings as they are now.
+    /// Gives the OpenFlow layer the ports and settings as they are now, and what protocols think of
+    /// the ports.
     pub(crate) fn publish(&self) {
         let state = self.state();
         self.bridge.macs().set_config(macs(&state.config));
@@ -105,11 +119,17 @@ impl RunningBridge {
         self.bridge.set_config(settings);
         let by_name: BTreeMap<&str, &PortConfig> =
             state.config.ports.iter().map(|port| (port.name.as_str(), port)).collect();
-        let ports = state
-            .interfaces
-            .values()
-            .filter_map(|interface| bridge_port(interface, by_name.get(interface.port.as_str())?))
-            .map(|port| configured(port, &state.port_config));
+        let ports = state.interfaces.values().filter_map(|interface| {
+            let port = by_name.get(interface.port.as_str())?;
+            let mut made = bridge_port(interface, port)?;
+            made.bond = state.bonds.get(&port.name).copied();
+            let carrier = state.carriers.get(&made.ofport).copied().unwrap_or(true);
+            made.up = carrier
+                && self.services.is_content(&self.name, made.ofport)
+                && self.services.lacp_allows(&self.name, made.ofport);
+            (made.learns, made.forwards) = self.services.tree_lets(&self.name, made.ofport);
+            Some(configured(made, &state.port_config))
+        });
         match PortMap::new(ports) {
             Ok(map) => self.bridge.set_ports(map),
             Err(error) => log::error!(target: "bridge", "bridge {}: {error}", self.name),

@@ -165,6 +165,11 @@ impl Task for MainTask {
         for datapath in self.switch.datapaths() {
             datapath.run(now);
         }
+        if self.switch.run_services(now) {
+            for datapath in self.switch.datapaths() {
+                datapath.drive(now);
+            }
+        }
         self.switch.run_threads(now);
         self.switch.run_underlay(now);
         self.switch.run_threads(now);
@@ -179,6 +184,9 @@ impl Task for MainTask {
         let now = self.switch.now();
         for datapath in self.switch.datapaths() {
             datapath.wait(wants, now);
+        }
+        if let Some(at) = self.switch.services_wake() {
+            wants.at(at);
         }
         for at in [self.statistics_at, self.status_at].into_iter().flatten() {
             wants.at(at);

@@ -18,7 +18,8 @@
 //! | [`dpdk`] | libdpdk, started once |
 //! | [`scheduling`], [`kernels`] | packet threads, pipelines, machine code |
 //! | [`apply`] | making what runs equal to the configuration |
-//! | [`status`] | what is written back |
+//! | [`services`] | bonds and bridge protocols |
+//! | [`service_status`], [`status`] | what is written back |
 //! | [`tunnels`] | tunnel ports, routes and neighbours underneath |
 //! | [`features`] | what a datapath can do |
 //! | [`settings`] | mirrors, flow tables, limits |
@@ -37,6 +38,8 @@ mod ofports;
 pub(crate) mod open;
 mod rates;
 mod scheduling;
+mod service_status;
+mod services;
 mod settings;
 mod status;
 pub(crate) mod tunnels;
@@ -54,6 +57,7 @@ use dp_netdev::system::Topology;
 pub(crate) use bridge::{Interface, RunningBridge};
 pub(crate) use datapath::Datapath;
 
+use dp_ofproto::services::Services;
 use rates::{Counters, Rates};
 
 use crate::commands::coverage;
@@ -73,6 +77,8 @@ pub(crate) struct Switch {
     pub(crate) topology: Topology,
     pub(crate) waker: Waker,
     pub(crate) underlay: tunnels::Underlay,
+    /// Bonds and bridge protocols of all bridges.
+    pub(crate) services: Arc<Services>,
     state: Mutex<State>,
 }
 
@@ -92,6 +98,7 @@ struct State {
     /// Who asked for the end, and whether datapaths are to go too.
     exit: Option<(Responder, bool)>,
     warp: Option<Warp>,
+    recircs: services::BondRecircs,
     /// Whether something that is written back may have changed.
     touched: bool,
     /// What has happened in the main loop.
@@ -118,9 +125,17 @@ impl Switch {
         topology: Topology,
         waker: Waker,
     ) -> Arc<Self> {
-        let underlay = tunnels::Underlay::default();
-        let state = Mutex::default();
-        Arc::new(Self { paths, clock, vlog, dummy, topology, waker, underlay, state })
+        Arc::new(Self {
+            paths,
+            clock,
+            vlog,
+            dummy,
+            topology,
+            waker,
+            underlay: tunnels::Underlay::default(),
+            services: Services::new(),
+            state: Mutex::default(),
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

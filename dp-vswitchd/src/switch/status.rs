@@ -25,7 +25,13 @@ pub(super) struct Columns {
 }
 
 impl Columns {
-    fn set(&mut self, table: &'static str, uuid: Uuid, column: &'static str, value: Datum) {
+    pub(super) fn set(
+        &mut self,
+        table: &'static str,
+        uuid: Uuid,
+        column: &'static str,
+        value: Datum,
+    ) {
         if uuid != Uuid::ZERO {
             self.rows.entry((table, uuid)).or_default().insert(column, value);
         }
@@ -90,6 +96,7 @@ impl Switch {
         for bridge in self.bridges() {
             let infos = ports.get(&bridge.datapath.kind).unwrap_or(&none);
             bridge_columns(&bridge, &mut columns);
+            self.service_columns(&bridge, &mut columns);
             let interfaces: Vec<Interface> = bridge.state().interfaces.values().cloned().collect();
             for interface in &interfaces {
                 interface_columns(&bridge, interface, &mut columns);
@@ -227,15 +234,28 @@ fn statistics_of(info: &PortInfo, kind: &str) -> Vec<(String, u64)> {
     values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-fn number(value: i64) -> Datum {
+pub(super) fn number(value: i64) -> Datum {
     Datum::scalar(Atom::Integer(value))
 }
 
-fn text(value: &str) -> Datum {
+pub(super) fn truth(value: bool) -> Datum {
+    Datum::scalar(Atom::Boolean(value))
+}
+
+pub(super) fn integers(values: Vec<i64>) -> Datum {
+    let atoms = values.into_iter().map(Atom::Integer).collect();
+    Datum::set(atoms).unwrap_or_else(|_| Datum::empty_set())
+}
+
+pub(super) fn map_of(values: Vec<(&'static str, String)>) -> Datum {
+    map(values.iter().map(|(key, value)| pair(key, value)).collect())
+}
+
+pub(super) fn text(value: &str) -> Datum {
     Datum::scalar(Atom::String(value.into()))
 }
 
-fn texts<'a>(values: impl Iterator<Item = &'a str>) -> Datum {
+pub(super) fn texts<'a>(values: impl Iterator<Item = &'a str>) -> Datum {
     let atoms = values.map(|value| Atom::String(value.into())).collect();
     Datum::set(atoms).unwrap_or_else(|_| Datum::empty_set())
 }
@@ -248,7 +268,7 @@ fn map(pairs: Vec<(Atom, Atom)>) -> Datum {
     Datum::map(pairs).unwrap_or_else(|_| Datum::empty_map())
 }
 
-fn numbers(values: Vec<(String, u64)>) -> Datum {
+pub(super) fn numbers(values: Vec<(String, u64)>) -> Datum {
     let atom = |value| Atom::Integer(i64::try_from(value).unwrap_or(i64::MAX));
     map(values.into_iter().map(|(key, value)| (Atom::String(key.into()), atom(value))).collect())
 }

@@ -1,0 +1,443 @@
+//! Bonds and bridge protocols: configured from the database, run by the main loop.
+//!
+//! What they are is in [`dp_ofproto::services`]; here their wishes are read from the configuration,
+//! the facts about ports are gathered for them, and the frames that they send leave by the bridges.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use dp_core::base::{BondId, Instant, MacAddr, OfPort, PortNo};
+use dp_core::boundary::Datapath as _;
+use dp_core::flow::extract::{Extractor, VlanLimit};
+use dp_core::packet::Pool;
+use dp_ofproto::action::Action;
+use dp_ofproto::bond;
+use dp_ofproto::protocols::{bfd, cfm, lacp, mcast, rstp, stp};
+use dp_ofproto::services::links::{MemberWish, PortWish};
+use dp_ofproto::services::multicast::PortFlags;
+use dp_ofproto::services::trees::TreeWish;
+use dp_ofproto::services::watch::WatchWish;
+use dp_ofproto::services::{Outgoing, PortFacts};
+use dp_ofproto::translate::recirc::RecircRef;
+
+use super::bridge::{BridgeState, Interface, RunningBridge};
+use super::{Datapath, Switch};
+use crate::config::{PortConfig, Settings, is_true, number_or};
+
+/// Recirculation ids that bonds hold.
+pub(super) type BondRecircs = BTreeMap<BondId, RecircRef>;
+
+impl Switch {
+    /// Plugs everything that translation may ask into a datapath's OpenFlow layer.
+    pub(super) fn plug(&self, datapath: &Datapath) {
+        let own = &self.services;
+        datapath.ofproto.change_hooks(|hooks| *hooks = own.hooks(std::mem::take(hooks)));
+    }
+
+    /// Configures the bonds and protocols of a bridge whose interfaces are open.
+    pub(super) fn apply_services(&self, bridge: &RunningBridge) {
+        let now = self.now();
+        let state = &mut *bridge.state();
+        let wishes: Vec<PortWish> =
+            state.config.ports.iter().filter_map(|port| port_wish(bridge, state, port)).collect();
+        let bonds = self.services.set_ports(&bridge.name, &wishes, now);
+        for id in bonds.values() {
+            self.hold_recirc(&bridge.datapath, *id);
+        }
+        state.bonds = bonds;
+        let mut watched = self.services.watched(&bridge.name);
+        for interface in state.interfaces.values() {
+            if let Some(ofport) = interface.ofport {
+                let wish = watch_wish(bridge, interface);
+                self.services.set_watch(&bridge.name, ofport, &wish, now);
+                watched.retain(|other| *other != ofport);
+            }
+        }
+        for gone in watched {
+            let none = WatchWish {
+                name: String::new(),
+                mac: MacAddr::ZERO,
+                bfd: None,
+                cfm: None,
+                rx_packets: 0,
+            };
+            self.services.set_watch(&bridge.name, gone, &none, now);
+        }
+        let snooping = state.config.mcast_snooping_enable.then(|| {
+            (mcast::Config::from_keys(&state.config.other_config), multicast_flags(state))
+        });
+        self.services.set_snooping(&bridge.name, snooping);
+        let wish = tree_wish(bridge, state, |ofport| self.is_up(bridge, state, ofport));
+        self.services.set_tree(&bridge.name, wish, now);
+    }
+
+    /// The id by which a bond's packets come back is held as long as the bond is there.
+    fn hold_recirc(&self, datapath: &Datapath, bond: BondId) {
+        let mut state = self.state();
+        let held = state.recircs.entry(bond).or_insert_with(|| datapath.ofproto.recirc().reserve());
+        let id = held.id().0;
+        drop(state);
+        self.services.set_bond_recirc(bond, Some(id));
+    }
+
+    /// Lets bonds and protocols run. Returns whether packets wait to be moved.
+    pub(super) fn run_services(&self, now: Instant) -> bool {
+        let facts = self.port_facts();
+        self.follow_carriers(&facts);
+        let of = |bridge: &str, ofport: OfPort| {
+            facts.get(&(bridge.to_owned(), ofport)).copied().unwrap_or_default()
+        };
+        let turn = self.services.run(now, of);
+        let sent = !turn.outgoing.is_empty() || !turn.announce.is_empty();
+        for outgoing in turn.outgoing {
+            self.send(&outgoing, now);
+        }
+        for (name, bond) in turn.announce {
+            let Some(bridge) = self.bridge(&name) else { continue };
+            for outgoing in self.services.announcements(&bridge.bridge, bond, now) {
+                self.send(&outgoing, now);
+            }
+        }
+        for name in turn.flush {
+            if let Some(bridge) = self.bridge(&name) {
+                bridge.bridge.macs().flush();
+            }
+        }
+        if turn.changed {
+            for bridge in self.bridges() {
+                bridge.publish();
+            }
+            self.touch();
+        }
+        sent
+    }
+
+    /// When [`Self::run_services`] has something to do.
+    pub(super) fn services_wake(&self) -> Option<Instant> {
+        let wake = self.services.wake();
+        // Links are looked at now and then: nothing tells when one goes.
+        let look = (!self.bridges().is_empty()).then(|| self.now().after(LOOK));
+        wake.into_iter().chain(look).min()
+    }
+
+    fn is_up(&self, bridge: &RunningBridge, state: &BridgeState, ofport: OfPort) -> bool {
+        let found = state.interfaces.values().find(|it| it.ofport == Some(ofport));
+        found.is_some_and(|interface| self.facts_of(bridge, interface, None).carrier)
+    }
+
+    fn facts_of(
+        &self,
+        bridge: &RunningBridge,
+        interface: &Interface,
+        rx: Option<u64>,
+    ) -> PortFacts {
+        let carrier = match interface.number {
+            Some(number) => {
+                let status = bridge.datapath.netdev.port_status(number);
+                status.is_some_and(|status| status.admin_up && status.link_up)
+            }
+            None => {
+                let peer = interface.config.options.get("peer");
+                peer.is_some_and(|peer| {
+                    bridge.datapath.ofproto.world().peer(&interface.config.name, peer).is_some()
+                })
+            }
+        };
+        PortFacts { carrier, rx_packets: rx.unwrap_or(0) }
+    }
+
+    fn port_facts(&self) -> BTreeMap<(String, OfPort), PortFacts> {
+        let mut facts = BTreeMap::new();
+        for bridge in self.bridges() {
+            let rx: BTreeMap<PortNo, u64> = bridge
+                .datapath
+                .netdev
+                .ports()
+                .into_iter()
+                .map(|port| (port.port, port.stats.rx_packets))
+                .collect();
+            for interface in bridge.state().interfaces.values() {
+                let Some(ofport) = interface.ofport else { continue };
+                let rx = interface.number.and_then(|number| rx.get(&number).copied());
+                let fact = self.facts_of(&bridge, interface, rx);
+                facts.insert((bridge.name.clone(), ofport), fact);
+            }
+        }
+        facts
+    }
+
+    /// A link that went up or down changes trees, and what translation sees of ports.
+    fn follow_carriers(&self, facts: &BTreeMap<(String, OfPort), PortFacts>) {
+        for bridge in self.bridges() {
+            let own = facts.iter().filter(|((of, _), _)| *of == bridge.name);
+            let now: BTreeMap<OfPort, bool> =
+                own.map(|((_, ofport), fact)| (*ofport, fact.carrier)).collect();
+            let wish = {
+                let state = &mut *bridge.state();
+                if state.carriers == now {
+                    continue;
+                }
+                state.carriers = now;
+                tree_wish(&bridge, state, |ofport| self.is_up(&bridge, state, ofport))
+            };
+            self.services.set_tree(&bridge.name, wish, self.now());
+            bridge.publish();
+            self.touch();
+        }
+    }
+
+    /// Sends a frame out of a bridge's port: through patch ports and tunnels too.
+    fn send(&self, outgoing: &Outgoing, now: Instant) {
+        let Some(bridge) = self.bridge(&outgoing.bridge) else { return };
+        let frame = &outgoing.frame;
+        let packet = Pool::for_len(frame.len()).and_then(Pool::alloc);
+        let Some(mut packet) = packet else { return };
+        let Some(room) = packet.append(frame.len()) else { return };
+        room.copy_from_slice(frame);
+        packet.meta_mut().in_port = PortNo::NONE;
+        let (key, _) = Extractor::portable(VlanLimit::Two).packet(&packet);
+        let output = [Action::Output { port: outgoing.ofport, max_len: 0 }];
+        let ofproto = &bridge.datapath.ofproto;
+        let translation =
+            ofproto.packet_out(&bridge.bridge, OfPort::NONE, &key, frame, &output, now);
+        let sent = bridge.datapath.netdev.execute(packet, &key, translation.actions);
+        if let Err(error) = sent {
+            log::debug!(
+                target: "ofproto_dpif",
+                "bridge {}: a frame for port {} is lost: {error}", outgoing.bridge, outgoing.ofport
+            );
+        }
+    }
+}
+
+/// How often links are looked at.
+const LOOK: Duration = Duration::from_millis(100);
+
+fn port_wish(bridge: &RunningBridge, state: &BridgeState, port: &PortConfig) -> Option<PortWish> {
+    let speaks = matches!(port.lacp.as_deref(), Some("active" | "passive"));
+    let is_bond = port.interfaces.len() > 1;
+    if !speaks && !is_bond {
+        return None;
+    }
+    let keys = &port.other_config;
+    let fast = keys.get("lacp-time").is_some_and(|time| time == "fast");
+    let number = |key: &str, default: u16| {
+        let value = u16::try_from(number_or(keys, key, 0)).unwrap_or(0);
+        if value == 0 { default } else { value }
+    };
+    let id = keys.get("lacp-system-id").and_then(|it| it.parse().ok());
+    let lacp = speaks.then(|| lacp::Config {
+        id: id.filter(|mac: &MacAddr| !mac.is_zero()).unwrap_or(state.mac),
+        priority: number("lacp-system-priority", 65_534),
+        active: port.lacp.as_deref() == Some("active"),
+        fast,
+        fallback_ab: is_true(keys, "lacp-fallback-ab"),
+    });
+    let members = port
+        .interfaces
+        .iter()
+        .filter_map(|config| {
+            let interface = state.interfaces.get(&config.name)?;
+            Some(member_wish(bridge, interface, interface.ofport?, fast))
+        })
+        .collect();
+    Some(PortWish {
+        name: port.name.clone(),
+        bond: is_bond.then(|| bond_config(port)),
+        lacp,
+        members,
+    })
+}
+
+fn member_wish(
+    bridge: &RunningBridge,
+    interface: &Interface,
+    ofport: OfPort,
+    fast: bool,
+) -> MemberWish {
+    let keys = &interface.config.other_config;
+    let number = |key: &str| u16::try_from(number_or(keys, key, 0)).unwrap_or(0);
+    let or = |value: u16, default: u16| if value == 0 { default } else { value };
+    MemberWish {
+        ofport,
+        config: lacp::MemberConfig {
+            name: interface.config.name.clone(),
+            mac: mac_of(bridge, interface),
+            id: or(number("lacp-port-id"), ofport.0),
+            priority: or(number("lacp-port-priority"), u16::MAX),
+            key: number("lacp-aggregation-key"),
+            fast,
+        },
+    }
+}
+
+/// The address that an interface's own frames come from: its device's, or one made from its row.
+fn mac_of(bridge: &RunningBridge, interface: &Interface) -> MacAddr {
+    let status = interface.number.and_then(|it| bridge.datapath.netdev.port_status(it));
+    status.map_or_else(|| super::bridge::own_mac(interface.config.uuid), |status| status.mac)
+}
+
+fn bond_config(port: &PortConfig) -> bond::Config {
+    let keys = &port.other_config;
+    let mode = port.bond_mode.as_deref().unwrap_or("active-backup");
+    let mode = bond::Mode::parse(mode).unwrap_or_else(|| {
+        log::warn!(
+            target: "bridge",
+            "port {}: unknown bond_mode {mode}, defaulting to active-backup", port.name
+        );
+        bond::Mode::ActiveBackup
+    });
+    let millis = |number: i64| Duration::from_millis(u64::try_from(number).unwrap_or(0));
+    let interval = number_or(keys, "bond-rebalance-interval", 10_000);
+    bond::Config {
+        mode,
+        basis: u32::try_from(number_or(keys, "bond-hash-basis", 0)).unwrap_or(0),
+        updelay: millis(port.bond_updelay),
+        downdelay: millis(port.bond_downdelay),
+        rebalance_interval: match interval {
+            0 => Duration::ZERO,
+            some => millis(some.max(1000)),
+        },
+        primary: keys.get("bond-primary").cloned(),
+        all_active: is_true(keys, "all-members-active"),
+        lb_output: is_true(keys, "lb-output-action"),
+        fallback_ab: is_true(keys, "lacp-fallback-ab"),
+    }
+}
+
+fn watch_wish(bridge: &RunningBridge, interface: &Interface) -> WatchWish {
+    let name = interface.config.name.clone();
+    let mut complaints = Vec::new();
+    let bfd = bfd::Config::from_keys(&interface.config.bfd, &mut complaints);
+    for complaint in complaints {
+        log::warn!(target: "bfd", "{name}: {complaint}");
+    }
+    let keys = &interface.config.other_config;
+    let cfm = interface.config.cfm_mpid.map(|mpid| {
+        // The database has signed numbers; the protocol's are eight bytes.
+        let mut config = cfm::Config::from_keys(mpid.cast_unsigned(), keys);
+        let key = interface.config.options.get("key").or(interface.config.options.get("in_key"));
+        config.check_tnl_key = key.is_some_and(|key| key == "flow");
+        config
+    });
+    WatchWish { mac: mac_of(bridge, interface), name, bfd, cfm, rx_packets: 0 }
+}
+
+fn multicast_flags(state: &BridgeState) -> Vec<PortFlags> {
+    let flags = |port: &PortConfig| {
+        let flood = is_true(&port.other_config, "mcast-snooping-flood");
+        let flood_reports = is_true(&port.other_config, "mcast-snooping-flood-reports");
+        let of_port = state.interfaces.values().filter(|it| it.port == port.name);
+        let ofport = of_port.filter_map(|it| it.ofport).min()?;
+        (flood || flood_reports).then_some(PortFlags { ofport, flood, flood_reports })
+    };
+    state.config.ports.iter().filter_map(flags).collect()
+}
+
+/// The spanning tree that a bridge is to be part of; RSTP, where both are wanted.
+fn tree_wish(
+    bridge: &RunningBridge,
+    state: &BridgeState,
+    is_up: impl Fn(OfPort) -> bool,
+) -> Option<TreeWish> {
+    let config = &state.config;
+    if !config.rstp_enable && !config.stp_enable {
+        return None;
+    }
+    let enable = if config.rstp_enable { "rstp-enable" } else { "stp-enable" };
+    // Bonds, ports of the host itself and mirrors' outputs take no part.
+    let mut ports = Vec::new();
+    for port in &config.ports {
+        let [only] = port.interfaces.as_slice() else { continue };
+        let Some(interface) = state.interfaces.get(&only.name) else { continue };
+        let Some(ofport) = interface.ofport else { continue };
+        let internal = matches!(interface.kind.as_str(), "internal" | "dummy-internal")
+            || ofport == OfPort::LOCAL;
+        let mirrored = config.mirrors.iter().any(|it| it.output_port.as_ref() == Some(&port.name));
+        let off = port.other_config.get(enable).is_some_and(|value| value == "false");
+        if !internal && !mirrored && !off && is_up(ofport) {
+            ports.push((port, interface, ofport));
+        }
+    }
+    Some(if config.rstp_enable {
+        let wishes = numbered(&ports, "rstp-port-num", 4095)
+            .map(|(port, interface, ofport, number)| {
+                (ofport, rstp_port(bridge, port, interface, number))
+            })
+            .collect();
+        TreeWish::Rstp(rstp::Config::from_keys(state.mac, &config.other_config), wishes)
+    } else {
+        let wishes = numbered(&ports, "stp-port-num", 255)
+            .map(|(port, interface, ofport, number)| {
+                (ofport, stp_port(bridge, port, interface, number))
+            })
+            .collect();
+        TreeWish::Stp(stp::Config::from_keys(state.mac, &config.other_config), wishes)
+    })
+}
+
+/// The ports with their numbers in the tree: the configured ones, and the lowest that are free.
+fn numbered<'a>(
+    ports: &'a [(&'a PortConfig, &'a Interface, OfPort)],
+    key: &'static str,
+    most: u16,
+) -> impl Iterator<Item = (&'a PortConfig, &'a Interface, OfPort, u16)> {
+    let configured = move |port: &PortConfig| {
+        let number = u16::try_from(number_or(&port.other_config, key, 0)).unwrap_or(0);
+        (1..=most).contains(&number).then_some(number)
+    };
+    let mut taken: Vec<u16> = ports.iter().filter_map(|(port, ..)| configured(port)).collect();
+    ports.iter().filter_map(move |(port, interface, ofport)| {
+        let number = configured(port).or_else(|| {
+            let free = (1..=most).find(|number| !taken.contains(number))?;
+            taken.push(free);
+            Some(free)
+        })?;
+        Some((*port, *interface, *ofport, number))
+    })
+}
+
+fn priority(keys: &Settings, key: &str) -> u8 {
+    u8::try_from(number_or(keys, key, 128)).unwrap_or(128)
+}
+
+fn stp_port(
+    bridge: &RunningBridge,
+    port: &PortConfig,
+    interface: &Interface,
+    number: u16,
+) -> stp::PortConfig {
+    let keys = &port.other_config;
+    stp::PortConfig {
+        name: port.name.clone(),
+        mac: mac_of(bridge, interface),
+        priority: priority(keys, "stp-port-priority"),
+        number: u8::try_from(number).unwrap_or(u8::MAX),
+        path_cost: u32::try_from(number_or(keys, "stp-path-cost", 0))
+            .ok()
+            .filter(|&cost| cost != 0)
+            .unwrap_or_else(|| stp::path_cost(0)),
+    }
+}
+
+fn rstp_port(
+    bridge: &RunningBridge,
+    port: &PortConfig,
+    interface: &Interface,
+    number: u16,
+) -> rstp::PortConfig {
+    let keys = &port.other_config;
+    rstp::PortConfig {
+        name: port.name.clone(),
+        mac: mac_of(bridge, interface),
+        priority: priority(keys, "rstp-port-priority") & 0xf0,
+        number,
+        path_cost: u32::try_from(number_or(keys, "rstp-path-cost", 0))
+            .ok()
+            .filter(|&cost| cost != 0)
+            .unwrap_or_else(|| rstp::path_cost(0)),
+        admin_edge: is_true(keys, "rstp-port-admin-edge"),
+        auto_edge: keys.get("rstp-port-auto-edge").is_none_or(|value| value != "false"),
+        mcheck: is_true(keys, "rstp-port-mcheck"),
+    }
+}
