@@ -157,6 +157,20 @@ impl TlvTable {
         }
     }
 
+    /// Writes the options that a packet with this flow carries into a tunnel where a key has them
+    /// as they are on the wire.
+    pub fn put_options(&self, flow: &mut FlowKey) {
+        if self.entries.is_empty() {
+            return;
+        }
+        let options = self.options(flow);
+        for (at, byte) in options.iter().enumerate() {
+            let offset = u16::try_from(OPTIONS + at).unwrap_or(0);
+            flow.store(layout::Place { offset, len: 1 }, u128::from(*byte));
+        }
+        flow.store(layout::TUN_OPT_LEN, u128::try_from(options.len()).unwrap_or(0));
+    }
+
     /// The options that a packet with this flow carries into a tunnel, as they are on the wire:
     /// those of the fields that are there, ascending.
     #[must_use]
@@ -228,6 +242,11 @@ mod tests {
             0x77, 0x88,
         ];
         assert_eq!(table().options(&flow), wire);
+        let mut sent = FlowKey::EMPTY;
+        sent.set(FieldId::TunMetadata0, 0xa);
+        table().put_options(&mut sent);
+        assert_eq!(sent.load(layout::TUN_OPT_LEN), 8);
+        assert_eq!(sent.lane(layout::TUN_OPTIONS_LANE).bytes()[..8], wire[..8]);
         let mut other = key("{class=0xffff,type=0x80,len=8,0xa}");
         table().fill(&mut other);
         assert_eq!(other.load(layout::TUN_METADATA_PRESENT), 0, "another length, another option");

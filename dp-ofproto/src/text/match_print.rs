@@ -8,6 +8,7 @@
 
 use std::fmt;
 
+use dp_core::flow::layout::Place;
 use dp_core::flow::{FIELDS, FieldId, FlowKey, FlowMask, layout};
 
 use super::names::PortNames;
@@ -233,6 +234,7 @@ impl Printer<'_, '_> {
         }
         if matches!(eth_type, Some(0x8847 | 0x8848)) {
             self.fields(MPLS)?;
+            self.labels()?;
         }
         match (eth_type, proto) {
             (Some(0x0800), Some(1)) => self.fields(ICMP)?,
@@ -287,11 +289,18 @@ impl Printer<'_, '_> {
 
     /// The outer tag: by VID and priority, where the mask is these, else as the raw TCI.
     fn vlan(&mut self) -> fmt::Result {
+        self.tag(layout::VLAN_TCI, "")?;
+        self.tag(layout::VLAN_TCI1, "1")
+    }
+
+    /// A tag, the inner one with its number behind the names.
+    fn tag(&mut self, place: Place, number: &str) -> fmt::Result {
         const PRESENT: u128 = layout::VLAN_PRESENT as u128;
-        let (tci, mask) = (self.key.get(F::VlanTci), self.left.get(F::VlanTci));
+        let (tci, mask) = (self.key.load(place), self.left.load(place));
         if mask == 0 {
             return Ok(());
         }
+        self.left.store(place, 0);
         let (vid, pcp) = (mask & 0x0fff, mask & 0xe000);
         let by_part = mask & PRESENT != 0
             && tci & PRESENT != 0
@@ -299,19 +308,32 @@ impl Printer<'_, '_> {
             && (pcp == 0 || pcp == 0xe000)
             && (vid | pcp) != 0;
         if !by_part {
-            self.take(F::VlanTci);
+            let tci = tci & mask;
             return match mask {
-                0xffff => self.put(format_args!("vlan_tci={tci:#06x}")),
-                _ => self.put(format_args!("vlan_tci={:#06x}/{mask:#06x}", tci & mask)),
+                0xffff => self.put(format_args!("vlan_tci{number}={tci:#06x}")),
+                _ => self.put(format_args!("vlan_tci{number}={tci:#06x}/{mask:#06x}")),
             };
         }
         if vid != 0 {
-            self.put(format_args!("dl_vlan={}", tci & 0xfff))?;
+            self.put(format_args!("dl_vlan{number}={}", tci & 0xfff))?;
         }
         if pcp != 0 {
-            self.put(format_args!("dl_vlan_pcp={}", tci >> 13))?;
+            self.put(format_args!("dl_vlan_pcp{number}={}", tci >> 13))?;
         }
-        self.take(F::VlanTci);
+        Ok(())
+    }
+
+    /// The label stack entries beneath the outermost.
+    fn labels(&mut self) -> fmt::Result {
+        for (place, name) in [(layout::MPLS1, "mpls_lse1"), (layout::MPLS2, "mpls_lse2")] {
+            let (value, mask) = (self.key.load(place), self.left.load(place));
+            self.left.store(place, 0);
+            match mask {
+                0 => {}
+                0xffff_ffff => self.put(format_args!("{name}={value}"))?,
+                _ => self.put(format_args!("{name}={:#010x}/{mask:#010x}", value & mask))?,
+            }
+        }
         Ok(())
     }
 

@@ -376,3 +376,29 @@ fn tunnel_metadata_are_matched_by_value_or_by_being_there() {
     key.set(FieldId::TunMetadata1, 0);
     assert!(there.matches(&key));
 }
+
+#[test]
+fn inner_tags_and_labels_are_shown_as_traces_show_them() {
+    use dp_core::flow::{FlowKey, FlowMask, layout};
+    let (mut key, mut mask) = (FlowKey::EMPTY, FlowMask::EMPTY);
+    key.store(layout::VLAN_TCI, 0x7006);
+    key.store(layout::VLAN_TCI1, 0x1008);
+    mask.store(layout::VLAN_TCI, 0xffff);
+    mask.store(layout::VLAN_TCI1, 0xffff);
+    let text = |key: &FlowKey, mask: &FlowMask| {
+        let matching = Match::new(key, mask);
+        MatchText { matching: &matching, names: &NumbersOnly }.to_string()
+    };
+    assert_eq!(text(&key, &mask), "dl_vlan=6,dl_vlan_pcp=3,dl_vlan1=8,dl_vlan_pcp1=0");
+    key.store(layout::VLAN_TCI1, 0);
+    assert_eq!(text(&key, &mask), "dl_vlan=6,dl_vlan_pcp=3,vlan_tci1=0x0000");
+    let (mut key, mut mask) = (FlowKey::EMPTY, FlowMask::EMPTY);
+    key.set(FieldId::EthType, 0x8847);
+    mask.unwildcard(FieldId::EthType);
+    mask.unwildcard(FieldId::MplsBos);
+    key.store(layout::MPLS1, 24_895);
+    mask.store(layout::MPLS1, 0xffff_ffff);
+    mask.store(layout::MPLS2, 0x100);
+    let expect = "mpls,mpls_bos=0,mpls_lse1=24895,mpls_lse2=0x00000000/0x00000100";
+    assert_eq!(text(&key, &mask), expect);
+}

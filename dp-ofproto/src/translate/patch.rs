@@ -107,6 +107,7 @@ impl Context<'_> {
         };
         let flow = self.flow.clone();
         self.without_ethernet(port);
+        self.view.bridge.tlv_table().put_options(&mut self.flow);
         let mut send = TunnelSend {
             bridge: &self.view.bridge,
             port,

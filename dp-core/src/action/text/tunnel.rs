@@ -295,8 +295,14 @@ impl Header {
                 "size" => size = Some(value::number(item.equals()?, 16)?),
                 "type" => kind = Some(Self::kind(item.equals()?)?),
                 "eth" => out.ethernet(item.inside()?)?,
-                "ipv4" => out.ipv4(item.inside()?)?,
-                "ipv6" => out.ipv6(item.inside()?)?,
+                "ipv4" => {
+                    out.is_for(&item, 0x0800)?;
+                    out.ipv4(item.inside()?)?;
+                }
+                "ipv6" => {
+                    out.is_for(&item, 0x86dd)?;
+                    out.ipv6(item.inside()?)?;
+                }
                 "udp" => out.udp(item.inside()?)?,
                 "gre" => out.gre(item.inside()?)?,
                 "erspan" => out.erspan(item.inside()?)?,
@@ -326,6 +332,14 @@ impl Header {
         match size {
             Some(size) if size == out.bytes.len() as u128 => Ok((kind, out.bytes)),
             _ => Err(piece.error(Problem::Expected("size=… to be that of the headers"))),
+        }
+    }
+
+    /// Checks that the Ethernet header before it announces this one.
+    fn is_for<'a>(&self, item: &Item<'a>, eth_type: u16) -> Result<(), TextError<'a>> {
+        match self.bytes.len() == ETH && Bytes(&self.bytes).short(12) == eth_type {
+            true => Ok(()),
+            false => Err(item.name.error(Problem::Expected("the header that dl_type says"))),
         }
     }
 
