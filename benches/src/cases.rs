@@ -368,19 +368,16 @@ pub fn attack(budget: Option<usize>, kernel: Kernel) -> Case {
             out
         })
         .collect();
+    let established: Vec<Vec<u8>> = (0..32).map(|flow| frame(Kind::Ipv4, flow)).collect();
     let mut burst = Burst::default();
     let mut time = 10_000;
     let mut next = 0;
     let mut turn = move |stranger: bool| {
-        for flow in 0..31 {
-            drop(packet(&frame(Kind::Ipv4, flow)).map(|packet| burst.push(packet)));
-        }
         next += 1;
-        let last = match strangers.get(next % strangers.len()) {
-            Some(frame) if stranger => packet(frame),
-            _ => packet(&frame(Kind::Ipv4, 31)),
-        };
-        drop(last.map(|packet| burst.push(packet)));
+        for (at, frame) in established.iter().enumerate() {
+            let last = strangers.get(next % strangers.len()).filter(|_| stranger && at == 31);
+            drop(packet(last.unwrap_or(frame)).map(|packet| burst.push(packet)));
+        }
         time += 1;
         let at = Instant::from_millis(time);
         let start = now();

@@ -70,3 +70,24 @@ proptest! {
         prop_assert_eq!(a.masked(&mask).masked(&mask), a.masked(&mask));
     }
 }
+
+/// CVE-2022-32166: comparing masks of different extent read beyond the shorter one. Here they have one
+/// size, and lanes that one of them does not use count as zero.
+#[test]
+fn cve_2022_32166_masks_of_different_extent_compare_as_if_zeros_followed() {
+    let mut short = FlowMask::EMPTY;
+    short.unwildcard(FieldId::EthType);
+    let mut long = short.clone();
+    long.unwildcard_bits(FieldId::TunId, 0xff);
+    assert_ne!(short, long);
+    assert_ne!(long, short);
+    assert!(long.covers(&short) && !short.covers(&long));
+    long.set_bits(FieldId::TunId, 0, u128::MAX);
+    assert_ne!(long.used(), short.used());
+    assert_eq!(short, long);
+    assert_eq!(long, short);
+    assert!(short.covers(&long) && long.covers(&short));
+    let mut key = FlowKey::EMPTY;
+    key.set(FieldId::TunId, 7);
+    assert!(key.agrees(&FlowKey::EMPTY, &short) && key.agrees(&FlowKey::EMPTY, &long));
+}
