@@ -4,6 +4,7 @@
 //! atomic pointer, flow tables publish versions of their own, and what is learned from packets
 //! stands behind a lock that is only taken on upcalls.
 
+mod carried;
 mod limits;
 mod mirror;
 mod port;
@@ -19,6 +20,7 @@ use crate::learn::{Gratuitous, MacChange, MacTable, MacTableConfig};
 use crate::table::{Tables, TablesConfig};
 use crate::tlv::TlvTable;
 
+pub use carried::Carried;
 pub use limits::{LimitCounters, Limits};
 pub use mirror::{MAX_MIRRORS, Mirror, MirrorOutput};
 pub use port::{BridgePort, PacketTypes, PortKind, PortMap, PortMapError, PriorityTags};
@@ -94,6 +96,7 @@ pub struct Bridge {
     /// The datapath's numbers of the meters.
     meters: ArcSwap<HashMap<u32, MeterId>>,
     learned: Learned,
+    carried: carried::CarriedPorts,
 }
 
 impl Bridge {
@@ -112,6 +115,7 @@ impl Bridge {
             tlvs: ArcSwap::default(),
             meters: ArcSwap::default(),
             learned: Learned::default(),
+            carried: carried::CarriedPorts::default(),
         }
     }
 
@@ -139,6 +143,13 @@ impl Bridge {
         let ports = Arc::new(ports.with_version(self.ports.load().version() + 1));
         self.ports.store(Arc::clone(&ports));
         self.macs.retain(|port| ports.get(port).is_some());
+        self.carried.retain(|port| ports.get(port).is_some());
+    }
+
+    /// What a patch or tunnel port has carried.
+    #[must_use]
+    pub fn carried(&self, port: OfPort) -> Carried {
+        self.carried.of(port)
     }
 
     /// Its settings as they are now.

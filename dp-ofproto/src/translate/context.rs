@@ -14,10 +14,10 @@ use super::freeze::Freezing;
 use super::mpls::LABELS as MPLS;
 use super::recirc::RecircRef;
 use super::{
-    Basis, ETH_TYPE_IPV4, ETH_TYPE_IPV6, ETH_TYPE_MPLS, ETH_TYPE_NSH, Effects, Part, Recorder,
-    Request, TranslateError, Translation, View, Weight, World,
+    Basis, ETH_TYPE_IPV4, ETH_TYPE_IPV6, ETH_TYPE_MPLS, ETH_TYPE_NSH, Effect, Effects, Part,
+    Recorder, Request, TranslateError, Translation, View, Weight, World,
 };
-use crate::bridge::{Bridge, BridgePort, PacketTypes};
+use crate::bridge::{Bridge, BridgePort, PacketTypes, PortKind};
 
 pub(super) struct Context<'a> {
     pub(super) world: &'a World,
@@ -121,8 +121,14 @@ impl<'a> Context<'a> {
         let port = Arc::clone(&self.request.location.port);
         let actions = self.request.actions;
         self.settle_tunnel(&port);
-        if self.dropped == Some(DropReason::Congestion) {
-            self.note(format_args!("dropping tunnel packet marked ECN CE but is not ECN capable"));
+        if let Some(reason) = self.dropped {
+            let why = match reason {
+                DropReason::Congestion => {
+                    "dropping tunnel packet marked ECN CE but is not ECN capable"
+                }
+                _ => "dropping tunnel packet with a critical option that nobody knows",
+            };
+            self.note(format_args!("{why}"));
         } else if actions.is_none() && self.consumed(&port) {
             // A bridge protocol has it.
         } else if actions.is_none() && port.no_receive {
@@ -156,6 +162,10 @@ impl<'a> Context<'a> {
             self.flow.store(layout::PACKET_TYPE, 0);
             self.pending = super::encap::Pending::PushEthernet;
         }
+        if port.kind == PortKind::Tunnel {
+            self.effects.push(Effect::Count(self.view.bridge.carried(port.ofport).rx));
+            self.refuse_unknown_critical();
+        }
         let ip = matches!(self.flow.eth_type(), ETH_TYPE_IPV4 | ETH_TYPE_IPV6);
         let tos = self.flow.load(layout::TUN_TOS);
         if !ip || tos & 3 != 3 {
@@ -168,6 +178,35 @@ impl<'a> Context<'a> {
             self.dropped = Some(DropReason::Congestion);
         } else {
             self.flow.store(layout::NW_TOS, inner | 3);
+        }
+    }
+
+    /// A Geneve option whose sender says that it must not be passed over, and that no field of the
+    /// bridge stands for, stops its packet (RFC 8926 section 3.5).
+    fn refuse_unknown_critical(&mut self) {
+        let len = usize::try_from(self.flow.load(layout::TUN_OPT_LEN)).unwrap_or(0);
+        if len == 0 {
+            return;
+        }
+        self.wc.unwildcard_place(layout::TUN_OPT_LEN);
+        let table = self.view.bridge.tlv_table();
+        let mut at = 0;
+        while at + 4 <= len {
+            let lane = layout::TUN_OPTIONS_LANE + at / 64;
+            let Some(&[c0, c1, kind, size]) =
+                self.flow.lane(lane).bytes().get(at % 64..).and_then(<[u8]>::first_chunk)
+            else {
+                return;
+            };
+            if let Some(header) = self.wc.lane_mut(lane).bytes_mut().get_mut(at % 64..at % 64 + 4) {
+                header.fill(0xff);
+            }
+            let class = u16::from_be_bytes([c0, c1]);
+            let known = |tlv: crate::tlv::Tlv| (tlv.class, tlv.kind) == (class, kind);
+            if kind & 0x80 != 0 && !table.iter().any(|(_, tlv)| known(tlv)) {
+                self.dropped = Some(DropReason::InvalidTunnelMetadata);
+            }
+            at += 4 + usize::from(size & 0x1f) * 4;
         }
     }
 

@@ -9,7 +9,7 @@ use dp_core::flow::{FieldId, FlowKey, LANES, Lane, PACKET_LANES, layout};
 use super::action_set::ActionSet;
 use super::encap::Pending;
 use super::hooks::{Location, TunnelSend, TunnelSent};
-use super::{Context, Part};
+use super::{Context, Effect, Part};
 use crate::bridge::{BridgePort, PacketTypes};
 
 impl Context<'_> {
@@ -25,7 +25,14 @@ impl Context<'_> {
                 .note(super::Weight::Error, format_args!("over max translation depth {limit}"));
             return;
         }
+        self.count_out(port);
+        self.effects.push(Effect::Count(to.bridge.carried(to.port.ofport).rx));
         self.in_other_bridge(&to, last, Self::translate_in_peer);
+    }
+
+    /// What goes out of a patch or a tunnel is counted here: no device does.
+    fn count_out(&mut self, port: &BridgePort) {
+        self.effects.push(Effect::Count(self.view.bridge.carried(port.ofport).tx));
     }
 
     fn translate_in_peer(&mut self, port: &Arc<BridgePort>, _last: bool) {
@@ -134,11 +141,13 @@ impl Context<'_> {
                 self.dropped = self.dropped.or(Some(reason));
             }
             TunnelSent::Actions(steps) => {
+                self.count_out(port);
                 self.sample_exit(port);
                 self.commit();
                 self.actions.extend(steps);
             }
             TunnelSent::Native { mut push, outer, underlay } => {
+                self.count_out(port);
                 self.sample_exit(port);
                 self.commit();
                 push.out_port = underlay.port.port;

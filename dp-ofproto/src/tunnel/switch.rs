@@ -213,7 +213,9 @@ impl hooks::Tunnels for Tunnels {
         ] {
             wc.unwildcard_place(place);
         }
-        let flags = send::DONT_FRAGMENT | send::CHECKSUM | send::KEY;
+        // Whether there is a key shows in it; where there is none, nothing more is looked at.
+        let own = u16::try_from(key.load(layout::TUN_FLAGS)).unwrap_or(0);
+        let flags = send::DONT_FRAGMENT | send::CHECKSUM | own & send::KEY;
         let counted = wc.load(layout::TUN_FLAGS) | u128::from(flags);
         wc.store(layout::TUN_FLAGS, counted);
         let remote = send::end(key, layout::TUN_SRC, layout::TUN_IPV6_SRC)?;

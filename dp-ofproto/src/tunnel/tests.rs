@@ -643,3 +643,40 @@ fn congestion_met_in_a_tunnel_is_told_to_those_who_understand() {
     let verdict = upcall(&ofproto, &received(4789, 0x2a)).expect("it has an answer");
     assert_eq!(verdict.actions[..], [Dp::Output(PortNo(9))]);
 }
+
+#[test]
+fn a_critical_option_that_nobody_knows_stops_its_packet() {
+    let mut world = World::new();
+    world.add("gn", "geneve", "remote_ip=1.1.2.92 key=7").expect("the first");
+    let ofproto = switch(&world);
+    let with_option = |kind: u8| {
+        let mut key = received(6081, 0);
+        for (at, byte) in [1, 2, kind, 1, 0xde, 0xad, 0xbe, 0xef].into_iter().enumerate() {
+            key.lane_mut(layout::TUN_OPTIONS_LANE).bytes_mut()[at] = byte;
+        }
+        key.store(layout::TUN_OPT_LEN, 8);
+        key
+    };
+    let refused = upcall(&ofproto, &with_option(0x80)).expect("it has an answer");
+    assert_eq!(refused.actions[..], [Dp::Drop(DropReason::InvalidTunnelMetadata)]);
+    assert_eq!(refused.mask.lane(layout::TUN_OPTIONS_LANE).bytes()[..5], [255, 255, 255, 255, 0]);
+    let passed = upcall(&ofproto, &with_option(0x01)).expect("it has an answer");
+    assert_eq!(passed.actions[..], [Dp::Output(PortNo(9))]);
+    let mut table = TlvTable::default();
+    table.add(0, Tlv { class: 0x102, kind: 0x80, len: 4 }).expect("there is room");
+    world.bridge.set_tlv_table(table);
+    let known = upcall(&ofproto, &with_option(0x80)).expect("it has an answer");
+    assert_eq!(known.actions[..], [Dp::Output(PortNo(9))]);
+}
+
+#[test]
+fn tunnels_count_what_they_carry() {
+    let mut world = World::new();
+    world.add("vx", "vxlan", "remote_ip=1.1.2.92 key=7").expect("the first");
+    let ofproto = switch(&world);
+    let key = received(4789, 0);
+    ofproto.upcall(&Upcall { key: &key, frame: &[0; 106] }, NOW).expect("it has an answer");
+    let number = world.bridge.ports().by_name("vx").expect("it is there").ofport;
+    let carried = world.bridge.carried(number);
+    assert_eq!((carried.rx.packets(), carried.rx.bytes(), carried.tx.packets()), (1, 106, 0));
+}

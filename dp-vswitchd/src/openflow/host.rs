@@ -18,6 +18,7 @@ use dp_ofproto::openflow::port::{LinkFeatures, PortDesc, PortStats, config, stat
 use dp_ofproto::openflow::queue::QueueStats;
 use dp_ofproto::session::host::{Description, IpfixStats};
 use dp_ofproto::session::{Host, HostPort, QueueInfo};
+use dp_ofproto::tunnel::is_tunnel;
 
 use crate::switch::{RunningBridge, Switch};
 
@@ -76,6 +77,13 @@ impl Host for BridgeHost {
                 max_speed: 0,
             };
             let mut stats = PortStats::unknown(port, now.since(seen));
+            if matches!(interface.kind.as_str(), "patch") || is_tunnel(&interface.kind) {
+                let carried = self.bridge.bridge.carried(port);
+                stats.rx_packets = carried.rx.packets();
+                stats.tx_packets = carried.tx.packets();
+                stats.rx_bytes = carried.rx.bytes();
+                stats.tx_bytes = carried.tx.bytes();
+            }
             if let Some(info) = interface.number.and_then(|it| infos.get(&it)) {
                 let counted = info.stats;
                 stats.rx_packets = counted.rx_packets;

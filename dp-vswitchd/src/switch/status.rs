@@ -103,6 +103,20 @@ impl Switch {
                 if interface.ofport.is_some() && is_tunnel(&interface.kind) {
                     tunnel_columns(self, interface, &mut columns);
                 }
+                let ofport = interface.ofport.filter(|_| {
+                    statistics && (interface.kind == "patch" || is_tunnel(&interface.kind))
+                });
+                if let Some(ofport) = ofport {
+                    let carried = bridge.bridge.carried(ofport);
+                    let values = [
+                        ("rx_packets", carried.rx.packets()),
+                        ("rx_bytes", carried.rx.bytes()),
+                        ("tx_packets", carried.tx.packets()),
+                        ("tx_bytes", carried.tx.bytes()),
+                    ];
+                    let values = values.map(|(name, value)| (name.to_owned(), value)).into();
+                    columns.set("Interface", interface.config.uuid, "statistics", numbers(values));
+                }
                 if statistics && let Some(info) = interface.number.and_then(|it| infos.get(&it)) {
                     let mut values = statistics_of(info, &interface.kind);
                     // What a device counts itself comes beside, but what packets show is ours.
