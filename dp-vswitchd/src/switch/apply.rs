@@ -17,6 +17,7 @@ use dp_ofproto::tunnel::is_tunnel;
 
 use super::bridge::{Interface, RunningBridge, own_mac};
 use super::datapath::{DUMMY, Datapath};
+use super::ofports::OfPorts;
 use super::{Switch, features, open};
 use crate::config::{BridgeConfig, InterfaceConfig, PortConfig, SwitchConfig};
 use crate::daemon::DummyMode;
@@ -381,7 +382,7 @@ fn remove_interfaces(bridge: &RunningBridge, config: &BridgeConfig) {
         let Some(interface) = state.interfaces.get_mut(&name) else { continue };
         let keep = wanted.get(name.as_str()).is_some_and(|(port, it)| {
             interface.port.clone_from(&port.name);
-            interface.error.is_none() && is_same(bridge, interface, it)
+            interface.error.is_none() && is_same(bridge, &state.ofports, interface, it)
         });
         if keep {
             if let Some((_, new)) = wanted.get(name.as_str()) {
@@ -406,14 +407,18 @@ fn remove_interfaces(bridge: &RunningBridge, config: &BridgeConfig) {
 }
 
 /// Whether an open interface can stay as it is.
-fn is_same(bridge: &RunningBridge, running: &Interface, wanted: &InterfaceConfig) -> bool {
+fn is_same(
+    bridge: &RunningBridge,
+    ofports: &OfPorts,
+    running: &Interface,
+    wanted: &InterfaceConfig,
+) -> bool {
     let is_local = wanted.name == bridge.name;
     let kind = open::effective_kind(&bridge.datapath.kind, &wanted.kind, is_local);
     let number = running.ofport.map(|it| i64::from(it.0));
-    let renumbered = !is_local
-        && wanted.ofport_request.is_some()
-        && wanted.ofport_request != number
-        && wanted.ofport_request != running.config.ofport_request;
+    let free = |number: i64| u16::try_from(number).is_ok_and(|it| ofports.is_free(it));
+    let wish = wanted.ofport_request.filter(|it| Some(*it) != number);
+    let renumbered = !is_local && wish.is_some_and(free);
     kind == running.kind && !renumbered
 }
 
@@ -486,7 +491,9 @@ fn changes_of_interfaces(bridge: &RunningBridge) {
         let Some(status) = netdev.port_status(number) else { continue };
         let name = &interface.config.name;
         let is_local = interface.ofport == Some(OfPort::LOCAL);
-        let mac = interface.config.mac.as_deref().and_then(parse_mac);
+        // The host's own ports alone have addresses that are the switch's to choose.
+        let internal = matches!(interface.kind.as_str(), "tap" | "dummy-internal");
+        let mac = interface.config.mac.as_deref().filter(|_| internal).and_then(parse_mac);
         if let Some(mac) = mac.filter(|mac| !is_local && *mac != status.mac) {
             if mac.0[0] & 1 != 0 {
                 log::error!(

@@ -172,7 +172,6 @@ impl Task for MainTask {
         }
         self.switch.run_threads(now);
         self.switch.run_underlay(now);
-        self.switch.run_threads(now);
         self.wires.send();
         self.switch.sample_rates(now);
         self.write_back(now);
