@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_channel::Receiver;
-use dp_core::base::{DropReason, Duration, Instant, PortNo};
+use dp_core::action::{ActionList, Userspace};
+use dp_core::base::{DropReason, Duration, Instant, PortNo, Ufid};
 use dp_core::boundary::{FlowDump, Upcall, UpcallError, UpcallSink, Verdict};
 use dp_core::conntrack::Conntrack;
 use dp_core::execute::TxBatches;
@@ -96,6 +97,23 @@ impl UpcallSink for Timed<'_> {
         let answer = self.sink.upcall(upcall, now);
         self.counters.upcall_cycles.add(cycles().wrapping_sub(began));
         answer
+    }
+
+    fn userspace(
+        &self,
+        request: &Userspace,
+        upcall: &Upcall<'_>,
+        now: Instant,
+    ) -> Option<ActionList> {
+        self.sink.userspace(request, upcall, now)
+    }
+
+    fn sampled(&self, group: u32, cookie: &[u8], frame: &[u8], now: Instant) {
+        self.sink.sampled(group, cookie, frame, now);
+    }
+
+    fn widened(&self, asked: Ufid, installed: Ufid) {
+        self.sink.widened(asked, installed);
     }
 }
 

@@ -35,11 +35,8 @@ impl AsyncConfig {
     /// What a connection of this version is told unless it says otherwise.
     #[must_use]
     pub const fn default_of(version: Version) -> Self {
-        // No-match and action; since 1.4 also from action sets, groups and packet-outs.
-        let packet_in = match version {
-            Version::V14 | Version::V15 => 0x3b | 1 << 10 | 1 << 11,
-            _ => 0x3 | 1 << 10 | 1 << 11,
-        };
+        // No-match and action, and what older versions take for one of them.
+        let packet_in = 0x3b | MISSES;
         let flow_removed = if version as u8 >= Version::V14 as u8 { 0x3f } else { 0x0f };
         Self { secondary: [0, 7, 0, 0, 0, 0], primary: [packet_in, 7, flow_removed, 0, 0, 0] }
     }
@@ -70,10 +67,9 @@ impl AsyncConfig {
                 }
             }
         }
-        // Two kinds of misses are one to whoever does not know better.
+        // What is one reason to whoever does not know better is several here.
         for masks in [&mut out.primary, &mut out.secondary] {
-            let misses = 1 << 10 | 1 << 11;
-            masks[0] = masks[0] & !misses | if masks[0] & 1 != 0 { misses } else { 0 };
+            masks[0] = spread(masks[0] & 7);
         }
         Ok(out)
     }
@@ -109,7 +105,7 @@ impl AsyncConfig {
             }
             let masks = if ty % 2 == 0 { &mut out.secondary } else { &mut out.primary };
             if let Some(room) = masks.get_mut(kind) {
-                let misses = if kind == 0 && mask & 1 != 0 { 1 << 10 | 1 << 11 } else { 0 };
+                let misses = if kind == 0 && mask & 1 != 0 { MISSES } else { 0 };
                 *room = mask & known | misses;
             }
         }
@@ -138,4 +134,14 @@ impl AsyncConfig {
             }
         }
     }
+}
+
+/// The two kinds of misses that a no-match stands for.
+const MISSES: u32 = 1 << 10 | 1 << 11;
+
+/// Reasons of OpenFlow 1.3 with those that it takes for one of them.
+const fn spread(mask: u32) -> u32 {
+    let misses = if mask & 1 != 0 { MISSES } else { 0 };
+    let actions = if mask & 2 != 0 { 0x38 } else { 0 };
+    mask | misses | actions
 }

@@ -54,7 +54,6 @@ mod capability {
     pub(super) const QUEUE_STATS: u32 = 1 << 6;
     pub(super) const ARP_MATCH_IP: u32 = 1 << 7;
     pub(super) const BUNDLES: u32 = 1 << 9;
-    pub(super) const FLOW_MONITORING: u32 = 1 << 10;
 }
 
 impl Features {
@@ -74,7 +73,7 @@ impl Features {
             capabilities |= c::GROUP_STATS;
         }
         if version >= Version::V14 {
-            capabilities |= c::BUNDLES | c::FLOW_MONITORING;
+            capabilities |= c::BUNDLES;
         }
         out.put32(capabilities);
         // OpenFlow 1.0: its actions, all of them.

@@ -60,15 +60,8 @@ impl CtFlush {
                 2 => out.zone = Some(value.u16()?),
                 3 => mark = Some(value.u32()?),
                 4 => mark_mask = Some(value.u32()?),
-                // Labels stand behind four bytes that align them.
-                5 => {
-                    value.skip(4)?;
-                    label = Some(value.u128()?);
-                }
-                6 => {
-                    value.skip(4)?;
-                    label_mask = Some(value.u128()?);
-                }
+                5 => label = Some(value.u128()?),
+                6 => label_mask = Some(value.u128()?),
                 _ => return Err(Code::BpcBadType),
             }
         }
@@ -93,7 +86,6 @@ impl Tuple {
             let mut value = value.or(Code::BpcBadLen);
             match ty {
                 0 | 1 => {
-                    value.skip(4)?;
                     let ip = Some(Ipv6Addr::from(value.u128()?));
                     if ty == 0 { out.src = ip } else { out.dst = ip }
                 }

@@ -109,8 +109,8 @@ pub fn decode(version: Version, body: &[u8]) -> Result<ErrorMessage, Code> {
     Ok(ErrorMessage { code: known.map(|row| row.0), data: body.rest().to_vec() })
 }
 
-/// How much of a message at fault an error shows.
-const SHOWN: usize = 64;
+/// How much of a message at fault an error shows: all of it, unless that is longer than a message.
+const SHOWN: usize = 65_000;
 const VENDOR_TYPE: u16 = 0xb0c2;
 const EXPERIMENTER_TYPE: u16 = 0xffff;
 

@@ -197,7 +197,8 @@ impl FlowStats<'_> {
             out.put64(number);
         }
         if version > Version::V10 {
-            matches::encode(out, self.matching, version);
+            // OpenFlow 1.1 too: its own structure could not say what a rule of another version does.
+            matches::encode_fields(out, self.matching, version);
         }
         instructions::encode_matched(out, self.actions, self.matching, version);
     }

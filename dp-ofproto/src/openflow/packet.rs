@@ -88,18 +88,17 @@ impl PacketIn<'_> {
         }
     }
 
+    /// Older versions know fewer reasons.
     fn reason(&self, version: Version) -> u8 {
-        let reason = self.reason;
-        match reason {
-            PacketInReason::ExplicitMiss if version >= Version::V13 => 0,
+        match self.reason {
+            PacketInReason::ExplicitMiss if version < Version::V13 => PacketInReason::Action.wire(),
             PacketInReason::ImplicitMiss | PacketInReason::ExplicitMiss => 0,
             PacketInReason::ActionSet | PacketInReason::Group | PacketInReason::PacketOut
                 if version < Version::V14 =>
             {
                 PacketInReason::Action.wire()
             }
-            PacketInReason::InvalidTtl if version < Version::V12 => reason.wire(),
-            _ => reason.wire(),
+            reason => reason.wire(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::wire::{Cursor, Put};
 use super::{Code, Version};
+use crate::table::INTERNAL_TABLE;
 
 /// Settings of a table on the wire.
 pub mod config {
@@ -67,8 +68,7 @@ impl TableMod {
             while let Some((ty, value)) = from.property()? {
                 let mut value = value.or(Code::BpcBadLen);
                 match ty {
-                    // What is evicted first is the switch's to say.
-                    2 => return Err(Code::BpcBadType),
+                    2 => table_mod.eviction = Some(value.u32()?),
                     3 => {
                         let (down, up) = (value.u8()?, value.u8()?);
                         value.skip(2)?;
@@ -141,6 +141,9 @@ pub struct TableStats {
 impl TableStats {
     /// Writes one entry of a reply.
     pub fn encode(&self, out: &mut Vec<u8>, version: Version) {
+        // From the last table there is none to go to.
+        let last = self.table + 1 >= INTERNAL_TABLE;
+        let instructions = if last { 0x3c } else { 0x3e };
         out.put8(self.table);
         match version {
             Version::V10 => {
@@ -151,7 +154,7 @@ impl TableStats {
             Version::V11 => {
                 out.zeros(7);
                 out.put_text(&self.name, 32);
-                for bits in [MATCH11, MATCH11, 0x3f, ACTIONS11, ACTIONS11, self.config] {
+                for bits in [MATCH11, MATCH11, instructions, ACTIONS11, ACTIONS11, self.config] {
                     out.put32(bits);
                 }
             }
@@ -165,7 +168,7 @@ impl TableStats {
                 for bits in [SET12, SET12, u64::MAX, u64::MAX] {
                     out.put64(bits);
                 }
-                out.put32(0x3f);
+                out.put32(instructions);
                 out.put32(self.config);
             }
             _ => {
@@ -182,8 +185,8 @@ impl TableStats {
     }
 }
 
-/// All wildcards of OpenFlow 1.1.
-const MATCH11: u32 = 0x3ff;
+/// All wildcards and fields of OpenFlow 1.1.
+const MATCH11: u32 = 0xfbff;
 /// All actions of OpenFlow 1.1 but those that copy TTLs.
 const ACTIONS11: u32 = 0x01ff_e7ff;
 /// All fields of OpenFlow 1.2.
@@ -191,4 +194,4 @@ const MATCH12: u64 = 0x0f_ffff_ffff;
 /// Its actions.
 const ACTIONS12: u32 = 0x03ff_8001;
 /// The fields that `set_field` writes.
-const SET12: u64 = 0x0f_fbff_fbdf;
+const SET12: u64 = 0x0f_ffff_fbdd;

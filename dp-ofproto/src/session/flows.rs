@@ -60,6 +60,10 @@ pub(super) fn apply(
         return Err(Code::BrcEperm);
     }
     check_references(shared, edit, &flow_mod.actions)?;
+    let options = shared.bridge.tlv_table();
+    if flow_mod.matching.tun_metadata().any(|field| options.get(field).is_none()) {
+        return Err(Code::NxfmfcInvalidTlvField);
+    }
     edit.apply(flow_mod, now).map_err(code)
 }
 

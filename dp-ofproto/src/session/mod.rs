@@ -47,4 +47,5 @@ mod tlv;
 pub use connection::{Connection, ConnectionKind, RateLimit};
 pub use host::{Host, HostPort, QueueInfo};
 pub use outbox::Outbox;
+pub use packets::PacketInEvent;
 pub use service::{ConnectionId, Service, Settings};

@@ -2,19 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use dp_core::base::Instant;
+use dp_core::base::{Instant, OfPort};
+use dp_core::flow::{FIELDS, FieldId, FlowKey, layout};
 
 use super::connection::{Connection, ConnectionKind};
 use super::handle::Request;
 use super::service::ConnectionId;
 use crate::action::{Checker, PacketInReason};
-use crate::matching::Match;
+use crate::matching::{Match, MatchBuilder};
 use crate::openflow::Code;
 use crate::openflow::async_config::AsyncKind;
 use crate::openflow::control;
 use crate::openflow::ct_flush::CtFlush;
 use crate::openflow::flow_mod::action_code;
-use crate::openflow::packet::{PacketIn, PacketInFormat, PacketOut, Resume};
+use crate::openflow::packet::{PacketIn, PacketOut, Resume};
 
 /// A packet for controllers.
 #[derive(Clone, Debug)]
@@ -39,6 +40,48 @@ pub struct PacketInEvent {
     pub continuation: Option<Vec<u8>>,
 }
 
+impl PacketInEvent {
+    /// What controllers are told of a packet beside its bytes: the port, and those of the pipeline's
+    /// fields that are not zero.
+    #[must_use]
+    pub fn metadata_of(flow: &FlowKey, in_port: OfPort) -> Match {
+        let mut out = MatchBuilder::default();
+        out.set(FieldId::InPort, u128::from(in_port.0), u128::MAX);
+        let registers = FieldId::Reg0 as usize..=FieldId::Reg15 as usize;
+        let registers = FIELDS.get(registers).unwrap_or(&[]).iter().map(|field| field.id);
+        for field in TOLD.iter().copied().chain(registers) {
+            if flow.get(field) != 0 {
+                out.set(field, flow.get(field), u128::MAX);
+            }
+        }
+        let present = flow.load(layout::TUN_METADATA_PRESENT);
+        let options = (0..FieldId::TUN_METADATA).filter(|number| present >> number & 1 != 0);
+        for field in options.filter_map(FieldId::tun_metadata) {
+            out.set(field, flow.get(field), u128::MAX);
+        }
+        out.finish()
+    }
+}
+
+/// Fields of the pipeline that controllers are told, if they are not zero.
+const TOLD: [FieldId; 15] = [
+    FieldId::PacketType,
+    FieldId::TunId,
+    FieldId::TunSrc,
+    FieldId::TunDst,
+    FieldId::TunIpv6Src,
+    FieldId::TunIpv6Dst,
+    FieldId::TunGbpId,
+    FieldId::TunGbpFlags,
+    FieldId::TunFlags,
+    FieldId::Metadata,
+    FieldId::PktMark,
+    FieldId::CtState,
+    FieldId::CtZone,
+    FieldId::CtMark,
+    FieldId::CtLabel,
+];
+
 /// Sends a packet to every connection that wants it.
 pub(super) fn send(
     connections: &mut BTreeMap<ConnectionId, Connection>,
@@ -50,10 +93,7 @@ pub(super) fn send(
         let quiet = connection.kind == ConnectionKind::Service && connection.miss_send_len == 0;
         let reason = event.reason.wire();
         let wants = connection.async_config.wants(connection.role, AsyncKind::PacketIn, reason);
-        // A paused packet is of no use to who cannot let it go on.
-        let able =
-            event.continuation.is_none() || connection.packet_in_format == PacketInFormat::Nxt2;
-        if quiet || !wants || !able || event.controller_id != connection.controller_id {
+        if quiet || !wants || event.controller_id != connection.controller_id {
             continue;
         }
         if connection.outbox.is_full() || !connection.take_token(now) {

@@ -10,7 +10,6 @@ use super::events::Events;
 use super::handle;
 use super::host::Host;
 use super::meters::Meters;
-use super::tlv::TlvTable;
 use crate::bridge::Bridge;
 use crate::openflow::Versions;
 use crate::openflow::table::Vacancy;
@@ -52,7 +51,6 @@ pub(super) struct Shared {
     /// The last number by which a role was claimed.
     pub(super) generation: Option<u64>,
     pub(super) meters: Meters,
-    pub(super) tlv: TlvTable,
     /// What a miss in a table does, and vacancy events: what table-mods have said.
     pub(super) tables: BTreeMap<u8, TableState>,
 }
@@ -85,7 +83,6 @@ impl Service {
                 settings,
                 generation: None,
                 meters: Meters::default(),
-                tlv: TlvTable::default(),
                 tables: BTreeMap::new(),
             },
             connections: BTreeMap::new(),

@@ -49,11 +49,9 @@ fn nicira(request: &mut Request<'_>, number: u32, body: &[u8]) -> Result<(), Cod
         nx::FLOW_MONITOR if old => monitors::request(request, Dialect::Nicira, kind, body),
         nx::GROUP if request.version == Version::V10 => groups(request, kind, body),
         nx::GROUP_DESC if request.version == Version::V10 => group_descs(request, kind, body),
-        nx::GROUP_FEATURES if request.version == Version::V10 => {
-            single(request, kind, |out, version| {
-                group_mod::encode_features(out, group_actions(version));
-            })
-        }
+        nx::GROUP_FEATURES if old => single(request, kind, |out, version| {
+            group_mod::encode_features(out, group_actions(version));
+        }),
         nx::IPFIX_BRIDGE | nx::IPFIX_FLOW => ipfix(request, kind, number == nx::IPFIX_FLOW),
         _ => Err(Code::BrcBadSubtype),
     }
@@ -183,8 +181,8 @@ fn flow_stats(rule: &Rule, version: Version, now: Instant) -> FlowStats<'_> {
         flags: rule_flags(rule.flags(), version),
         importance: rule.importance(),
         cookie: rule.cookie(),
-        packets: if rule.flags().no_packet_counts { u64::MAX } else { stats.packets() },
-        bytes: if rule.flags().no_byte_counts { u64::MAX } else { stats.bytes() },
+        packets: stats.packets(),
+        bytes: stats.bytes(),
         matching: rule.matching(),
         actions: rule.actions(),
     }
@@ -224,7 +222,7 @@ fn description(request: &mut Request<'_>, kind: Kind) -> Result<(), Code> {
 fn table_name(shared: &Shared, table: u8) -> String {
     match shared.settings.table_names.get(&table) {
         Some(name) => name.clone(),
-        None => format!("table{table}"),
+        None => String::new(),
     }
 }
 

@@ -9,8 +9,10 @@ use dp_core::base::Instant;
 use dp_ofproto::openflow::port::{PortDesc, PortReason};
 use dp_ofproto::openflow::{Version, Versions};
 use dp_ofproto::session::{ConnectionId, Host, Service, Settings};
+use dp_ofproto::upcall::PacketIn;
 
 use super::host::BridgeHost;
+use super::packets;
 use crate::event_loop::{Turn, Wants};
 use crate::switch::{RunningBridge, Switch};
 use crate::unixctl::listen::Listener;
@@ -104,6 +106,17 @@ impl Endpoint {
                 }
             }
         }
+    }
+
+    /// A packet of this bridge is for controllers.
+    pub(super) fn packet_in(&mut self, packet: PacketIn, now: Instant) {
+        let event = packets::event(packet, &mut self.host.held);
+        self.service.packet_in(&event, now);
+    }
+
+    /// Whether a packet is of this bridge.
+    pub(super) fn is_from(&self, packet: &PacketIn) -> bool {
+        Arc::ptr_eq(&packet.bridge, &self.bridge.bridge)
     }
 
     /// Moves bytes between a peer and its session.

@@ -20,6 +20,7 @@ use dp_ofproto::session::host::{Description, IpfixStats};
 use dp_ofproto::session::{Host, HostPort, QueueInfo};
 use dp_ofproto::tunnel::is_tunnel;
 
+use super::packets;
 use crate::switch::{RunningBridge, Switch};
 
 /// A bridge's surroundings.
@@ -28,11 +29,18 @@ pub(super) struct BridgeHost {
     switch: Arc<Switch>,
     /// When ports were seen first.
     since: std::cell::RefCell<BTreeMap<(OfPort, String), Instant>>,
+    /// Packets that wait.
+    pub(super) held: packets::Held,
 }
 
 impl BridgeHost {
     pub(super) fn new(bridge: Arc<RunningBridge>, switch: Arc<Switch>) -> Self {
-        Self { bridge, switch, since: std::cell::RefCell::default() }
+        Self {
+            bridge,
+            switch,
+            since: std::cell::RefCell::default(),
+            held: packets::Held::default(),
+        }
     }
 }
 
@@ -59,7 +67,8 @@ impl Host for BridgeHost {
                 if !status.admin_up {
                     bits |= config::DOWN;
                 }
-                link = if status.link_up { state::LIVE } else { state::LINK_DOWN };
+                link =
+                    if status.link_up && status.admin_up { state::LIVE } else { state::LINK_DOWN };
                 mac = status.mac;
             }
             let none = LinkFeatures::default();
@@ -108,9 +117,9 @@ impl Host for BridgeHost {
         Description {
             manufacturer: "Nicira, Inc.".to_owned(),
             hardware: "Open vSwitch".to_owned(),
-            software: env!("CARGO_PKG_VERSION").to_owned(),
+            software: crate::daemon::usage::COMPATIBLE.to_owned(),
             serial: other("dp-sn").unwrap_or_else(|| "None".to_owned()),
-            datapath: other("dp-desc").unwrap_or_else(|| self.bridge.name.clone()),
+            datapath: other("dp-desc").unwrap_or_else(|| "None".to_owned()),
         }
     }
 
@@ -152,12 +161,12 @@ impl Host for BridgeHost {
         vec![QueueInfo { stats, min_rate: None, max_rate: None }]
     }
 
-    fn packet_out(&mut self, _packet: &PacketOut, _now: Instant) -> Result<(), Code> {
-        Err(Code::BrcEperm)
+    fn packet_out(&mut self, packet: &PacketOut, now: Instant) -> Result<(), Code> {
+        packets::packet_out(&self.bridge, &mut self.held, packet, now)
     }
 
-    fn resume(&mut self, _packet: &Resume, _now: Instant) -> Result<(), Code> {
-        Err(Code::NxrNotSupported)
+    fn resume(&mut self, packet: &Resume, now: Instant) -> Result<(), Code> {
+        packets::resume(&self.bridge, &mut self.held, packet, now)
     }
 
     fn flush_connections(&mut self, which: &CtFlush) -> Result<(), Code> {

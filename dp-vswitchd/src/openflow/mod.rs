@@ -11,32 +11,47 @@
 //! | room | |
 //! |---|---|
 //! | [`endpoint`] | a bridge's sockets |
+//! | [`packets`] | packets between the datapath and controllers |
 //! | [`host`] | what a session asks of the daemon: ports, datapath, conntrack |
 
 mod endpoint;
 mod host;
+mod packets;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use crate::event_loop::{Task, Turn, Wants};
-use crate::switch::Switch;
+use crate::switch::{Datapath, Switch};
 use endpoint::Endpoint;
+use packets::Queue;
 
 /// All OpenFlow connections.
 pub(crate) struct OpenFlow {
     switch: Arc<Switch>,
     endpoints: BTreeMap<String, Endpoint>,
+    queue: Queue,
+    /// Datapaths that put their packets for controllers into the queue.
+    fed: Vec<Weak<Datapath>>,
 }
 
 impl OpenFlow {
     /// No connections; they come with the switch's bridges.
     pub(crate) fn new(switch: Arc<Switch>) -> Self {
-        Self { switch, endpoints: BTreeMap::new() }
+        let queue = Queue::new(switch.waker.clone());
+        Self { switch, endpoints: BTreeMap::new(), queue, fed: Vec::new() }
     }
 
     /// Makes an endpoint for each bridge that has none, and ends those whose bridge is gone.
     fn follow_bridges(&mut self) {
+        for datapath in self.switch.datapaths() {
+            let known = |it: &Weak<Datapath>| std::ptr::eq(it.as_ptr(), Arc::as_ptr(&datapath));
+            if !self.fed.iter().any(known) {
+                datapath.ofproto.set_packet_in_sink(Some(Box::new(self.queue.clone())));
+                self.fed.retain(|it| it.strong_count() > 0);
+                self.fed.push(Arc::downgrade(&datapath));
+            }
+        }
         let bridges = self.switch.bridges();
         self.endpoints.retain(|name, endpoint| {
             bridges.iter().any(|it| it.name == *name && endpoint.is_of(it))
@@ -57,6 +72,11 @@ impl Task for OpenFlow {
 
     fn run(&mut self, turn: &Turn<'_>) {
         self.follow_bridges();
+        for (packet, now) in self.queue.take() {
+            if let Some(endpoint) = self.endpoints.values_mut().find(|it| it.is_from(&packet)) {
+                endpoint.packet_in(packet, now);
+            }
+        }
         for endpoint in self.endpoints.values_mut() {
             endpoint.run(&self.switch, turn);
         }

@@ -35,8 +35,7 @@ pub(super) fn decode_set_field(
 }
 
 /// Reads the extension's `set_field`, which may have a mask in any version.
-pub(super) fn decode_reg_load2(mut from: Cursor<'_>) -> Result<Action, Code> {
-    from.zeros(6, Code::NxbrcMustBeZero)?;
+pub(super) fn decode_reg_load2(from: Cursor<'_>) -> Result<Action, Code> {
     decode_tlv(from, true)
 }
 
@@ -77,6 +76,12 @@ pub(super) fn encode_set_field(
     if whole && version <= Version::V11 && encode_legacy(out, field, value, version) {
         return;
     }
+    // Before OpenFlow 1.2 a tunnel option has to be written as the extension's `set_field`: a load
+    // would have to know how long it is.
+    let option = whole && field.tun_metadata_number().is_some();
+    if option && version < Version::V12 {
+        return encode_load2(out, field, value, mask);
+    }
     if version < Version::V12 || !whole && version < Version::V15 {
         return encode_loads(out, field, value, mask & ones);
     }
@@ -86,6 +91,13 @@ pub(super) fn encode_set_field(
         _ => (value, if whole { oxm::exact_mask(field) } else { mask }),
     };
     oxm::encode_value(out, field, value, wire_mask, version);
+    end(out, start);
+}
+
+/// The extension's `set_field`.
+fn encode_load2(out: &mut Vec<u8>, field: FieldId, value: u128, mask: u128) {
+    let start = begin_nicira(out, REG_LOAD2);
+    oxm::encode_value(out, field, value, mask, Version::V10);
     end(out, start);
 }
 

@@ -59,7 +59,9 @@ pub fn decode(mut from: Cursor<'_>, unknown: Unknown) -> Result<FieldList, Code>
         {
             return Err(Code::BmcBadPrereq);
         }
-        if builder.mask.get(own(field)) & mask != 0 && unknown == Unknown::Refuse {
+        let again =
+            field.tun_metadata_number().is_none() && builder.mask.get(own(field)) & mask != 0;
+        if again && unknown == Unknown::Refuse {
             return Err(Code::BmcDupField);
         }
         builder.set(own(field), bits, mask);
@@ -84,6 +86,9 @@ pub fn encode(out: &mut Vec<u8>, matching: &Match, version: Version) {
         return;
     }
     let (key, mask) = matching.expand();
+    for field in matching.tun_metadata() {
+        oxm::encode_value(out, field, key.get(field), mask.get(field), version);
+    }
     let mut done = FlowMask::EMPTY;
     for field in FIELDS {
         let bits = mask.get(field.id);
@@ -151,6 +156,9 @@ fn said(field: FieldId, version: Version) -> bool {
         FieldId::DlVlan | FieldId::DlVlanPcp | FieldId::VlanVid | FieldId::VlanPcp => false,
         _ => {
             let row = field.field();
+            if field.tun_metadata_number().is_some() {
+                return false;
+            }
             let views = ["xreg", "xxreg"];
             !row.oxm.is_empty() && !views.iter().any(|view| row.name.starts_with(view))
         }

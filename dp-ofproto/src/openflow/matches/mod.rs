@@ -57,6 +57,11 @@ pub fn encode(out: &mut Vec<u8>, matching: &Match, version: Version) {
         fixed::encode11(out, matching);
         return;
     }
+    encode_fields(out, matching, version);
+}
+
+/// Writes `ofp_match` as a list of fields, in any version.
+pub fn encode_fields(out: &mut Vec<u8>, matching: &Match, version: Version) {
     let start = out.len();
     out.put16(1);
     out.put16(0);

@@ -63,9 +63,14 @@ impl OxmHeader {
     /// The header of a field in a version; `None` for a field without a number.
     #[must_use]
     pub fn of(field: FieldId, version: Version, masked: bool) -> Option<Self> {
+        Self::with_len(field, version, masked, field.field().wire_len)
+    }
+
+    /// The same for a value of this length.
+    #[must_use]
+    pub fn with_len(field: FieldId, version: Version, masked: bool, len: u8) -> Option<Self> {
         let oxm = number(field, version)?;
         let (class, experimenter) = oxm.class.wire();
-        let len = field.field().wire_len;
         let len = if masked { len.saturating_mul(2) } else { len };
         Some(Self { class, number: oxm.number, masked, len, experimenter })
     }
@@ -79,7 +84,9 @@ impl OxmHeader {
 pub fn decode_field(from: &mut Cursor<'_>, unknown: Code) -> Result<FieldId, Code> {
     let header = OxmHeader::decode(from)?;
     let field = header.field().ok_or(unknown)?;
-    let right = header.len == 0 || header.len == field.field().wire_len;
+    let right = header.len == 0
+        || header.len == field.field().wire_len
+        || field.tun_metadata_number().is_some();
     if header.masked || !right { Err(unknown) } else { Ok(field) }
 }
 
@@ -153,6 +160,9 @@ pub fn decode_value(
     field: FieldId,
     from: &mut Cursor<'_>,
 ) -> Result<(u128, u128), Code> {
+    if field.tun_metadata_number().is_some() {
+        return decode_tunnel(header, from);
+    }
     let len = field.field().wire_len;
     let expected = if header.masked { u16::from(len) * 2 } else { u16::from(len) };
     if u16::from(header.len) != expected {
@@ -178,8 +188,52 @@ pub fn decode_value(
     Ok((value, mask & exact_mask(field)))
 }
 
+/// The value and mask of a tunnel option: as long as the option is, the mask all ones in that length.
+fn decode_tunnel(header: &OxmHeader, from: &mut Cursor<'_>) -> Result<(u128, u128), Code> {
+    let len = usize::from(if header.masked { header.len / 2 } else { header.len });
+    if len == 0 {
+        // Whether it is there.
+        return Ok((0, 0));
+    }
+    if header.masked && !header.len.is_multiple_of(2) {
+        return Err(Code::BmcBadLen);
+    }
+    // What a key does not hold of a longer one has to be zero.
+    let lost = len.saturating_sub(16);
+    from.zeros(lost, Code::BmcBadValue)?;
+    let kept = len - lost;
+    let value = from.number(kept)?;
+    if !header.masked {
+        // However long the option is: beyond what is said there are zeros.
+        return Ok((value, u128::MAX));
+    }
+    from.skip(lost)?;
+    let mask = from.number(kept)?;
+    match value & !mask {
+        0 => Ok((value, mask)),
+        _ => Err(Code::BmcBadWildcards),
+    }
+}
+
+/// Writes a tunnel option, as long as what is said of it, in words.
+fn encode_tunnel(out: &mut Vec<u8>, field: FieldId, value: u128, mask: u128, version: Version) {
+    let masked = mask != u128::MAX;
+    let said = if masked { mask } else { value };
+    let bytes = (128 - said.leading_zeros()).div_ceil(32).max(1) * 4;
+    let len = u8::try_from(bytes).unwrap_or(16);
+    let Some(header) = OxmHeader::with_len(field, version, masked, len) else { return };
+    header.encode(out);
+    out.put_number(value & mask, usize::from(len));
+    if masked {
+        out.put_number(mask, usize::from(len));
+    }
+}
+
 /// Writes a field with its value, and its mask if not all bits count.
 pub fn encode_value(out: &mut Vec<u8>, field: FieldId, value: u128, mask: u128, version: Version) {
+    if field.tun_metadata_number().is_some() {
+        return encode_tunnel(out, field, value, mask, version);
+    }
     let masked = mask != exact_mask(field);
     let Some(header) = OxmHeader::of(field, version, masked) else { return };
     header.encode(out);
