@@ -188,8 +188,12 @@ fn resubmit(
     }
 }
 
+/// Controller 0 alone is what a TTL that is used up goes to unless it is said otherwise.
 fn dec_ttl(f: &mut fmt::Formatter<'_>, controllers: &[u16]) -> fmt::Result {
     f.write_str("dec_ttl")?;
+    if controllers == [0] {
+        return Ok(());
+    }
     for (at, id) in controllers.iter().enumerate() {
         write!(f, "{}{id}", if at == 0 { '(' } else { ',' })?;
     }

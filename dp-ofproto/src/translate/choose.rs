@@ -4,6 +4,7 @@ use dp_core::base::OfPort;
 
 use super::Context;
 use super::hash::{hash_flow, hash_two, unwildcard_hashed};
+use super::output::Plain;
 use crate::action::{Bundle, BundleAlgorithm, Multipath, MultipathAlgorithm};
 
 impl Context<'_> {
@@ -15,7 +16,7 @@ impl Context<'_> {
         let text = crate::text::SubfieldText(multipath.dst);
         let value =
             self.flow.get(multipath.dst.field) >> multipath.dst.start & multipath.dst.ones();
-        self.note(format_args!("{text} is now {value:#x}"));
+        self.note(format_args!("{text} is now {:#x}", Plain(value)));
     }
 
     pub(super) fn bundle(&mut self, bundle: &Bundle, last: bool) {
@@ -33,7 +34,7 @@ impl Context<'_> {
                     .iter()
                     .zip(0u32..)
                     .filter(|&(&port, _)| alive(port))
-                    .map(|(&port, at)| (hash_two(hash, at), port))
+                    .map(|(&port, at)| (hash_two(at, hash), port))
                     .reduce(|best, next| if next.0 > best.0 { next } else { best })
                     .map(|(_, port)| port)
             }
@@ -47,7 +48,7 @@ impl Context<'_> {
                 self.store(dst, u128::from(port.0));
                 let text = crate::text::SubfieldText(dst);
                 let value = self.flow.get(dst.field) >> dst.start & dst.ones();
-                self.note(format_args!("{text} is now {value:#x}"));
+                self.note(format_args!("{text} is now {:#x}", Plain(value)));
             }
             None => self.output(port, 0, last),
         }

@@ -170,7 +170,7 @@ fn symmetric_l3(flow: &FlowKey, basis: u32, ports: bool, udp: bool) -> u32 {
         let fold = flow.get(FieldId::Ipv6Src) ^ flow.get(FieldId::Ipv6Dst);
         state = words(fold, 4).fold(state, murmur_add);
     } else {
-        return 0;
+        return symmetric_l2(flow, basis);
     }
     if ports {
         state = murmur_add(state, u32::from(proto));
@@ -180,7 +180,24 @@ fn symmetric_l3(flow: &FlowKey, basis: u32, ports: bool, udp: bool) -> u32 {
             state = murmur_add(state, u32::from(fold));
         }
     }
-    murmur_finish(state, 0)
+    murmur_finish(state, basis)
+}
+
+/// Ethertype, VLAN and MACs.
+fn symmetric_l2(flow: &FlowKey, basis: u32) -> u32 {
+    let mut bytes = [0u8; 12];
+    let vlan = [layout::VLAN_TCI, layout::VLAN_TCI1]
+        .iter()
+        .fold(0, |vlan, &place| vlan ^ flow.load(place) & 0x0fff);
+    let macs = flow.get(FieldId::EthSrc) ^ flow.get(FieldId::EthDst);
+    let words = u128::from(flow.eth_type()) << 80 | vlan << 64 | macs << 16;
+    if let Some(last) = words.to_be_bytes().last_chunk::<12>() {
+        bytes = *last;
+    }
+    let (words, _) = bytes.as_chunks::<4>();
+    let state =
+        words.iter().fold(basis, |state, word| murmur_add(state, u32::from_le_bytes(*word)));
+    murmur_finish(state, basis)
 }
 
 /// Makes count what [`hash_flow`] looks at.
@@ -197,20 +214,31 @@ pub fn unwildcard_hashed(wc: &mut FlowMask, flow: &FlowKey, fields: HashFields) 
         HashFields::EthSrc => all(&[FieldId::EthSrc]),
         HashFields::NwSrc => all(sources.get(..1).unwrap_or_default()),
         HashFields::NwDst => all(sources.get(1..).unwrap_or_default()),
-        HashFields::SymmetricL3 => all(sources),
+        HashFields::SymmetricL3 if v4 || v6 => all(sources),
         HashFields::SymmetricL4 => {
             all(&[FieldId::EthSrc, FieldId::EthDst]);
             all(sources);
-            for place in [layout::VLAN_TCI, layout::VLAN_TCI1] {
-                if flow.load(place) != 0 {
-                    wc.unwildcard_place(place);
-                }
-            }
+            tags_count(wc, flow);
             ports_count(wc, flow, true);
         }
+        HashFields::SymmetricL3 | HashFields::SymmetricL3L4 | HashFields::SymmetricL3L4Udp
+            if !(v4 || v6) =>
+        {
+            all(&[FieldId::EthSrc, FieldId::EthDst]);
+            tags_count(wc, flow);
+        }
+        HashFields::SymmetricL3 => {}
         HashFields::SymmetricL3L4 | HashFields::SymmetricL3L4Udp => {
             all(sources);
             ports_count(wc, flow, fields == HashFields::SymmetricL3L4Udp);
+        }
+    }
+}
+
+fn tags_count(wc: &mut FlowMask, flow: &FlowKey) {
+    for place in [layout::VLAN_TCI, layout::VLAN_TCI1] {
+        if flow.load(place) != 0 {
+            wc.unwildcard_place(place);
         }
     }
 }

@@ -35,7 +35,7 @@ impl Context<'_> {
             }
             OfPort::NONE => {}
             port if port == self.in_port() => {
-                self.note(format_args!("skipping output to input port"));
+                self.warn(format_args!("skipping output to input port"));
             }
             port => self.output_to(port, last),
         }
@@ -96,10 +96,14 @@ impl Context<'_> {
 
     /// At most this many bytes of the packet; what follows has all of it again.
     pub(super) fn output_trunc(&mut self, to: OfPort, max_len: u32) {
-        let to = if to == OfPort::IN_PORT { self.in_port() } else { to };
-        if to == self.in_port() && to != OfPort::IN_PORT {
-            // As with any output, the input port has to be named as such.
-        }
+        let to = match to {
+            OfPort::IN_PORT => self.in_port(),
+            to if to == self.in_port() => {
+                self.warn(format_args!("skipping output to input port"));
+                return;
+            }
+            to => to,
+        };
         let allowed = to < OfPort::MAX || matches!(to, OfPort::LOCAL);
         let Some(port) = self.port(to).filter(|_| allowed) else {
             self.note(format_args!("output_trunc does not support port: {to}"));
@@ -111,7 +115,6 @@ impl Context<'_> {
             ));
             return;
         }
-        self.commit();
         let before = self.actions.len();
         if !self.world.features.trunc {
             self.slow |= SlowReasons::ACTION;
@@ -181,7 +184,7 @@ impl Context<'_> {
 }
 
 /// Zero without a prefix.
-struct Plain(u128);
+pub(super) struct Plain(pub(super) u128);
 
 impl std::fmt::LowerHex for Plain {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -6,6 +6,7 @@ use dp_core::flow::FieldId;
 
 use super::Context;
 use super::action_set::in_set_order;
+use super::output::Plain;
 use crate::action::{Action, Subfield};
 
 impl Context<'_> {
@@ -160,7 +161,8 @@ impl Context<'_> {
             return;
         }
         let value = self.flow.get(dst.field) >> dst.start & dst.ones();
-        self.note(format_args!("{} is now {value:#x}", crate::text::SubfieldText(dst)));
+        let text = crate::text::SubfieldText(dst);
+        self.note(format_args!("{text} is now {:#x}", Plain(value)));
     }
 }
 

@@ -1,0 +1,288 @@
+//! The same tables in the installed reference switch and in ours: `ofproto/trace` says the same of
+//! the same packets, line by line.
+
+use anyhow::{Result, ensure};
+use testkit::reference::{BRIDGE, Reference};
+use testkit::seed::{Rng, Seeded};
+
+const PORTS: u64 = 4;
+
+struct Pair {
+    reference: Reference,
+    ours: Reference,
+}
+
+impl Pair {
+    fn start() -> Result<Self> {
+        testkit::packages::ensure(&["openvswitch-switch", "openvswitch-common"])?;
+        let pair = Self { reference: Reference::start()?, ours: Reference::start_ours()? };
+        for switch in [&pair.reference, &pair.ours] {
+            switch.vsctl(&["set", "Bridge", BRIDGE, "fail_mode=secure"])?;
+            for n in 1..=PORTS {
+                switch.add_dummy_port(&format!("p{n}"), u16::try_from(n)?)?;
+            }
+        }
+        Ok(pair)
+    }
+
+    fn both(&self) -> [&Reference; 2] {
+        [&self.reference, &self.ours]
+    }
+
+    /// Sets the tables of both; `false` if the reference refuses them.
+    fn set(&self, groups: &[String], flows: &[String]) -> Result<bool> {
+        for (at, switch) in self.both().into_iter().enumerate() {
+            switch.ofctl(&["-O", "OpenFlow15", "del-flows", BRIDGE])?;
+            switch.ofctl(&["-O", "OpenFlow15", "del-groups", BRIDGE])?;
+            let path = switch.folder().join("groups");
+            std::fs::write(&path, groups.join("\n"))?;
+            let path = path.to_string_lossy();
+            switch.ofctl(&["-O", "OpenFlow15", "add-groups", BRIDGE, &path])?;
+            let path = switch.folder().join("flows");
+            std::fs::write(&path, flows.join("\n"))?;
+            let path = path.to_string_lossy();
+            let added = switch.ofctl(&["-O", "OpenFlow15", "add-flows", BRIDGE, &path]);
+            if at == 0 && added.is_err() {
+                return Ok(false);
+            }
+            added?;
+        }
+        Ok(true)
+    }
+
+    /// What the two say differently of a flow: the first line, and both texts.
+    fn difference(&self, flow: &str) -> Result<Option<Difference>> {
+        let [theirs, ours] =
+            self.both().map(|switch| switch.appctl(&["ofproto/trace", BRIDGE, flow]));
+        let clean = |text: String| without_megaflows(&without_numbers(&text));
+        let (theirs, ours) = (clean(theirs?), clean(ours?));
+        if theirs == ours {
+            return Ok(None);
+        }
+        let mut lines = theirs.lines().zip(ours.lines()).filter(|(a, b)| a != b);
+        let line = lines.next().map_or("one ends before the other".to_owned(), |(a, b)| {
+            format!("reference: {a}\n     ours: {b}")
+        });
+        let texts = format!("flow {flow}\n--- reference\n{theirs}\n--- ours\n{ours}");
+        Ok(Some(Difference { line, texts }))
+    }
+}
+
+struct Difference {
+    line: String,
+    texts: String,
+}
+
+/// Which bits tell that a packet is no rule's is a matter of the look-up's order, and has a test of
+/// its own.
+fn without_megaflows(text: &str) -> String {
+    let lines = text.lines().filter(|line| !line.starts_with("Megaflow: "));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Recirculation ids are numbers without a meaning.
+fn without_numbers(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    loop {
+        let found = ["recirc(", "recirc_id="].into_iter().filter_map(|word| {
+            let at = rest.find(word)?;
+            Some((at, at + word.len()))
+        });
+        let Some((_, end)) = found.min() else { break };
+        let (head, tail) = rest.split_at(end);
+        out.push_str(head);
+        let digits = tail.find(|c: char| !c.is_ascii_hexdigit() && c != 'x').unwrap_or(tail.len());
+        let (number, tail) = tail.split_at(digits);
+        out.push_str(if number == "0" { "0" } else { "X" });
+        rest = tail;
+    }
+    out.push_str(rest);
+    out
+}
+
+const HASHED: &[&str] =
+    &["eth_src", "symmetric_l4", "symmetric_l3l4", "symmetric_l3l4+udp", "nw_src", "nw_dst"];
+
+fn pick(rng: &mut Rng, from: &[&str]) -> String {
+    rng.pick(from).copied().unwrap_or_default().to_owned()
+}
+
+fn mac(rng: &mut Rng) -> String {
+    format!("02:00:00:00:00:0{}", 1 + rng.below(4))
+}
+
+fn ip(rng: &mut Rng) -> String {
+    format!("10.{}.{}.{}", rng.below(2), rng.below(3), 1 + rng.below(4))
+}
+
+/// A match that says which kind of packet it is about, and that kind: 0 none, 4 IPv4, 6 TCP.
+fn matching(rng: &mut Rng) -> (String, u8) {
+    let mut parts = Vec::new();
+    let kind = match rng.below(4) {
+        0 => 0,
+        1 => {
+            parts.push("ip".to_owned());
+            4
+        }
+        2 => {
+            parts.push("tcp".to_owned());
+            6
+        }
+        _ => {
+            parts.push("ip".to_owned());
+            parts.push(format!("nw_dst={}/{}", ip(rng), pick(rng, &["8", "16", "24", "30", "32"])));
+            4
+        }
+    };
+    if rng.one_in(6) {
+        parts.push(format!("in_port={}", 1 + rng.below(PORTS)));
+    }
+    if rng.one_in(6) {
+        parts.push(format!("reg{}={}", rng.below(3), rng.below(3)));
+    }
+    if rng.one_in(8) {
+        parts.push(format!("dl_src={}", mac(rng)));
+    }
+    if rng.one_in(6) {
+        parts
+            .push(pick(rng, &["vlan_tci=0x0000/0x1fff", "dl_vlan=10", "dl_vlan=20,dl_vlan_pcp=3"]));
+    }
+    if kind == 4 && rng.one_in(4) {
+        parts.push(format!("nw_src={}/24", ip(rng)));
+    }
+    if kind == 6 && rng.one_in(2) {
+        parts.push(format!("tp_dst={}", pick(rng, &["80", "443", "0x50/0xfff0"])));
+    }
+    if kind == 6 && rng.one_in(6) {
+        parts.push("tcp_flags=+syn-ack".to_owned());
+    }
+    (parts.join(","), kind)
+}
+
+fn simple(rng: &mut Rng, kind: u8) -> String {
+    match rng.below(if kind == 0 { 7 } else { 11 }) {
+        0 | 1 => format!("output:{}", 1 + rng.below(PORTS)),
+        2 => format!("set_field:{}->reg{}", rng.below(3), rng.below(3)),
+        3 => format!("set_field:{}->eth_dst", mac(rng)),
+        4 => "move:NXM_OF_IN_PORT[]->NXM_NX_REG0[0..15]".to_owned(),
+        5 => "push_vlan:0x8100,set_field:4106->vlan_vid".to_owned(),
+        6 => format!("load:0x{:x}->NXM_NX_REG1[0..7]", rng.below(3)),
+        7 => format!("set_field:{}->ip_dst", ip(rng)),
+        8 => "dec_ttl".to_owned(),
+        9 => format!("set_field:{}->ip_dscp", rng.below(8)),
+        _ => "push:NXM_NX_REG1[],pop:NXM_NX_REG2[]".to_owned(),
+    }
+}
+
+fn action(rng: &mut Rng, kind: u8, table: u64) -> String {
+    match rng.below(16) {
+        0..=6 => simple(rng, kind),
+        7..=9 if table < 3 => format!("resubmit(,{})", table + 1 + rng.below(3 - table)),
+        10 => format!("group:{}", 1 + rng.below(4)),
+        11 => format!("clone({},{})", simple(rng, kind), simple(rng, kind)),
+        12 if kind != 0 && table < 3 => format!("ct(table={},zone={})", table + 1, rng.below(3)),
+        13 if kind != 0 => "ct(commit,exec(set_field:5->ct_mark))".to_owned(),
+        14 => {
+            let fields = pick(rng, HASHED);
+            let algorithm = pick(rng, &["modulo_n", "hash_threshold", "hrw"]);
+            let links = 2 + rng.below(5);
+            format!(
+                "multipath({fields},{},{algorithm},{links},{},NXM_NX_REG0[0..3])",
+                rng.below(99),
+                rng.below(9)
+            )
+        }
+        15 => pick(
+            rng,
+            &[
+                "note:01.02.03.04.05.06",
+                "IN_PORT",
+                "bundle(eth_src,7,hrw,ofport,members:1,2,3)",
+                "output(port=2,max_len=100)",
+            ],
+        ),
+        _ => format!("output:{}", 1 + rng.below(PORTS)),
+    }
+}
+
+fn tables(rng: &mut Rng) -> (Vec<String>, Vec<String>) {
+    let mut bucket = |id: u64, extra: &str| {
+        format!("bucket=bucket_id:{id},{extra}actions={},{}", simple(rng, 0), simple(rng, 0))
+    };
+    let groups = vec![
+        format!("group_id=1,type=all,{},{}", bucket(0, ""), bucket(1, "")),
+        format!("group_id=2,type=indirect,{}", bucket(0, "")),
+        format!("group_id=3,type=ff,{},{}", bucket(0, "watch_port:1,"), bucket(1, "watch_port:2,")),
+        format!(
+            "group_id=4,type=select,selection_method=hash,fields(eth_src,ip_src),{},{},{}",
+            bucket(0, "weight:1,"),
+            bucket(1, "weight:2,"),
+            bucket(2, "weight:5,")
+        ),
+    ];
+    let mut flows = Vec::new();
+    for table in 0..4 {
+        for _ in 0..3 + rng.below(5) {
+            // Rules of one priority do not overlap where they differ in what they do: which of them
+            // acts is nobody's promise.
+            let priority = flows.len() + 1;
+            let (matching, kind) = matching(rng);
+            let count = rng.below(6);
+            let mut list: Vec<String> = (0..count).map(|_| action(rng, kind, table)).collect();
+            if list.is_empty() {
+                list.push("drop".to_owned());
+            }
+            let comma = if matching.is_empty() { "" } else { "," };
+            let list = list.join(",");
+            flows
+                .push(format!("table={table},priority={priority}{comma}{matching},actions={list}"));
+        }
+    }
+    (groups, flows)
+}
+
+fn packet(rng: &mut Rng) -> String {
+    let mut parts = vec![format!("in_port={}", 1 + rng.below(PORTS))];
+    parts.push(format!("dl_src={},dl_dst={}", mac(rng), mac(rng)));
+    if rng.one_in(3) {
+        parts.push(pick(rng, &["dl_vlan=10", "dl_vlan=20,dl_vlan_pcp=3"]));
+    }
+    parts.push(match rng.below(4) {
+        0 => format!("udp,nw_src={},nw_dst={},nw_ttl={}", ip(rng), ip(rng), rng.below(3)),
+        1 => format!("arp,arp_spa={},arp_tpa={},arp_op=1", ip(rng), ip(rng)),
+        _ => format!(
+            "tcp,nw_src={},nw_dst={},nw_ttl=64,tp_dst={},tcp_flags={}",
+            ip(rng),
+            ip(rng),
+            pick(rng, &["80", "81", "443", "22"]),
+            pick(rng, &["syn", "ack", "syn|ack"])
+        ),
+    });
+    parts.join(",")
+}
+
+#[test]
+fn random_tables_are_traced_as_the_reference_traces_them() -> Result<()> {
+    let pair = Pair::start()?;
+    let rounds = std::env::var("DP_TRACE_ROUNDS").ok().and_then(|text| text.parse().ok());
+    let mut found: Vec<String> = Vec::new();
+    let mut first = None;
+    for seed in 0..rounds.unwrap_or(6u64) {
+        let mut rng = Seeded::new(0x7ace_0000 + seed);
+        let (groups, flows) = tables(&mut rng);
+        if !pair.set(&groups, &flows)? {
+            continue;
+        }
+        for _ in 0..12 {
+            let packet = packet(&mut rng);
+            if let Some(difference) = pair.difference(&packet)? {
+                let tables = [groups.clone(), flows.clone()].concat().join("\n");
+                first.get_or_insert(format!("{tables}\n\n{}", difference.texts));
+                found.push(difference.line);
+            }
+        }
+    }
+    ensure!(found.is_empty(), "{}\n\nthe first:\n{}", found.join("\n"), first.unwrap_or_default());
+    Ok(())
+}
