@@ -15,8 +15,10 @@ use super::key::Words;
 use super::record::{Extra, Found, Record, Status, set_words, words};
 use super::tcp::End;
 use super::timeout::Life;
-use crate::base::{Instant, Zone};
+use crate::base::{Instant, Zone, prefetch};
 
+/// Connections that a flush works on at a time.
+const FLUSHED: usize = 64;
 /// Records looked at for one that can make room.
 const EVICT_REACH: u32 = 64;
 
@@ -71,18 +73,20 @@ const fn zone_of(words: &Words) -> Zone {
 impl Conntrack {
     /// The connection of a tuple.
     #[inline(always)]
-    pub(super) fn find(&self, hash: u64, tuple: &Words, reversed: &Words) -> Option<Found> {
-        self.table.find(hash, |index, record| self.is_of(index, record, tuple, reversed))
+    pub(super) fn find(&self, hash: u64, tuple: &Words) -> Option<(Found, &Record)> {
+        self.table.find(hash, |index, record| {
+            self.is_of(index, record, tuple).map(|found| (found, record))
+        })
     }
 
     #[inline(always)]
-    fn is_of(&self, index: u32, record: &Record, tuple: &Words, reversed: &Words) -> Option<Found> {
+    fn is_of(&self, index: u32, record: &Record, tuple: &Words) -> Option<Found> {
         let (generation, status) = record.status();
         let key = record.words();
         let reply = if key == *tuple {
             false
         } else if !status.contains(Status::TWO_KEYS) {
-            if key != *reversed {
+            if key != super::key::reversed(tuple) {
                 return None;
             }
             true
@@ -127,16 +131,11 @@ impl Conntrack {
             return Err(Refused::ZoneFull);
         }
         let entered = self.enter_counted(fresh, now);
-        match &entered {
-            Ok(_) => {
-                self.counters.entered.add(1);
-            }
-            Err(refused) => {
-                self.count.sub(1);
-                zone.count.sub(1);
-                if matches!(refused, Refused::Full) {
-                    self.counters.full.add(1);
-                }
+        if let Err(refused) = &entered {
+            self.count.sub(1);
+            zone.count.sub(1);
+            if matches!(refused, Refused::Full) {
+                self.counters.full.add(1);
             }
         }
         entered
@@ -146,12 +145,11 @@ impl Conntrack {
         let hash = self.secret.hash(&fresh.tuple);
         let reply_hash = fresh.reply.map(|reply| self.secret.hash(&reply));
         let mut locks = self.table.lock(hash, reply_hash).ok_or(Refused::Full)?;
-        let reversed = super::key::reversed(&fresh.tuple);
-        if let Some(found) = self.find(hash, &fresh.tuple, &reversed) {
+        if let Some((found, _)) = self.find(hash, &fresh.tuple) {
             return Err(Refused::Known(found));
         }
         if let (Some(reply), Some(hash)) = (&fresh.reply, reply_hash)
-            && self.find(hash, reply, &super::key::reversed(reply)).is_some()
+            && self.find(hash, reply).is_some()
         {
             return Err(Refused::Taken);
         }
@@ -183,7 +181,7 @@ impl Conntrack {
             return Err(Refused::Full);
         }
         if let Some(zone) = self.zones.get(zone_of(&fresh.tuple)) {
-            zone.link(&self.table, index, record);
+            zone.link(index, record);
         }
         Ok(Found { index, generation, reply: false })
     }
@@ -334,16 +332,20 @@ impl Conntrack {
     fn flush_zone(&self, zone: Zone, now: Instant) -> usize {
         let Some(state) = self.zones.known(zone) else { return 0 };
         // What others enter meanwhile is not waited for.
-        let mut left = state.count.get() as usize;
+        let most = state.count.get() as usize;
         let mut ended = 0;
+        let mut batch = [(0, 0); FLUSHED];
         for list in 0..super::zones::LISTS {
-            while left > 0
-                && let Some((index, generation)) = state.first(&self.table, list)
-            {
-                if self.end(index, generation, now) {
-                    ended += 1;
-                    left -= 1;
+            while ended < most {
+                let count = state.drain(&self.table, list, &mut batch);
+                if count == 0 {
+                    break;
                 }
+                let batch = batch.get(..count).unwrap_or_default();
+                let records = || batch.iter().filter_map(|&(index, _)| self.table.record(index));
+                records().for_each(|record| prefetch(&record.hash));
+                records().for_each(|record| self.table.prefetch(record.hash.get()));
+                ended += batch.iter().filter(|&&(at, age)| self.end(at, age, now)).count();
             }
         }
         ended

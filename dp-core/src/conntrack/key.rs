@@ -103,6 +103,28 @@ impl Tuple {
     }
 }
 
+/// The addresses of one family, in words.
+pub(super) enum Ends {
+    V4(Ipv4Addr, Ipv4Addr),
+    V6(Ipv6Addr, Ipv6Addr),
+}
+
+/// The addresses in words.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "IPv4 has 32 bits")]
+pub(super) const fn ends(words: &Words) -> Ends {
+    let &[a, b, c, d, rest] = words;
+    if rest & V6 != 0 {
+        Ends::V6(wide(a, b), wide(c, d))
+    } else {
+        Ends::V4(Ipv4Addr::from_bits(b as u32), Ipv4Addr::from_bits(d as u32))
+    }
+}
+
+const fn wide(high: u64, low: u64) -> Ipv6Addr {
+    Ipv6Addr::from_bits((high as u128) << 64 | low as u128)
+}
+
 #[inline(always)]
 fn halves(address: IpAddr) -> ([u64; 2], bool) {
     match address {

@@ -100,8 +100,6 @@ pub const DEFAULT_SWEEP_INTERVAL: Duration = Duration::from_secs(20);
 /// What the tracker counts: by any thread, seldom.
 #[derive(Debug, Default)]
 pub struct Counters {
-    /// Connections entered.
-    pub entered: Word64,
     /// Connections that have run out.
     pub expired: Word64,
     /// Connections that made room for new ones.
@@ -122,7 +120,6 @@ impl Counters {
     /// Every counter with its name.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
         [
-            ("conntrack_new", &self.entered),
             ("conntrack_expired", &self.expired),
             ("conntrack_evicted", &self.evicted),
             ("conntrack_full", &self.full),
@@ -196,6 +193,12 @@ impl Conntrack {
     #[must_use]
     pub const fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// Connections that have begun.
+    #[must_use]
+    pub fn begun(&self) -> u64 {
+        self.table.begun()
     }
 
     /// Connections now.

@@ -36,7 +36,7 @@ impl Conntrack {
         let words = tuple.words();
         let mut seed = self.secret.hash(&words);
         if target.choice == NatChoice::Random {
-            seed = mix64(seed ^ now.0, seed ^ self.counters.entered.get() | 1);
+            seed = mix64(seed ^ now.0, seed ^ u64::from(self.count.get()) << 1 | 1);
         }
         let host = hash_words(words.get(..2).unwrap_or_default(), self.secret.hash(&[0; 5]));
         let address_seed = if target.persistent { host } else { seed };

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   line 0   tuple of the first direction (40) │ status 8 │ expires 8 │ mark 4 │ extra 4
-//!   line 1   label 16 │ two TCP ends 24 │ lock 4 │ policy 4 │ zone list 8 │ hash 8
+//!   line 1   label 16 │ two TCP ends 24 │ lock 4 │ policy 4 │ place 4 │ spare 4 │ hash 8
 //! ```
 //!
 //! Records lie in an array that never gives memory back, so a reader may look at one that has been
@@ -36,11 +36,14 @@ pub(super) struct Record {
     pub(super) lock: Word32,
     /// Number of its timeout policy.
     pub(super) policy: Word32,
-    /// Neighbours in the zone's list, as one more than their index.
-    pub(super) before: Word32,
-    pub(super) after: Word32,
+    /// Where it stands in its zone's list, or [`UNLINKED`].
+    pub(super) place: Word32,
+    spare: Word32,
     pub(super) hash: Word64,
 }
+
+/// The place of a record that is on no list.
+pub(super) const UNLINKED: u32 = u32::MAX;
 
 /// What one end of a TCP connection has said.
 #[derive(Debug, FromZeros)]

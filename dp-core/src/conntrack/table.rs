@@ -36,12 +36,12 @@ use crate::sync::{Guard, Locked, Segments, Word32, Word64};
 const SHARDS: usize = 256;
 const SLOTS: usize = 7;
 /// Buckets of a shard's first array.
-const FIRST: usize = 4;
+const FIRST: usize = 8;
 const LEVELS: usize = 24;
 /// Buckets looked at beyond the first.
 const REACH: usize = 8;
 /// Fresh records that a shard takes at a time.
-const STOCK: u32 = 8;
+const STOCK: u32 = 16;
 /// How long a record rests before it is used again, in nanoseconds.
 const REST: u64 = 2_000_000;
 
@@ -66,6 +66,8 @@ struct Shard {
 #[derive(Debug, Default)]
 pub(super) struct Writer {
     entries: usize,
+    /// Connections that began here.
+    begun: u64,
     /// Records given back, and since when they rest.
     resting: VecDeque<(u32, u64)>,
     /// Records that were never used.
@@ -204,10 +206,10 @@ impl Table {
 
     /// The first record with this hash for which `test` gives something.
     #[inline(always)]
-    pub(super) fn find<R>(
-        &self,
+    pub(super) fn find<'a, R>(
+        &'a self,
         hash: u64,
-        mut test: impl FnMut(u32, &Record) -> Option<R>,
+        mut test: impl FnMut(u32, &'a Record) -> Option<R>,
     ) -> Option<R> {
         let shard = self.shards.get(shard_of(hash))?;
         let buckets = shard.buckets();
@@ -250,6 +252,7 @@ impl Table {
     /// Takes a record that is nobody's. `None`: no memory.
     pub(super) fn take(&self, locks: &mut Locks<'_>, now: Instant) -> Option<u32> {
         let (_, writer) = &mut locks.first;
+        writer.begun += 1;
         if writer.resting.front().is_some_and(|(_, since)| now.0.saturating_sub(*since) >= REST) {
             return writer.resting.pop_front().map(|(index, _)| index);
         }
@@ -295,6 +298,11 @@ impl Table {
         {
             writer.entries -= 1;
         }
+    }
+
+    /// Connections that have begun.
+    pub(super) fn begun(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.writer.lock().begun).sum()
     }
 
     /// How many entries each bucket in use holds, by shard and bucket.

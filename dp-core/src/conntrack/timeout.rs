@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use crate::base::{Duration, Instant};
+use crate::base::Instant;
 use crate::sync::{Locked, Word32};
 
 macro_rules! states {
@@ -120,7 +120,7 @@ impl Timeouts {
         let seconds = if policy == DEFAULT_POLICY { None } else { self.special(policy, life) };
         let seconds =
             seconds.or_else(|| self.default.get(life as usize).map(Word32::get)).unwrap_or(0);
-        now.after(Duration::from_secs(seconds.into())).0
+        now.0.saturating_add(u64::from(seconds) * 1_000_000_000)
     }
 
     #[cold]

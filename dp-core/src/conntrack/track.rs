@@ -18,11 +18,15 @@ use super::{Conntrack, CtState, rewrite, shift};
 use crate::action::Ct;
 use crate::action::ct::{Helper, NatEnd, NatTarget};
 use crate::base::{Instant, PortNo};
-use crate::packet::{BURST, Burst, CtAddrs, CtMeta, Packet, Slots};
+use crate::packet::{Burst, CtAddrs, CtMeta, Packet, Slots};
 
-/// A packet between the rounds.
+/// Packets that go through together: enough to fetch memory for one while others are worked on.
+const ROUND: usize = 8;
+
+/// A packet between the steps of a round.
 #[derive(Clone, Copy, Debug)]
 struct Waiting {
+    slot: usize,
     seen: Result<Seen, Unfit>,
     tuple: Words,
     hash: u64,
@@ -30,10 +34,10 @@ struct Waiting {
 
 /// What has become of a packet.
 #[derive(Clone, Copy, Debug)]
-struct Outcome {
+struct Outcome<'a> {
     state: CtState,
     /// The connection, if it has one.
-    found: Option<Found>,
+    found: Option<(Found, &'a Record)>,
 }
 
 /// What a connection is asked for beside the table: how a call works.
@@ -75,7 +79,7 @@ impl Tracked {
     }
 }
 
-impl Outcome {
+impl Outcome<'_> {
     const fn of(state: CtState) -> Self {
         Self { state, found: None }
     }
@@ -97,38 +101,54 @@ impl Conntrack {
             None => self.zones.known(ct.zone).map_or(DEFAULT_POLICY, |zone| zone.policy.get()),
         };
         let call = Call { ct, policy, strict: self.checks_sequence(), now };
-        const EMPTY: Waiting = Waiting { seen: Err(Unfit::NotIp), tuple: [0; 5], hash: 0 };
-        let mut waiting = [EMPTY; BURST];
-        for slot in slots.iter() {
-            let (Some(packet), Some(place)) = (burst.get(slot), waiting.get_mut(slot)) else {
-                continue;
-            };
-            place.seen = inspect::inspect(packet, ct.zone);
+        let mut out = Tracked::default();
+        let mut left = slots;
+        while !left.is_empty() {
+            left = self.round(burst, left, entry, &call, &mut out);
+        }
+        out
+    }
+
+    /// The next few packets; returns those that are left.
+    fn round(
+        &self,
+        burst: &mut Burst,
+        slots: Slots,
+        entry: Option<PortNo>,
+        call: &Call<'_>,
+        out: &mut Tracked,
+    ) -> Slots {
+        const EMPTY: Waiting = Waiting { slot: 0, seen: Err(Unfit::NotIp), tuple: [0; 5], hash: 0 };
+        let mut waiting = [EMPTY; ROUND];
+        let mut left = slots;
+        let mut count = 0;
+        for (slot, place) in slots.iter().zip(&mut waiting) {
+            left.remove(slot);
+            count += 1;
+            place.slot = slot;
+            let Some(packet) = burst.get(slot) else { continue };
+            place.seen = inspect::inspect(packet, call.ct.zone);
             if let Ok(seen) = &place.seen {
                 place.tuple = seen.tuple.words();
                 place.hash = self.secret.hash(&place.tuple);
                 self.table.prefetch(place.hash);
             }
         }
-        if slots.len() > 1 {
-            for slot in slots.iter() {
-                if let Some(place) = waiting.get(slot).filter(|place| place.seen.is_ok()) {
-                    self.table.prefetch_record(place.hash);
-                }
+        let waiting = waiting.get(..count).unwrap_or_default();
+        if count > 1 {
+            for place in waiting.iter().filter(|place| place.seen.is_ok()) {
+                self.table.prefetch_record(place.hash);
             }
         }
-        let mut out = Tracked::default();
-        for slot in slots.iter() {
-            let (Some(packet), Some(place)) = (burst.get_mut(slot), waiting.get(slot)) else {
-                continue;
-            };
+        for place in waiting {
+            let Some(packet) = burst.get_mut(place.slot) else { continue };
             if place.seen.is_err_and(fragments::is_piece) {
-                self.piece(burst, slot, entry, &call, &mut out);
-            } else if !self.one(packet, place, &call) {
-                out.refused.insert(slot);
+                self.piece(burst, place.slot, entry, call, out);
+            } else if !self.one(packet, place, call) {
+                out.refused.insert(place.slot);
             }
         }
-        out
+        left
     }
 
     /// A piece of a datagram.
@@ -152,7 +172,7 @@ impl Conntrack {
             Held::Whole(mut whole, mut pieces) => {
                 let seen = inspect::inspect(&whole, call.ct.zone);
                 let tuple = seen.map(|seen| seen.tuple.words()).unwrap_or_default();
-                let waiting = Waiting { seen, tuple, hash: self.secret.hash(&tuple) };
+                let waiting = Waiting { slot, seen, tuple, hash: self.secret.hash(&tuple) };
                 if !self.one(&mut whole, &waiting, call) {
                     out.refused_pieces += pieces.len() as u64;
                     return;
@@ -182,16 +202,15 @@ impl Conntrack {
                 return true;
             }
         };
-        let reversed = key::reversed(&waiting.tuple);
-        let found = self.find(waiting.hash, &waiting.tuple, &reversed);
-        let found = match found {
+        let found = match self.find(waiting.hash, &waiting.tuple) {
             None => self.known_by_original(packet, call),
             found => found,
         };
-        let found = found.filter(|found| self.is_usable(found, call));
         let outcome = match found {
-            Some(found) => self.known(packet, seen, found, call),
-            None => None,
+            Some((found, record)) if self.is_usable(&found, record, call) => {
+                self.known(packet, seen, (found, record), call)
+            }
+            _ => None,
         };
         let outcome = match outcome {
             Some(outcome) => outcome,
@@ -226,7 +245,7 @@ impl Conntrack {
     /// The connection of a packet that an earlier pass has translated, when this one does not: the
     /// packet's own tuple is no longer the connection's.
     #[cold]
-    fn known_by_original(&self, packet: &Packet, call: &Call<'_>) -> Option<Found> {
+    fn known_by_original(&self, packet: &Packet, call: &Call<'_>) -> Option<(Found, &Record)> {
         let before = packet.ct()?;
         let state = CtState::from_bits_retain(before.state);
         let translated = state.intersects(CtState::SNAT | CtState::DNAT);
@@ -235,16 +254,14 @@ impl Conntrack {
         }
         let original = original(before)?;
         let tuple = original.words();
-        let reversed = key::reversed(&tuple);
-        let mut found = self.find(self.secret.hash(&tuple), &tuple, &reversed)?;
+        let (mut found, record) = self.find(self.secret.hash(&tuple), &tuple)?;
         found.reply = state.contains(CtState::RPL);
-        Some(found)
+        Some((found, record))
     }
 
     /// Whether a connection that was found is one: not over, and not to be forced anew.
     #[inline(always)]
-    fn is_usable(&self, found: &Found, call: &Call<'_>) -> bool {
-        let Some(record) = self.table.record(found.index) else { return false };
+    fn is_usable(&self, found: &Found, record: &Record, call: &Call<'_>) -> bool {
         if record.is_expired(call.now) {
             if self.end(found.index, found.generation, call.now) {
                 self.counters.expired.add(1);
@@ -260,14 +277,13 @@ impl Conntrack {
 
     /// A packet of a connection. `None`: the connection is over, and the packet begins another.
     #[inline(always)]
-    fn known(
+    fn known<'a>(
         &self,
         packet: &mut Packet,
         seen: &Seen,
-        found: Found,
+        (found, record): (Found, &'a Record),
         call: &Call<'_>,
-    ) -> Option<Outcome> {
-        let record = self.table.record(found.index)?;
+    ) -> Option<Outcome<'a>> {
         let (_, status) = record.status();
         let direction = if found.reply { CtState::RPL } else { CtState::empty() };
         let mut state =
@@ -305,7 +321,7 @@ impl Conntrack {
         if controls && fits && (written || !natted) {
             self.control(packet, seen, found, record, call);
         }
-        Some(Outcome { state, found: Some(found) })
+        Some(Outcome { state, found: Some((found, record)) })
     }
 
     /// A TCP segment of a connection.
@@ -479,7 +495,7 @@ impl Conntrack {
         seen: &Seen,
         waiting: &Waiting,
         call: &Call<'_>,
-    ) -> Option<Outcome> {
+    ) -> Option<Outcome<'_>> {
         if seen.related || !begins(seen) {
             return Some(Outcome::of(CtState::INV));
         }
@@ -523,8 +539,8 @@ impl Conntrack {
         }
         match self.enter_translated(&mut fresh, &seen.tuple, target, call.now) {
             Ok(found) => {
-                outcome.found = Some(found);
                 if let Some(record) = self.table.record(found.index) {
+                    outcome.found = Some((found, record));
                     let (_, status) = record.status();
                     if status.intersects(Status::SRC_NAT | Status::DST_NAT) {
                         let (done, _) = self.translate(packet, seen, &found, record, status);
@@ -536,7 +552,10 @@ impl Conntrack {
                 }
                 Some(outcome)
             }
-            Err(Refused::Known(found)) => self.known(packet, seen, found, call).or(Some(outcome)),
+            Err(Refused::Known(found)) => {
+                let record = self.table.record(found.index)?;
+                self.known(packet, seen, (found, record), call).or(Some(outcome))
+            }
             Err(Refused::Full | Refused::ZoneFull) => Some(outcome),
             Err(Refused::Taken) => {
                 self.counters.nat_exhausted.add(1);
@@ -561,7 +580,7 @@ impl Conntrack {
         let mut last = Refused::Taken;
         for reply in self.candidates(tuple, target, now) {
             let reply = reply.words();
-            if self.find(self.secret.hash(&reply), &reply, &key::reversed(&reply)).is_some() {
+            if self.find(self.secret.hash(&reply), &reply).is_some() {
                 continue;
             }
             fresh.reply = Some(reply);
@@ -575,25 +594,18 @@ impl Conntrack {
 
     /// Changes the connection as the action says, and notes in the packet what was found.
     #[inline(always)]
-    fn note(&self, packet: &mut Packet, seen: &Seen, outcome: Outcome, call: &Call<'_>) {
+    fn note(&self, packet: &mut Packet, seen: &Seen, outcome: Outcome<'_>, call: &Call<'_>) {
         let state = outcome.state | CtState::TRK;
         let mut meta = CtMeta { zone: call.ct.zone.0, state: state.bits(), ..CtMeta::default() };
-        let record = outcome.found.and_then(|found| self.table.record(found.index));
-        match (record, outcome.found) {
-            (Some(record), Some(found)) => {
-                if call.ct.commit {
-                    self.set_marks(record, found.generation, call.ct);
-                }
-                meta.mark = record.mark.get();
-                meta.label = record.label();
-                let parent = self.parent(record).unwrap_or_else(|| record.words());
-                set_original(&mut meta, &Tuple::from_words(&parent));
+        if let Some((found, record)) = outcome.found {
+            if call.ct.commit {
+                self.set_marks(record, found.generation, call.ct);
             }
-            _ => {
-                if state.contains(CtState::NEW) {
-                    set_original(&mut meta, &seen.tuple);
-                }
-            }
+            meta.mark = record.mark.get();
+            meta.label = record.label();
+            set_original(&mut meta, &self.parent(record).unwrap_or_else(|| record.words()));
+        } else if state.contains(CtState::NEW) {
+            set_original(&mut meta, &seen.tuple.words());
         }
         packet.set_ct(meta);
     }
@@ -637,17 +649,19 @@ fn begins(seen: &Seen) -> bool {
 
 /// Writes the original direction into what a packet carries.
 #[inline(always)]
-fn set_original(meta: &mut CtMeta, tuple: &Tuple) {
-    meta.proto = tuple.rest.proto;
-    meta.addrs = match (tuple.src, tuple.dst) {
-        (IpAddr::V4(src), IpAddr::V4(dst)) => CtAddrs::V4(src, dst),
-        (IpAddr::V6(src), IpAddr::V6(dst)) => CtAddrs::V6(src, dst),
-        _ => CtAddrs::None,
+#[expect(clippy::cast_possible_truncation, reason = "fields are cut out of a word")]
+fn set_original(meta: &mut CtMeta, words: &Words) {
+    let rest = words[4];
+    meta.proto = (rest >> 48) as u8;
+    meta.addrs = match key::ends(words) {
+        key::Ends::V4(src, dst) => CtAddrs::V4(src, dst),
+        key::Ends::V6(src, dst) => CtAddrs::V6(src, dst),
     };
-    (meta.tp_src, meta.tp_dst) = if tuple.is_icmp() {
-        (tuple.icmp_type().into(), tuple.icmp_code().into())
+    let [sport, dport] = [rest as u16, (rest >> 16) as u16];
+    (meta.tp_src, meta.tp_dst) = if matches!(meta.proto, inspect::ICMP | inspect::ICMPV6) {
+        (dport >> 8, dport & 0xff)
     } else {
-        (tuple.rest.sport, tuple.rest.dport)
+        (sport, dport)
     };
 }
 

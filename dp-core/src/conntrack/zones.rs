@@ -6,14 +6,16 @@
 
 use std::sync::OnceLock;
 
-use super::record::Record;
+use super::record::{Record, UNLINKED};
 use super::table::Table;
 use crate::base::Zone;
 use crate::sync::{Locked, Word32};
 
 /// Lists of one zone.
 pub(super) const LISTS: usize = 8;
-const PAGES: usize = 256;
+/// Zones that are made together.
+const PAGE: usize = 16;
+const PAGES: usize = 65_536 / PAGE;
 
 /// One zone.
 #[derive(Debug, Default)]
@@ -25,14 +27,18 @@ pub(super) struct ZoneState {
     limit: Word32,
     /// Number of the timeout policy of its connections.
     pub(super) policy: Word32,
-    /// First record of each list, as one more than its index.
-    heads: [Locked<u32>; LISTS],
+    lists: [List; LISTS],
 }
+
+/// Records, each of which knows its place; alone on its cache line.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct List(Locked<Vec<u32>>);
 
 /// All zones that have been used.
 #[derive(Debug)]
 pub(super) struct Zones {
-    pages: [OnceLock<Box<[ZoneState]>>; PAGES],
+    pages: Box<[OnceLock<Box<[ZoneState]>>]>,
     /// How many connections a zone may have that has no limit of its own; 0: any number.
     default_limit: Word32,
 }
@@ -50,7 +56,8 @@ pub struct ZoneLimit {
 
 impl Default for Zones {
     fn default() -> Self {
-        Self { pages: [const { OnceLock::new() }; PAGES], default_limit: Word32::new(0) }
+        let pages = (0..PAGES).map(|_| OnceLock::new()).collect();
+        Self { pages, default_limit: Word32::new(0) }
     }
 }
 
@@ -58,14 +65,14 @@ impl Zones {
     /// A zone, made when it is first asked for.
     #[inline]
     pub(super) fn get(&self, zone: Zone) -> Option<&ZoneState> {
-        let page = self.pages.get(usize::from(zone.0) / PAGES)?;
-        let fresh = || (0..PAGES).map(|_| ZoneState::default()).collect();
-        page.get_or_init(fresh).get(usize::from(zone.0) % PAGES)
+        let page = self.pages.get(usize::from(zone.0) / PAGE)?;
+        let fresh = || (0..PAGE).map(|_| ZoneState::default()).collect();
+        page.get_or_init(fresh).get(usize::from(zone.0) % PAGE)
     }
 
     /// A zone that has been used.
     pub(super) fn known(&self, zone: Zone) -> Option<&ZoneState> {
-        self.pages.get(usize::from(zone.0) / PAGES)?.get()?.get(usize::from(zone.0) % PAGES)
+        self.pages.get(usize::from(zone.0) / PAGE)?.get()?.get(usize::from(zone.0) % PAGE)
     }
 
     /// Counts one more connection, if the limit allows.
@@ -122,39 +129,46 @@ const fn list_of(hash: u64) -> usize {
 }
 
 impl ZoneState {
-    /// Strings a connection.
-    pub(super) fn link(&self, table: &Table, index: u32, record: &Record) {
-        let Some(head) = self.heads.get(list_of(record.hash.get())) else { return };
-        let mut head = head.lock();
-        record.before.set(0);
-        record.after.set(*head);
-        if let Some(next) = head.checked_sub(1).and_then(|next| table.record(next)) {
-            next.before.set(index + 1);
-        }
-        *head = index + 1;
+    /// Lists a connection.
+    pub(super) fn link(&self, index: u32, record: &Record) {
+        let Some(list) = self.lists.get(list_of(record.hash.get())) else { return };
+        let mut list = list.0.lock();
+        record.place.set(u32::try_from(list.len()).unwrap_or(UNLINKED));
+        list.push(index);
     }
 
-    /// Takes a connection off its list.
+    /// Takes a connection off its list, if it is there.
     pub(super) fn unlink(&self, table: &Table, record: &Record) {
-        let Some(head) = self.heads.get(list_of(record.hash.get())) else { return };
-        let mut head = head.lock();
-        let (before, after) = (record.before.get(), record.after.get());
-        match before.checked_sub(1).and_then(|at| table.record(at)) {
-            Some(record) => record.after.set(after),
-            None => *head = after,
+        let Some(list) = self.lists.get(list_of(record.hash.get())) else { return };
+        let mut list = list.0.lock();
+        let place = record.place.get();
+        if place == UNLINKED {
+            return;
         }
-        if let Some(next) = after.checked_sub(1).and_then(|next| table.record(next)) {
-            next.before.set(before);
+        record.place.set(UNLINKED);
+        let at = place as usize;
+        if at >= list.len() {
+            return;
         }
-        record.before.set(0);
-        record.after.set(0);
+        list.swap_remove(at);
+        if let Some(moved) = list.get(at).and_then(|&index| table.record(index)) {
+            moved.place.set(place);
+        }
     }
 
-    /// The first connection of a list, and its generation.
-    pub(super) fn first(&self, table: &Table, list: usize) -> Option<(u32, u32)> {
-        let head = self.heads.get(list)?.lock();
-        let index = head.checked_sub(1)?;
-        let (generation, _) = table.record(index)?.status();
-        Some((index, generation))
+    /// Takes connections off a list and writes their indices and generations; returns how many. It
+    /// is the caller's to end them.
+    pub(super) fn drain(&self, table: &Table, list: usize, out: &mut [(u32, u32)]) -> usize {
+        let Some(list) = self.lists.get(list) else { return 0 };
+        let mut list = list.0.lock();
+        let mut count = 0;
+        for place in out {
+            let Some(index) = list.pop() else { break };
+            let Some(record) = table.record(index) else { continue };
+            record.place.set(UNLINKED);
+            *place = (index, record.status().0);
+            count += 1;
+        }
+        count
     }
 }

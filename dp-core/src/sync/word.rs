@@ -79,12 +79,16 @@ macro_rules! word {
                 self.0.compare_exchange(old, new, Ordering::AcqRel, Ordering::Relaxed).is_ok()
             }
 
-            /// Adds one unless that would exceed `limit`; says whether it did.
+            /// Adds one unless that would exceed `limit`; says whether it did. A thread that is
+            /// refused leaves the word one too high for a moment.
             #[inline]
             #[must_use]
             pub fn take_one(&self, limit: $plain) -> bool {
-                let more = |taken: $plain| (taken < limit).then(|| taken + 1);
-                self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+                let taken = self.0.fetch_add(1, Ordering::Relaxed);
+                if taken >= limit {
+                    self.0.fetch_sub(1, Ordering::Relaxed);
+                }
+                taken < limit
             }
         }
     };
