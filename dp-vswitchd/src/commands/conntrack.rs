@@ -16,13 +16,13 @@ use crate::unixctl::{CommandRegistry, Request};
 
 /// Registers the family.
 pub(super) fn register(registry: &mut CommandRegistry, switch: &Arc<Switch>) {
-    let mut add = |name: &str, usage: &str, least: usize, most: usize, run: Handler| {
-        let own = Arc::clone(switch);
-        registry.register(&format!("dpctl/{name}"), usage, least, most, move |request| {
-            let call = Call::new(&own, request)?;
-            run(&call)
-        });
-    };
+    let own = Arc::clone(switch);
+    registry.register("conntrack/skip-show", "[dp]", 0, 1, move |request| {
+        let call = Call::new(&own, request)?;
+        let datapath = call.plain()?.datapath.clone().map_err(|_| invalid("datapath not found"))?;
+        Ok::<_, String>(datapath.skip.show())
+    });
+    let mut add = adder(registry, switch);
     add("dump-conntrack", "[-m] [-s] [dp] [zone=N]", 0, 4, dump);
     add(
         "flush-conntrack",
@@ -83,6 +83,20 @@ pub(super) fn register(registry: &mut CommandRegistry, switch: &Arc<Switch>) {
     add("ct-set-limits", "[dp] [default=L] [zone=N,limit=L]...", 1, usize::MAX, set_limits);
     add("ct-del-limits", "[dp] [default] [zone=N1[,N2]...]", 1, 3, del_limits);
     add("ct-get-limits", "[dp] [zone=N1[,N2]...]", 0, 2, get_limits);
+}
+
+/// Registers commands of `dpctl`.
+fn adder<'a>(
+    registry: &'a mut CommandRegistry,
+    switch: &'a Arc<Switch>,
+) -> impl FnMut(&str, &str, usize, usize, Handler) + 'a {
+    |name, usage, least, most, run| {
+        let own = Arc::clone(switch);
+        registry.register(&format!("dpctl/{name}"), usage, least, most, move |request| {
+            let call = Call::new(&own, request)?;
+            run(&call)
+        });
+    }
 }
 
 type Handler = fn(&Call) -> Result<String, String>;

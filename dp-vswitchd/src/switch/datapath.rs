@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dp_core::base::{Instant, PortNo};
 use dp_core::boundary::{Datapath as _, DatapathError, UpcallSink};
+use dp_core::conntrack::skip::SkipPolicy;
 use dp_core::flow::text::PortTable;
 use dp_core::pipeline::{Malformed, Settings as Pipeline};
 use dp_netdev::datapath::AddPortError;
@@ -34,6 +35,8 @@ pub(crate) struct Datapath {
     pub(crate) ofproto: Arc<Ofproto>,
     /// Its tunnels.
     pub(crate) tunnels: Arc<Tunnels>,
+    /// Which packets are not tracked.
+    pub(crate) skip: Arc<SkipPolicy>,
     /// Tunnels by the datapath's port that they share.
     tunnel_users: Mutex<BTreeMap<PortNo, usize>>,
     revalidator: Mutex<Revalidator>,
@@ -70,7 +73,12 @@ struct Set {
     zones: BTreeSet<u16>,
     /// Rounds of revalidation ask for whole keys.
     no_ufids: bool,
+    /// What the configuration says of packets that are not tracked.
+    skip: Option<SkipSettings>,
 }
+
+/// The values of the four settings.
+type SkipSettings = [Option<String>; 4];
 
 /// A port as the commands about datapaths see it.
 #[derive(Clone, Debug)]
@@ -94,7 +102,12 @@ impl Datapath {
         let ofproto = Arc::new(Ofproto::default());
         let tunnels = Arc::new(Tunnels::new(Arc::clone(neighbours)));
         let plugged = Arc::clone(&tunnels);
-        ofproto.change_hooks(|hooks| hooks.tunnels = Some(plugged));
+        let skip = Arc::new(SkipPolicy::default());
+        let asked = Arc::clone(&skip);
+        ofproto.change_hooks(|hooks| {
+            hooks.tunnels = Some(plugged);
+            hooks.skip = Some(asked);
+        });
         let sink = Arc::clone(&ofproto) as Arc<dyn UpcallSink>;
         let config = Config {
             clock: system::Clock::since(clock.origin()),
@@ -116,6 +129,7 @@ impl Datapath {
             netdev,
             ofproto,
             tunnels,
+            skip,
             tunnel_users: Mutex::default(),
             revalidator: Mutex::new(revalidator),
             ports: Mutex::default(),
@@ -260,6 +274,14 @@ impl Datapath {
     /// The zones that the configuration speaks of.
     pub(super) fn zones(&self) -> BTreeSet<u16> {
         self.set().zones.clone()
+    }
+
+    /// Notes what the configuration says of packets that are not tracked; whether that is new.
+    pub(super) fn is_news_of_skip(&self, settings: &SkipSettings) -> bool {
+        let known = &mut self.set().skip;
+        let news = known.as_ref() != Some(settings);
+        *known = Some(settings.clone());
+        news
     }
 
     /// Notes the zones that the configuration speaks of.

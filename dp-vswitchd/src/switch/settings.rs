@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use dp_core::base::Zone;
 use dp_core::boundary::Datapath as _;
-use dp_core::conntrack::TimeoutPolicy;
+use dp_core::conntrack::{TimeoutPolicy, skip};
 use dp_core::flow::FieldId;
 use dp_ofproto::bridge::{Bridge, Mirror, MirrorOutput, VlanSet};
 use dp_ofproto::learn::MacChange;
@@ -16,7 +16,7 @@ use dp_ofproto::table::PrefixFields;
 use dp_ofproto::text::{NumbersOnly, parse_match};
 
 use super::{Datapath, RunningBridge};
-use crate::config::{BridgeConfig, MirrorConfig, SwitchConfig, ZoneConfig, number_or};
+use crate::config::{BridgeConfig, MirrorConfig, Settings, SwitchConfig, ZoneConfig, number_or};
 
 impl Datapath {
     /// Limits of the slow path, and what is said of connection tracking.
@@ -32,6 +32,7 @@ impl Datapath {
         });
         let flows = usize::try_from(number_or(other, "flow-limit", 200_000)).unwrap_or(200_000);
         self.set_flow_limit(flows.max(1));
+        self.set_skip(&config.other_config);
         let Some(tracker) = self.netdev.conntrack() else { return };
         let Some(row) = config.datapaths.get(&self.kind) else { return };
         if let Some(limit) = row.default_limit {
@@ -41,21 +42,30 @@ impl Datapath {
         for (number, zone) in &row.zones {
             let limit = zone.limit.and_then(|it| u32::try_from(it).ok());
             tracker.set_zone_limit(Zone(*number), limit);
-            tracker.set_timeouts(&policy_name(*number), policy(zone));
+            tracker.set_zone_timeouts(Zone(*number), policy(zone));
             known.remove(number);
         }
         // Zones that were configured and are no longer.
         for number in known {
             tracker.set_zone_limit(Zone(number), None);
-            tracker.set_timeouts(&policy_name(number), None);
+            tracker.set_zone_timeouts(Zone(number), None);
         }
         self.set_zones(row.zones.keys().copied().collect::<BTreeSet<u16>>());
     }
-}
 
-/// The name of a zone's timeout policy.
-fn policy_name(zone: u16) -> String {
-    format!("zone{zone}")
+    /// Which packets are not tracked. Megaflows are translated again only when that changes; a
+    /// setting that cannot be read leaves the rules as they were.
+    fn set_skip(&self, settings: &Settings) {
+        let keys = [skip::NODE_LOCAL_DNS, skip::DESTINATIONS, skip::DIRECT, skip::MULTICAST];
+        let text = keys.map(|key| settings.get(key).cloned());
+        if !self.is_news_of_skip(&text) {
+            return;
+        }
+        match skip::from_settings(|key| settings.get(key).map(String::as_str)) {
+            Ok(rules) => self.skip.set(rules),
+            Err(error) => log::warn!(target: "conntrack", "other_config: {error}"),
+        }
+    }
 }
 
 fn policy(zone: &ZoneConfig) -> Option<TimeoutPolicy> {
