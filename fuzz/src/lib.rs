@@ -9,6 +9,7 @@
 
 mod actions;
 mod bytes;
+mod conntrack;
 mod datapath_text;
 mod frame;
 mod meters;
@@ -17,6 +18,7 @@ mod text;
 mod wire;
 
 pub use actions::action_execution;
+pub use conntrack::{ct_announcements, ct_sequence};
 pub use datapath_text::{datapath_action_text, datapath_key_text};
 pub use frame::flow_extract;
 pub use meters::meter;
@@ -30,6 +32,8 @@ pub type Body = fn(&[u8]);
 /// Name and body of every target.
 pub const TARGETS: &[(&str, Body)] = &[
     ("action_execution", action_execution),
+    ("ct_announcements", ct_announcements),
+    ("ct_sequence", ct_sequence),
     ("datapath_action_text", datapath_action_text),
     ("datapath_key_text", datapath_key_text),
     ("flow_extract", flow_extract),
