@@ -1,0 +1,263 @@
+//! Connection tracking: what a look-up, a new connection and a flush cost, by one and two threads.
+//!
+//! The shapes are those by which the reference's own tracker is measured: connections set up in
+//! batches, looked up again when they are established, and a zone of them flushed among many. Packets
+//! are UDP over IPv4 with checksums that the device has verified, as with a network card; `checked`
+//! sums them up as well. Run with `cargo bench -p dp-benches --bench conntrack`.
+
+#![expect(clippy::expect_used, reason = "a benchmark may stop")]
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Instant as Clock;
+
+use dp_core::action::Ct;
+use dp_core::base::{Instant, PortNo, Zone};
+use dp_core::conntrack::Conntrack;
+use dp_core::flow::{BurstKeys, Extractor, Pass};
+use dp_core::packet::{BURST, Burst, Offloads, Packet, Pool, Slots};
+
+const NOW: Instant = Instant::from_millis(1_000);
+
+fn frame(n: u32, reply: bool) -> Vec<u8> {
+    let client = [10, (n >> 16) as u8, (n >> 8) as u8, n as u8];
+    let server = [192, 168, 0, 1];
+    let (ports, addresses) = if reply {
+        ((53, 1024 + (n % 50_000) as u16), (server, client))
+    } else {
+        ((1024 + (n % 50_000) as u16, 53), (client, server))
+    };
+    udp(addresses.0, addresses.1, ports.0, ports.1)
+}
+
+/// UDP over IPv4 with right checksums.
+fn udp(src: [u8; 4], dst: [u8; 4], sport: u16, dport: u16) -> Vec<u8> {
+    use dp_core::wire::Protocol;
+    use dp_core::wire::checksum::{Pseudo, checksum};
+    let mut out = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0];
+    let mut header = vec![0x45, 0, 0, 46, 0, 1, 0, 0, 64, 17, 0, 0];
+    header.extend(src);
+    header.extend(dst);
+    let sum = checksum(&header);
+    header[10..12].copy_from_slice(&sum.to_be_bytes());
+    let mut body = Vec::new();
+    body.extend(sport.to_be_bytes());
+    body.extend(dport.to_be_bytes());
+    body.extend([0, 26, 0, 0]);
+    body.extend([7; 18]);
+    let pseudo = Pseudo::V4 { src: src.into(), dst: dst.into() };
+    let sum = pseudo.sum(Protocol::UDP, body.len()).with(&body).finish();
+    body[6..8].copy_from_slice(&sum.to_be_bytes());
+    out.extend(header);
+    out.extend(body);
+    out
+}
+
+fn packet(bytes: &[u8], offloads: Offloads) -> Packet {
+    let mut packet = Pool::standard().alloc().expect("a buffer");
+    packet.append(bytes.len()).expect("room").copy_from_slice(bytes);
+    packet.meta_mut().offloads = offloads;
+    packet
+}
+
+/// Bursts whose headers have been found.
+fn bursts(connections: std::ops::Range<u32>, reply: bool, offloads: Offloads) -> Vec<Burst> {
+    let all: Vec<u32> = connections.collect();
+    all.chunks(BURST)
+        .map(|chunk| {
+            let mut burst = Burst::default();
+            for &n in chunk {
+                assert!(burst.push(packet(&frame(n, reply), offloads)).is_ok());
+            }
+            let slots = Slots::first(burst.len());
+            let keys = &mut BurstKeys::default();
+            Extractor::default().burst(&mut burst, slots, Pass::First(PortNo(1)), keys);
+            burst
+        })
+        .collect()
+}
+
+fn run(tracker: &Conntrack, bursts: &mut [Burst], ct: &Ct, now: Instant) {
+    for burst in bursts {
+        let slots = Slots::first(burst.len());
+        black_box(tracker.run(burst, slots, ct, Some(PortNo(1)), now));
+    }
+}
+
+/// Median nanoseconds a packet.
+fn median(mut rounds: Vec<f64>) -> f64 {
+    rounds.sort_by(f64::total_cmp);
+    rounds[rounds.len() / 2]
+}
+
+fn commit(zone: u16) -> Ct {
+    Ct { commit: true, zone: Zone(zone), ..Ct::default() }
+}
+
+fn look(zone: u16) -> Ct {
+    Ct { zone: Zone(zone), ..Ct::default() }
+}
+
+const GOOD: Offloads = Offloads::RX_IP_CSUM_GOOD.union(Offloads::RX_L4_CSUM_GOOD);
+const COUNT: u32 = 10_000;
+
+fn established(name: &str, offloads: Offloads, connections: u32) {
+    let tracker = Conntrack::new(7);
+    for from in (0..connections).step_by(COUNT as usize) {
+        let range = from..from + COUNT;
+        run(&tracker, &mut bursts(range.clone(), false, offloads), &commit(1), NOW);
+        run(&tracker, &mut bursts(range, true, offloads), &look(1), NOW);
+    }
+    let sample = connections.min(COUNT);
+    let mut there = bursts(0..sample, false, offloads);
+    let rounds = (0..101)
+        .map(|_| {
+            let start = Clock::now();
+            run(&tracker, &mut there, &look(1), NOW);
+            start.elapsed().as_nanos() as f64 / f64::from(sample)
+        })
+        .collect();
+    println!("{name:<44} {:8.1} ns/packet", median(rounds));
+}
+
+/// The same with one burst of packets over and over, whose addresses change: packets are as near as
+/// those that a port has just received, connections as far as there are many of them.
+fn established_near(connections: u32) {
+    let tracker = Conntrack::new(7);
+    for from in (0..connections).step_by(COUNT as usize) {
+        let range = from..from + COUNT;
+        run(&tracker, &mut bursts(range.clone(), false, GOOD), &commit(1), NOW);
+        run(&tracker, &mut bursts(range, true, GOOD), &look(1), NOW);
+    }
+    let mut near = bursts(0..BURST as u32, false, GOOD);
+    let sample = connections.min(100_000);
+    let mut state = 1u32;
+    let rounds = (0..31)
+        .map(|_| {
+            let start = Clock::now();
+            for _ in 0..sample / BURST as u32 {
+                for slot in 0..BURST {
+                    state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    let n = (state >> 8) % connections;
+                    if let Some(packet) = near[0].get_mut(slot) {
+                        let frame = packet.data_mut();
+                        frame[27..30].copy_from_slice(&n.to_be_bytes()[1..]);
+                        let port = 1024 + (n % 50_000) as u16;
+                        frame[34..36].copy_from_slice(&port.to_be_bytes());
+                    }
+                }
+                run(&tracker, &mut near, &look(1), NOW);
+            }
+            start.elapsed().as_nanos() as f64 / f64::from(sample)
+        })
+        .collect();
+    let name = format!("established look-up, {connections} at random, near");
+    println!("{name:<44} {:8.1} ns/packet", median(rounds));
+    let state = near[0].get(0).and_then(Packet::ct).map(|ct| ct.state);
+    assert_eq!(state, Some(0x22), "established and tracked");
+}
+
+/// Rounds of new connections, `threads` at once; nanoseconds a connection. Between rounds they are
+/// flushed, as in a table that has been in use for a while.
+fn set_up(threads: u32) {
+    let tracker = Arc::new(Conntrack::new(7));
+    let barrier = Arc::new(std::sync::Barrier::new(threads as usize));
+    let work: Vec<_> = (0..threads)
+        .map(|thread| {
+            let (tracker, barrier) = (Arc::clone(&tracker), Arc::clone(&barrier));
+            std::thread::spawn(move || {
+                let from = thread * COUNT;
+                let mut mine = bursts(from..from + COUNT, false, GOOD);
+                let zone = u16::try_from(thread).unwrap_or(0);
+                let rounds = (1..=51u64)
+                    .map(|round| {
+                        let now = Instant::from_millis(round * 1000);
+                        barrier.wait();
+                        let start = Clock::now();
+                        run(&tracker, &mut mine, &commit(zone), now);
+                        let spent = start.elapsed().as_nanos() as f64 / f64::from(COUNT);
+                        barrier.wait();
+                        assert_eq!(tracker.flush(Some(Zone(zone)), now), COUNT as usize);
+                        spent
+                    })
+                    .collect();
+                median(rounds)
+            })
+        })
+        .collect();
+    let each: Vec<f64> = work.into_iter().map(|it| it.join().expect("no panic")).collect();
+    let all = each.iter().sum::<f64>() / each.len() as f64 / f64::from(threads);
+    println!("{:<44} {all:8.1} ns/connection", format!("set-up, {threads} threads"));
+}
+
+fn established_threads(threads: u32) {
+    let tracker = Arc::new(Conntrack::new(7));
+    run(&tracker, &mut bursts(0..COUNT * threads, false, GOOD), &commit(1), NOW);
+    run(&tracker, &mut bursts(0..COUNT * threads, true, GOOD), &look(1), NOW);
+    let barrier = Arc::new(std::sync::Barrier::new(threads as usize));
+    let work: Vec<_> = (0..threads)
+        .map(|thread| {
+            let (tracker, barrier) = (Arc::clone(&tracker), Arc::clone(&barrier));
+            std::thread::spawn(move || {
+                let from = thread * COUNT;
+                let mut mine = bursts(from..from + COUNT, false, GOOD);
+                barrier.wait();
+                let rounds = (0..101)
+                    .map(|_| {
+                        let start = Clock::now();
+                        run(&tracker, &mut mine, &look(1), NOW);
+                        start.elapsed().as_nanos() as f64 / f64::from(COUNT)
+                    })
+                    .collect();
+                median(rounds)
+            })
+        })
+        .collect();
+    let each: Vec<f64> = work.into_iter().map(|it| it.join().expect("no panic")).collect();
+    let all = each.iter().sum::<f64>() / each.len() as f64 / f64::from(threads);
+    println!("{:<44} {all:8.1} ns/packet", format!("established look-up, {threads} threads"));
+}
+
+fn flush(zones: u16, each: u32) {
+    let tracker = Conntrack::new(7);
+    let mut work = bursts(0..each, false, GOOD);
+    for zone in 0..zones {
+        run(&tracker, &mut work, &commit(zone), NOW);
+    }
+    let memory = tracker.memory() as f64 / f64::from(tracker.connections());
+    let rounds: Vec<f64> = (0..51)
+        .map(|round| {
+            let zone = Zone(round % zones);
+            let start = Clock::now();
+            assert_eq!(tracker.flush(Some(zone), NOW), each as usize);
+            let spent = start.elapsed().as_nanos() as f64 / 1000.0;
+            run(&tracker, &mut work, &commit(zone.0), NOW);
+            spent
+        })
+        .collect();
+    let name = format!("flush of {each} connections among {}", u32::from(zones) * each);
+    println!("{name:<44} {:8.1} us", median(rounds));
+    let rounds = (0..101)
+        .map(|_| {
+            let start = Clock::now();
+            assert_eq!(tracker.flush(Some(Zone(60_000)), NOW), 0);
+            start.elapsed().as_nanos() as f64 / 1000.0
+        })
+        .collect();
+    println!("{:<44} {:8.3} us", "flush of an empty zone", median(rounds));
+    println!("{:<44} {memory:8.1} bytes/connection", "memory");
+}
+
+fn main() {
+    established("established look-up, 10,000 connections", GOOD, COUNT);
+    established("established look-up, 1,000,000 connections", GOOD, 1_000_000);
+    established_near(1_000);
+    established_near(100_000);
+    established_near(1_000_000);
+    established("established look-up, checked", Offloads::empty(), COUNT);
+    established_threads(2);
+    set_up(1);
+    set_up(2);
+    flush(100, 10_000);
+    flush(1_000, 1_000);
+}
