@@ -13,6 +13,7 @@
 //! | [`action_parse`], [`action_print`] | the actions |
 //! | `control`, `choose`, `ct`, `encap`, `learn` | those with a grammar of their own |
 //! | [`value`], [`value_print`] | values with masks, by the format of their field |
+//! | [`group`] | groups and meters |
 //! | [`names`] | port names |
 //! | [`remark`] | rules inside a trace's remarks |
 //! | [`piece`], [`error`] | pieces of a line that know where they stand; what is wrong with one |
@@ -28,6 +29,7 @@ mod ct;
 mod encap;
 pub mod error;
 pub mod flow;
+pub mod group;
 mod learn;
 pub mod match_print;
 pub mod matching;
@@ -41,6 +43,7 @@ pub use action_parse::parse_actions;
 pub use action_print::{ActionsText, SubfieldText};
 pub use error::{Problem, TextError};
 pub use flow::{FlowModText, RuleText, parse_file, parse_flow};
+pub use group::{GroupModText, GroupText, MeterText, parse_group, parse_meter};
 pub use match_print::MatchText;
 pub use matching::parse_match;
 pub use names::{NumbersOnly, PortMap, PortNames};

@@ -37,6 +37,19 @@ fn number_of(kind: Kind) -> u32 {
     KINDS.iter().find(|(known, _)| *known == kind).map_or(0, |(_, number)| *number)
 }
 
+/// The headers behind Ethernet's and IP's.
+const fn behind_ip(kind: Kind) -> &'static [&'static str] {
+    match kind {
+        Kind::Gre | Kind::Ip6Gre => &["gre"],
+        Kind::Erspan | Kind::Ip6Erspan => &["erspan"],
+        Kind::Vxlan => &["udp", "vxlan"],
+        Kind::Geneve => &["udp", "geneve"],
+        Kind::Gtpu => &["udp", "gtpu"],
+        Kind::Bareudp => &["udp"],
+        Kind::Srv6 => &["srv6"],
+    }
+}
+
 /// Big-endian numbers at places of a header; zero where it is too short.
 struct Bytes<'a>(&'a [u8]);
 
@@ -290,7 +303,11 @@ impl Header {
         let mut rest = piece;
         let mut out = Self::default();
         let (mut size, mut kind) = (None, None);
+        let mut headers = Vec::new();
         while let Some(item) = rest.next_item()? {
+            if !matches!(item.name.text, "size" | "type") {
+                headers.push(item.name.text);
+            }
             match item.name.text {
                 "size" => size = Some(value::number(item.equals()?, 16)?),
                 "type" => kind = Some(Self::kind(item.equals()?)?),
@@ -329,6 +346,10 @@ impl Header {
             }
         }
         let kind = kind.ok_or_else(|| piece.error(Problem::Missing("type=…")))?;
+        if headers.get(2..) != Some(behind_ip(kind)) {
+            let what = "eth(…), ipv4(…) or ipv6(…), and the headers of this type";
+            return Err(piece.error(Problem::Expected(what)));
+        }
         match size {
             Some(size) if size == out.bytes.len() as u128 => Ok((kind, out.bytes)),
             _ => Err(piece.error(Problem::Expected("size=… to be that of the headers"))),
