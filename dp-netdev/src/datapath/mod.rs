@@ -169,9 +169,10 @@ impl Netdev {
 
     /// Lets transmit queues write out what they have kept back, where no thread drives them.
     pub fn flush(&self) {
+        let now = self.clock.now();
         for worker in self.workers() {
             if let Some(mut pmd) = worker.at_rest() {
-                pmd.flush_queues();
+                pmd.flush_queues(now);
             }
         }
     }

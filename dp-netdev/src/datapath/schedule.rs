@@ -42,6 +42,8 @@ pub struct Schedule {
     pub max_sleep: u32,
     /// The same for some processors.
     pub max_sleep_of: BTreeMap<u32, u32>,
+    /// How long packets may wait to leave together, in microseconds.
+    pub tx_flush_interval: u32,
     /// Dealing anew by load, without being asked.
     pub auto: Option<AutoBalance>,
 }
@@ -68,6 +70,7 @@ impl Schedule {
             isolate: true,
             max_sleep: 0,
             max_sleep_of: BTreeMap::new(),
+            tx_flush_interval: 0,
             auto: None,
         }
     }
@@ -136,6 +139,7 @@ impl Netdev {
     fn set_naps(&self, schedule: &Schedule, tell: bool) {
         for worker in self.workers() {
             let Place::Core { core, numa, .. } = worker.place else { continue };
+            worker.patience.store(schedule.tx_flush_interval, Ordering::Relaxed);
             let nap = schedule.sleep_of(core);
             if worker.naps.swap(nap, Ordering::Relaxed) != nap && tell {
                 self.tell(

@@ -1,6 +1,7 @@
 //! A packet thread as the control side sees it.
 
 use std::io;
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::thread::JoinHandle;
 
@@ -64,6 +65,8 @@ pub(super) struct Worker {
     pub(super) pipeline: Arc<PipelineCounters>,
     pub(super) turns: Arc<LoopCounters>,
     pub(super) naps: NapLimit,
+    /// How long packets may wait to leave together, in microseconds.
+    pub(super) patience: Arc<AtomicU32>,
     thread: Mutex<Option<JoinHandle<()>>>,
     /// What it had counted when somebody cleared its statistics.
     pub(super) cleared: Mutex<Cleared>,
@@ -119,6 +122,7 @@ impl Worker {
         let mut pmd = Pmd::new(id, settings, conntrack, sink, Arc::clone(&mailbox), commands);
         pmd.set_ends(&ends);
         let (pipeline, turns) = (pmd.pipeline_counters(), pmd.loop_counters());
+        let patience = pmd.patience();
         let cleared = Cleared { at: Some(std::time::Instant::now()), ..Cleared::default() };
         Ok(Self {
             id,
@@ -128,6 +132,7 @@ impl Worker {
             pipeline,
             turns,
             naps: NapLimit::default(),
+            patience,
             thread: Mutex::default(),
             cleared: Mutex::new(cleared),
         })

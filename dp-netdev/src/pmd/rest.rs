@@ -81,7 +81,7 @@ impl Rest {
         let since = match self.since {
             Some(since) => since,
             None => {
-                pmd.flush_queues();
+                pmd.flush_queues(now);
                 *self.since.insert(now)
             }
         };

@@ -68,5 +68,5 @@ fn run(pmd: &mut Pmd, how: &How) {
             counters.nap_micros.add(eased);
         }
     }
-    pmd.flush_queues();
+    pmd.flush_queues(ticker.now());
 }

@@ -1,6 +1,7 @@
 //! One turn: receive, process, send.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_channel::Receiver;
@@ -9,7 +10,7 @@ use dp_core::base::{DropReason, Duration, Instant, PortNo, Ufid};
 use dp_core::boundary::{FlowDump, Upcall, UpcallError, UpcallSink, Verdict};
 use dp_core::conntrack::Conntrack;
 use dp_core::execute::TxBatches;
-use dp_core::packet::Burst;
+use dp_core::packet::{BURST, Burst};
 use dp_core::pipeline::{Pipeline, PipelineCounters, Settings};
 use dp_core::sync::Published;
 use dp_core::tunnel::Ends;
@@ -138,6 +139,11 @@ pub(crate) struct Pmd {
     next_interval: Option<Instant>,
     /// The processor's clock at the end of the last turn.
     mark: u64,
+    /// How long packets may wait to leave together, in microseconds; shared with the control side.
+    patience: Arc<AtomicU32>,
+    /// Packets that have come since the last were sent, and since when some wait.
+    waiting: usize,
+    waiting_since: Option<Instant>,
 }
 
 impl Pmd {
@@ -167,6 +173,9 @@ impl Pmd {
             swept: Instant::default(),
             next_interval: None,
             mark: cycles(),
+            patience: Arc::default(),
+            waiting: 0,
+            waiting_since: None,
         }
     }
 
@@ -224,7 +233,7 @@ impl Pmd {
         if ended {
             self.rx.retain(|slot| slot.port != PortNo::NONE);
         }
-        self.send(now);
+        self.send_when_due(now, moved);
         self.counters.turns.add(1);
         self.mark = cycles();
         let spent = self.mark.wrapping_sub(began);
@@ -260,6 +269,25 @@ impl Pmd {
         }
     }
 
+    /// Sends what waits, unless it may wait on for more: a burst has not come together, and the
+    /// first of it waits less long than is allowed.
+    #[inline]
+    fn send_when_due(&mut self, now: Instant, moved: usize) {
+        let patience = self.patience.load(Ordering::Relaxed);
+        if patience == 0 {
+            return self.send(now);
+        }
+        if self.out.is_empty() {
+            return;
+        }
+        self.waiting += moved;
+        let since = *self.waiting_since.get_or_insert(now);
+        let due = now.since(since) >= Duration::from_micros(u64::from(patience));
+        if due || self.waiting >= BURST {
+            self.send(now);
+        }
+    }
+
     /// Remembers what queues and thread took in the intervals that have ended.
     fn close_intervals(&mut self, now: Instant) {
         let next = *self.next_interval.get_or_insert(now.after(INTERVAL));
@@ -289,6 +317,8 @@ impl Pmd {
         if self.out.is_empty() {
             return;
         }
+        self.waiting = 0;
+        self.waiting_since = None;
         let Self { out, tx, pipeline, counters, .. } = self;
         let drops = &pipeline.counters().drops;
         out.flush(|port, batch| {
@@ -413,6 +443,11 @@ impl Pmd {
         (flows, (next < self.pipeline.flow_slots()).then_some(next))
     }
 
+    /// How long packets may wait to leave together.
+    pub(crate) fn patience(&self) -> Arc<AtomicU32> {
+        Arc::clone(&self.patience)
+    }
+
     /// Whether it serves any receive queue.
     pub(crate) fn serves(&self) -> bool {
         !self.rx.is_empty()
@@ -424,7 +459,8 @@ impl Pmd {
     }
 
     /// Lets transmit queues write out what they have kept back.
-    pub(crate) fn flush_queues(&mut self) {
+    pub(crate) fn flush_queues(&mut self, now: Instant) {
+        self.send(now);
         for slot in self.tx.iter_mut().flatten() {
             slot.flush();
         }

@@ -54,6 +54,9 @@ impl Threads {
             let number = number_or(settings, key, i64::try_from(default).unwrap_or(0));
             if range.contains(&number) { u64::try_from(number).unwrap_or(default) } else { default }
         };
+        let interval = number_or(settings, "tx-flush-interval", 0);
+        schedule.tx_flush_interval =
+            u32::try_from(interval).ok().filter(|it| *it <= 1_000_000).unwrap_or(0);
         let minutes = within("pmd-auto-lb-rebal-interval", 1, 1..=20_000);
         let balance = AutoBalance {
             every: Duration::from_secs(minutes * 60),
@@ -100,6 +103,16 @@ impl Threads {
                 minutes(it)
             )
         }));
+        if before.is_some()
+            && let Some(text) = differs(&|it| {
+                format!(
+                    "Flushing interval for tx queues set to {} us",
+                    it.schedule.tx_flush_interval
+                )
+            })
+        {
+            told.push(text);
+        }
         told.extend(differs(&|it| {
             format!("Default PMD thread max sleep: {:4} us.", it.schedule.max_sleep)
         }));

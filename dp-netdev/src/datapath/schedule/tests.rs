@@ -350,3 +350,29 @@ fn nothing_is_lost_while_threads_are_dealt_anew() {
     // What was lost was lost to the ring at the end being full, and to nothing else.
     assert_eq!(received + drops.dropped(dp_core::base::DropReason::TxQueueFull), fed, "{drops:?}");
 }
+
+#[test]
+fn packets_wait_to_leave_together_as_long_as_they_may() {
+    let netdev = netdev();
+    let out = sink(&netdev);
+    let hand = polled(&netdev, 1, 1, 0);
+    let schedule = Schedule { cores: Some([0].into()), ..eight() };
+    netdev.set_schedule(Schedule { tx_flush_interval: 100, ..schedule.clone() });
+    let at = |micros: u64| Instant(1_000_000_000 + micros * 1000);
+    hand.inject_into(0, packet());
+    netdev.turn(at(0));
+    netdev.turn(at(99));
+    assert_eq!((hand.waiting(), out.take_sent().len()), (0, 0), "it waits for more");
+    netdev.turn(at(100));
+    assert_eq!(out.take_sent().len(), 1);
+    for _ in 0..32 {
+        hand.inject_into(0, packet());
+    }
+    netdev.turn(at(101));
+    assert_eq!(out.take_sent().len(), 32, "a burst has come together");
+    hand.inject_into(0, packet());
+    netdev.turn(at(102));
+    netdev.set_schedule(schedule);
+    netdev.turn(at(103));
+    assert_eq!(out.take_sent().len(), 1);
+}
