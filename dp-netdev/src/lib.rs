@@ -78,6 +78,7 @@
 //! ```
 
 pub mod datapath;
+pub mod netlink;
 pub mod offload;
 pub mod pcapfile;
 pub mod pmd;

@@ -235,6 +235,9 @@ fn serve(
     let topology = topology(options)?;
     let dummy = options.dummy;
     let switch = Switch::new(paths.clone(), clock, vlog, dummy, topology, waker.clone());
+    if !options.disable_system_route {
+        switch.underlay.follow_kernel();
+    }
     let mut registry = CommandRegistry::new();
     commands::register_all(&mut registry, &switch);
     let socket = paths.control_socket(options.unixctl.as_deref());

@@ -187,6 +187,7 @@ impl Task for MainTask {
         if let Some(at) = self.switch.services_wake() {
             wants.at(at);
         }
+        self.switch.underlay.wait(wants);
         for at in [self.statistics_at, self.status_at].into_iter().flatten() {
             wants.at(at);
         }

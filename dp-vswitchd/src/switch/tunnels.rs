@@ -20,6 +20,7 @@ use dp_core::flow::Extractor;
 use dp_core::packet::{Metadata, Pool};
 use dp_core::route::{CachedRoute, NextHop, Prefix, Router, Rules, SourceNeed};
 use dp_core::tunnel::Ends;
+use dp_netdev::netlink::{Index, KernelHop};
 use dp_ofproto::action::Action;
 use dp_ofproto::learn::{Neighbours, Question};
 use dp_ofproto::translate::hooks::Location;
@@ -28,12 +29,17 @@ use dp_ofproto::tunnel::{self, Device, Setting, TunnelConfig, TunnelPort, Tunnel
 use super::bridge::{Interface, RunningBridge};
 use super::datapath::DatapathPort;
 use super::{Datapath, Switch};
+use crate::event_loop::Wants;
 
 /// What all tunnels of the switch rest on.
 #[derive(Debug, Default)]
 pub(crate) struct Underlay {
     router: Mutex<Router>,
     neighbours: Arc<Neighbours>,
+    /// Addresses that scripts have given to dummy devices.
+    given: Mutex<Vec<(String, IpAddr, u8)>>,
+    /// The kernel's links, addresses and routes, unless they are kept out.
+    kernel: Mutex<Option<Index>>,
     /// When neighbours were last looked over.
     looked_over: Mutex<Option<Instant>>,
 }
@@ -52,7 +58,12 @@ impl Underlay {
 
     /// Gives a device an address: its network is a route of its own.
     pub(super) fn add_address(&self, device: &str, address: IpAddr, len: u8) {
-        let mut router = self.router();
+        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        given.push((device.to_owned(), address, len));
+        Self::put_address(&mut self.router(), device, address, len);
+    }
+
+    fn put_address(router: &mut Router, device: &str, address: IpAddr, len: u8) {
         router.addresses_mut().add(device, address, len);
         let hop = NextHop { source: Some(address), ..NextHop::new(device, None) };
         let route = CachedRoute {
@@ -64,6 +75,96 @@ impl Underlay {
         };
         if let Err(error) = router.add_cached(route) {
             log::warn!(target: "ovs_router", "{device}: {error}");
+        }
+    }
+
+    fn kernel(&self) -> MutexGuard<'_, Option<Index>> {
+        self.kernel.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Follows the kernel's addresses and routes from now on.
+    pub(crate) fn follow_kernel(&self) {
+        match Index::open() {
+            Ok(index) => {
+                self.take_over(&index);
+                *self.kernel() = Some(index);
+            }
+            Err(error) => log::warn!(target: "route_table", "cannot follow the kernel: {error}"),
+        }
+    }
+
+    /// Whether the kernel's addresses or routes have changed; they are taken over if so.
+    fn poll_kernel(&self) -> bool {
+        let mut kernel = self.kernel();
+        let Some(index) = kernel.as_mut() else { return false };
+        match index.poll() {
+            Ok(change) if change.any() => {
+                self.take_over(index);
+                true
+            }
+            Ok(_) => false,
+            Err(error) => {
+                log::warn!(target: "route_table", "the kernel is not followed any more: {error}");
+                *kernel = None;
+                false
+            }
+        }
+    }
+
+    /// Makes the cached routes and the addresses of devices equal to the kernel's.
+    fn take_over(&self, index: &Index) {
+        let mut router = self.router();
+        router.flush_cached();
+        let known: Vec<String> = router.addresses().devices().map(str::to_owned).collect();
+        for device in known {
+            router.addresses_mut().remove_device(&device);
+        }
+        for link in index.links() {
+            for &(address, len) in index.addresses(&link.name) {
+                router.addresses_mut().add(&link.name, address, len);
+            }
+        }
+        for (device, address, len) in
+            self.given.lock().unwrap_or_else(PoisonError::into_inner).iter()
+        {
+            Self::put_address(&mut router, device, *address, *len);
+        }
+        // Where several routes are for the same, the first has the lowest metric.
+        let mut last = None;
+        for route in index.routes() {
+            let table = route.table;
+            let same = Some((table, route.prefix, route.local));
+            if !matches!(table, Rules::LOCAL | Rules::MAIN | Rules::DEFAULT) || last == same {
+                continue;
+            }
+            last = same;
+            let hop = |hop: &KernelHop| {
+                let device = &index.link_by_number(hop.link)?.name;
+                let weight = hop.weight;
+                let source = route.source;
+                Some(NextHop { source, weight, ..NextHop::new(device, hop.gateway) })
+            };
+            let hops: Vec<NextHop> = route.hops.iter().filter_map(hop).collect();
+            if hops.is_empty() {
+                continue;
+            }
+            let cached = CachedRoute {
+                prefix: route.prefix,
+                mark: 0,
+                table: Rules::MAIN,
+                hops,
+                local: route.local,
+            };
+            if let Err(error) = router.add_cached(cached) {
+                log::debug!(target: "route_table", "{}: {error}", route.prefix);
+            }
+        }
+    }
+
+    /// What the main loop has to wake up for.
+    pub(super) fn wait(&self, wants: &mut Wants) {
+        if let Some(index) = self.kernel().as_ref() {
+            wants.read_number(index.fd());
         }
     }
 
@@ -205,6 +306,10 @@ impl Switch {
 
     /// Sends the questions that tunnels have, and forgets neighbours that are too old.
     pub(super) fn run_underlay(&self, now: Instant) {
+        if self.underlay.poll_kernel() {
+            self.refresh_routes();
+            self.touch();
+        }
         for question in self.underlay.neighbours.take_questions() {
             self.send_question(&question, now);
         }

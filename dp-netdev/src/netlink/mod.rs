@@ -1,0 +1,21 @@
+//! The kernel's links, addresses and routes, followed as they change.
+//!
+//! ```text
+//!   kernel ──events──► socket ──► messages ──► index        asked for an address: a look-up
+//! ```
+//!
+//! The kernel is asked for everything once, when the index is opened, and again only when it says
+//! that events were lost. What a device's addresses are is then a look-up, whatever the number of
+//! devices: nobody lists all addresses of a host to find those of one.
+//!
+//! | room | what |
+//! |---|---|
+//! | `socket_unsafe` | a routing socket that hears events |
+//! | `message` | messages and their attributes, checked |
+//! | [`Index`] | what is known |
+
+mod index;
+mod message;
+mod socket_unsafe;
+
+pub use index::{Change, Index, KernelHop, KernelRoute, Link};
