@@ -45,3 +45,19 @@ pub(super) fn icmpv6(frame: &[u8]) -> Option<(Ipv6Addr, &[u8])> {
     }
     (next == 58).then_some((src, rest))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::ipv4;
+    use crate::protocols::mcast::{Message, parse_igmp};
+
+    #[test]
+    fn a_report_with_the_router_alert_option_is_read() {
+        let hex = "01005e0101015054000000010800460000200001000001022ad40a000001ef010101940400001614f9e8ef010101";
+        let byte = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+        let frame: Vec<u8> = (0..hex.len()).step_by(2).map(byte).collect();
+        let (src, _, ttl, payload) = ipv4(&frame).unwrap();
+        assert_eq!(ttl, 1);
+        assert!(matches!(parse_igmp(src, payload), Some(Message::Reports(_))));
+    }
+}

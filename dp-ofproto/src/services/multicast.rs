@@ -88,14 +88,16 @@ impl State {
         }
         let group = group(flow, wc)?;
         let way = Way { snooping, bridge, port, vlan, steps: Vec::new() };
-        Some(match kind(flow, wc) {
+        let mut outputs = match kind(flow, wc) {
             Kind::Query => flood(way.steps, "multicast traffic, flooding"),
             Kind::Report => way.report(),
             Kind::Data => {
                 unwildcard_group(flow, wc);
                 way.data(group)
             }
-        })
+        };
+        outputs.message = is_message(flow);
+        Some(outputs)
     }
 
     pub(super) fn learn_multicast(
@@ -185,7 +187,7 @@ fn representative(bridge: &Bridge, port: &BridgePort) -> OfPort {
 fn flood(steps: Vec<McastStep>, note: &'static str) -> McastOutputs {
     let mut steps = steps;
     steps.push(McastStep::Note(note));
-    McastOutputs { steps, flood: true }
+    McastOutputs { steps, flood: true, message: false }
 }
 
 /// The way of one packet.
@@ -231,7 +233,7 @@ impl Way<'_> {
             let back = "mcast port is input port, dropping the Report";
             self.to(port.ofport, "forwarding report to mcast flagged port", back);
         }
-        McastOutputs { steps: self.steps, flood: false }
+        McastOutputs { steps: self.steps, ..McastOutputs::default() }
     }
 
     fn data(mut self, group: Ipv6Addr) -> McastOutputs {
@@ -255,6 +257,6 @@ impl Way<'_> {
                 self.flooded();
             }
         }
-        McastOutputs { steps: self.steps, flood: false }
+        McastOutputs { steps: self.steps, ..McastOutputs::default() }
     }
 }

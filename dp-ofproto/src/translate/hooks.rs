@@ -160,6 +160,8 @@ pub struct McastOutputs {
     pub steps: Vec<McastStep>,
     /// To every port of the VLAN, after the steps.
     pub flood: bool,
+    /// It is a report or a query: the slow path must see each one.
+    pub message: bool,
 }
 
 /// Protocols that a bridge speaks itself: CFM, BFD, LACP, STP, RSTP, LLDP, multicast snooping.

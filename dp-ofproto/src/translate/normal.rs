@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use dp_core::action::{Action as DpAction, HashAlgorithm};
+use dp_core::action::{Action as DpAction, HashAlgorithm, SlowReasons};
 use dp_core::base::{MacAddr, RecircId};
 use dp_core::flow::FieldId;
 use dp_core::flow::layout::{self, Place, VLAN_PRESENT};
@@ -65,7 +65,7 @@ impl Context<'_> {
             return;
         }
         // An address that talks to itself has just been learned here.
-        let known = if dst == mac && !dst.is_multicast() {
+        let known = if dst == mac && !dst.is_multicast() && self.request.side_effects {
             Some(from.ofport)
         } else {
             self.view.bridge.macs().lookup(vlan.vid, dst)
@@ -224,6 +224,9 @@ impl Context<'_> {
         let bridge = Arc::clone(&self.view.bridge);
         let outputs = protocols.multicast(&bridge, from, vlan.vid, &self.flow, &mut self.wc);
         let Some(outputs) = outputs else { return false };
+        if outputs.message {
+            self.slow |= SlowReasons::ACTION;
+        }
         if let Some(frame) = self.request.frame.filter(|_| self.request.side_effects) {
             let now = self.request.now;
             protocols.snoop_multicast(&bridge, from, vlan.vid, &self.flow, frame, now);
@@ -241,7 +244,9 @@ impl Context<'_> {
                 }
             };
             let Some(port) = self.port(port) else { continue };
-            if !(done.contains(&port.bundle) || port.protected && from.protected) {
+            // A report is sent for each reason there is; data never twice.
+            let twice = !outputs.message && done.contains(&port.bundle);
+            if !(twice || port.protected && from.protected) {
                 done.push(port.bundle.clone());
                 self.send(&port, vlan);
             }
