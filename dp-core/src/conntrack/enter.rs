@@ -19,8 +19,9 @@ use crate::base::{Instant, Zone, prefetch};
 
 /// Connections that a flush works on at a time.
 const FLUSHED: usize = 64;
-/// Records looked at for one that can make room.
-const EVICT_REACH: u32 = 64;
+/// Connections, and records, looked at for one that can make room.
+const EVICT_LIVE: u32 = 64;
+const EVICT_REACH: u32 = 1024;
 
 /// What a new connection is.
 #[derive(Clone, Copy, Debug)]
@@ -255,7 +256,8 @@ impl Conntrack {
         if all == 0 {
             return false;
         }
-        let from = self.hand.add(EVICT_REACH);
+        let from = self.hand.get();
+        let mut live = 0;
         for step in 0..EVICT_REACH.min(all) {
             let index = from.wrapping_add(step) % all;
             let Some(record) = self.table.record(index) else { continue };
@@ -263,13 +265,20 @@ impl Conntrack {
             if !status.contains(Status::LIVE) {
                 continue;
             }
+            live += 1;
             let over = record.is_expired(now);
             if (over || !status.contains(Status::REPLIED)) && self.end(index, generation, now) {
+                self.hand.set(index.wrapping_add(1));
                 let counter = if over { &self.counters.expired } else { &self.counters.evicted };
                 counter.add(1);
                 return true;
             }
+            if live == EVICT_LIVE {
+                self.hand.set(index.wrapping_add(1));
+                return false;
+            }
         }
+        self.hand.set(from.wrapping_add(EVICT_REACH) % all);
         false
     }
 

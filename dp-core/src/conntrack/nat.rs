@@ -7,7 +7,9 @@
 //!   its host; all zeros keep the connection's own;
 //! * the port: the packet's own where the action names no range, then others of its class (below
 //!   512, below 1024, above); of a range one by a hash, then those that follow;
-//! * ICMP: the identifier stands for the source port.
+//! * ICMP: the identifier stands for the source port;
+//! * where connections to several addresses are led to one, their source ports are changed if they
+//!   would be the same.
 //!
 //! The search is bounded ([`ATTEMPTS`] a start, [`STARTS`] starts spread over the range), so that a
 //! range that is full costs microseconds and not a stall, and one that is nearly full is still found
@@ -49,10 +51,18 @@ impl Conntrack {
         let ports = Ports::new(tuple, target);
         let reply = tuple.reversed();
         // One address after another, from the one that the hash says; few, for ranges are large.
-        (0..addresses.count.min(u128::from(STARTS))).flat_map(move |step| {
-            let address = addresses.nth(u128::from(address_seed >> 16).wrapping_add(step));
-            ports.order(seed).map(move |port| with(reply, end, address, port))
-        })
+        let nth = move |step| addresses.nth(u128::from(address_seed >> 16).wrapping_add(step));
+        let chosen = (0..addresses.count.min(u128::from(STARTS))).flat_map(move |step| {
+            ports.order(seed).map(move |port| with(reply, end, nth(step), port))
+        });
+        // A destination that all connections are led to: another source port tells them apart.
+        let first = with(reply, end, nth(0), ports.order(seed).next().flatten());
+        let sources = Ports::of_source(tuple).filter(|_| end == NatEnd::Dst);
+        let apart = sources
+            .into_iter()
+            .flat_map(move |ports| ports.order(seed))
+            .map(move |port| with(first, NatEnd::Src, first.dst, port));
+        chosen.chain(apart)
     }
 }
 
@@ -121,26 +131,27 @@ impl Ports {
     fn new(tuple: &Tuple, target: &NatTarget) -> Self {
         let fixed = Self { own: None, first: 0, count: 1, fixed: true };
         let has_ports = matches!(tuple.rest.proto, 6 | 17 | 132);
-        let class = |own: u16| {
-            let (first, last) = match own {
-                0..512 => (1, 511),
-                512..1024 => (600, 1023),
-                _ => (1024, u16::MAX),
-            };
-            Self { own: Some(own), first, count: u32::from(last - first) + 1, fixed: false }
-        };
         match (target.end, target.ports) {
             (_, Some((first, last))) if has_ports => {
                 let count = u32::from(last.saturating_sub(first)) + 1;
                 Self { own: None, first, count, fixed: false }
             }
-            (NatEnd::Src, _) if has_ports => class(tuple.rest.sport),
-            (NatEnd::Src, _) if tuple.is_icmp() => {
-                let own = Some(tuple.rest.sport);
-                Self { own, first: 0, count: 1 << 16, fixed: false }
-            }
+            (NatEnd::Src, _) => Self::of_source(tuple).unwrap_or(fixed),
             _ => fixed,
         }
+    }
+
+    /// The source port, or what stands for it, and others of its class. `None`: there is none.
+    fn of_source(tuple: &Tuple) -> Option<Self> {
+        let own = tuple.rest.sport;
+        let (first, last) = match (tuple.rest.proto, own) {
+            _ if tuple.is_icmp() => (0, u16::MAX),
+            (6 | 17 | 132, 0..512) => (1, 511),
+            (6 | 17 | 132, 512..1024) => (600, 1023),
+            (6 | 17 | 132, _) => (1024, u16::MAX),
+            _ => return None,
+        };
+        Some(Self { own: Some(own), first, count: u32::from(last - first) + 1, fixed: false })
     }
 
     fn order(self, seed: u64) -> impl Iterator<Item = Option<u16>> {
@@ -222,8 +233,11 @@ mod tests {
         let found = all(&tuple(17, 7), &target(NatEnd::Src, "0.0.0.0", None));
         assert_eq!(found[0], tuple(17, 7).reversed());
         let found = all(&tuple(17, 7), &target(NatEnd::Dst, "10.0.0.7", None));
-        assert_eq!(found.len(), 1);
-        assert_eq!((found[0].src, found[0].rest.sport), (IpAddr::from([10, 0, 0, 7]), 80));
+        assert!(
+            found.iter().all(|it| it.src == IpAddr::from([10, 0, 0, 7]) && it.rest.sport == 80)
+        );
+        assert_eq!(found[0].rest.dport, 7, "the source port changes only if it must");
+        assert!(found.len() > 100 && found[2].rest.dport != 7);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod announced;
 mod frames;
 mod pieces;
+mod pressure;
 mod scripts;
 
 use frames::{ACK, SYN, echo, error, is_sound, sctp, tcp, udp};
@@ -456,7 +457,9 @@ fn zeros_change_a_port_only_where_the_reply_would_be_anothers() {
     assert_eq!(out, udp(A, B, 10, 2000, b"x"));
     // Another connection whose reply direction would be the same.
     let dnat = target(NatEnd::Dst, B, B, Some((2000, 2000)));
-    assert_eq!(lab.state(&udp(A, "10.0.0.7", 10, 2000, b"x"), &dnat), "dropped");
+    let (_, out) = lab.through(&udp(A, "10.0.0.7", 10, 2000, b"x"), &dnat).expect("goes on");
+    assert!(out[26..34] == udp(A, B, 10, 2000, b"x")[26..34] && out[34..36] != [0, 10]);
+    assert!(is_sound(&out));
     assert_eq!(lab.state(&udp(A, "10.0.0.7", 11, 2000, b"x"), &dnat), "new|dnat");
     let (_, out) = lab.through(&udp(A, B, 11, 2000, b"x"), &zeros).expect("goes on");
     assert_ne!(out, udp(A, B, 11, 2000, b"x"));
@@ -474,6 +477,24 @@ fn a_translated_packet_finds_its_connection_again_in_the_same_zone() {
     assert_eq!(lab.tracker.connections(), 1);
     let packet = lab.again(packet, &with_nat(look(2))).expect("goes on");
     assert_eq!(names(found(&packet).state), "new", "not in another zone");
+}
+
+#[test]
+fn services_with_one_server_are_told_apart_by_the_source_port() {
+    let mut lab = Lab::new();
+    let dnat = target(NatEnd::Dst, B, B, Some((80, 80)));
+    let (first, second) = (udp(A, "10.0.0.8", 5000, 53, b"x"), udp(A, "10.0.0.9", 5000, 53, b"x"));
+    let (_, out) = lab.through(&first, &dnat).expect("goes on");
+    assert_eq!(out, udp(A, B, 5000, 80, b"x"));
+    let (meta, out) = lab.through(&second, &dnat).expect("goes on");
+    assert_eq!(names(meta.state), "new|dnat");
+    let port = u16::from_be_bytes([out[34], out[35]]);
+    assert_ne!(port, 5000);
+    // Each answer goes back to the service that was asked.
+    let (_, out) = lab.through(&udp(B, A, 80, port, b"y"), &with_nat(look(1))).expect("goes on");
+    assert_eq!(out, udp("10.0.0.9", A, 53, 5000, b"y"));
+    let (_, out) = lab.through(&udp(B, A, 80, 5000, b"y"), &with_nat(look(1))).expect("goes on");
+    assert_eq!(out, udp("10.0.0.8", A, 53, 5000, b"y"));
 }
 
 #[test]
