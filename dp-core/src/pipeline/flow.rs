@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use smallvec::SmallVec;
-
 use crate::action::{Action, ActionList};
 use crate::base::{Instant, PortNo};
 use crate::boundary::FlowStats;
@@ -24,7 +22,7 @@ struct Origin {
     created: Instant,
     used: LaneSet,
     /// The lanes in use of the key of the packet that it was made for.
-    key: SmallVec<[Lane; 2]>,
+    key: Box<[Lane]>,
 }
 
 /// The shape of an action list, found out once.
@@ -40,12 +38,12 @@ impl Flow {
     pub(super) fn new(key: &FlowKey, actions: ActionList, created: Instant) -> Self {
         let plan = Plan::of(&actions);
         let mut used = LaneSet::EMPTY;
-        let mut lanes = SmallVec::new();
+        let mut lanes = Vec::new();
         for lane in key.used().iter().filter(|&lane| lane < PACKET_LANES) {
             used = used.with(LaneSet::of(lane));
             lanes.push(*key.lane(lane));
         }
-        let origin = Box::new(Origin { created, used, key: lanes });
+        let origin = Box::new(Origin { created, used, key: lanes.into() });
         Self { stats: Arc::default(), actions, plan, origin }
     }
 

@@ -17,7 +17,7 @@
 //! | [`simple`](crate::lookup::simple) | a comparison of four words | 12 KiB | this thread's |
 //! | [`cache`](crate::lookup::emc) | a hash and a comparison of 64 bytes | 640 KiB | this thread's |
 //! | [`signatures`](crate::lookup::smc), if on | as much as one subtable | 8 MiB | this thread's |
-//! | [`megaflow`](crate::lookup::megaflow) | as much again for each subtable asked | 136 to 150 bytes a flow and its actions | this thread's |
+//! | [`megaflow`](crate::lookup::megaflow) | as much again for each subtable asked | about 550 bytes a flow, its actions and its first key | this thread's |
 //! | `upcall` | a translation: microseconds | – | the slow path's, called inline |
 //!
 //! Nothing on these rungs but the last is shared, locked or written by another thread. What the control
