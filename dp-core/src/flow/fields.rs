@@ -421,7 +421,7 @@ fields! {
     NdReserved = "nd_reserved", layout::ND_RESERVED, 0 + 32, 4, Exact, true, Nd, Decimal, [Ericsson 1 ICMPV6_ND_RESERVED], "ND reserved word.";
     NdOptionsType = "nd_options_type", layout::ND_OPTIONS_TYPE, 0 + 8, 1, Exact, true, Nd, Decimal, [Ericsson 2 ICMPV6_ND_OPTIONS_TYPE], "ND option type.";
     NshFlags = "nsh_flags", layout::NSH_FLAGS, 0 + 8, 1, Bits, true, Nsh, Decimal, [Nsh 1 FLAGS], "NSH flags.";
-    NshTtl = "nsh_ttl", layout::NSH_TTL, 0 + 8, 1, Exact, true, Nsh, Decimal, [Nsh 10 TTL], "NSH TTL.";
+    NshTtl = "nsh_ttl", layout::NSH_TTL, 0 + 6, 1, Exact, true, Nsh, Decimal, [Nsh 10 TTL], "NSH TTL.";
     NshMdtype = "nsh_mdtype", layout::NSH_MDTYPE, 0 + 8, 1, Exact, false, Nsh, Decimal, [Nsh 2 MDTYPE], "NSH metadata type.";
     NshNp = "nsh_np", layout::NSH_NP, 0 + 8, 1, Exact, false, Nsh, Decimal, [Nsh 3 NP], "NSH next protocol.";
     NshSpi = "nsh_spi" / "nsp", layout::NSH_PATH, 8 + 24, 4, Exact, true, Nsh, Hex, [Nsh 4 SPI], "NSH service path.";

@@ -414,6 +414,10 @@ fn dec_ttl(item: &Item<'_>) -> Result<Action, TextError> {
             controllers.push(number16(id.key, "a controller's number")?);
         }
     }
+    if controllers.is_empty() {
+        // As the wire has it.
+        controllers.push(0);
+    }
     Ok(Action::DecTtl(controllers.into_boxed_slice()))
 }
 

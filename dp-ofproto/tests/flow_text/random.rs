@@ -276,7 +276,7 @@ fn random_action(random: &mut Random, spelling: Spelling) -> Action {
         }
         5 => Action::Push(subfield(random, ANY_FIELD, 128)),
         6 => Action::Pop(subfield(random, ANY_FIELD, 128)),
-        7 => Action::DecTtl(random.pick(&[vec![], vec![0], vec![1, 2]]).clone().into()),
+        7 => Action::DecTtl(random.pick(&[vec![0], vec![7], vec![1, 2]]).clone().into()),
         8 => {
             let len = 6 + 8 * random.below(3);
             Action::Note((0..len).map(|_| random.next().to_le_bytes()[0]).collect())

@@ -239,7 +239,7 @@ fn parse_key(datapath: &Datapath, text: &str) -> Result<ParsedFlow, Failure> {
     let ports = datapath.port_table();
     parse_flow(text, &ports).map_err(|error| {
         Failure::new(
-            &format!("parsing flow key (syntax error at {})", error.token),
+            &format!("parsing flow key (syntax error at {})", error.rest(text)),
             "Invalid argument",
         )
     })
@@ -256,6 +256,11 @@ fn put(
     let parsed = parse_key(datapath, flow)?;
     let actions = parse_actions(actions, &datapath.port_table())
         .map_err(|_| Failure::new("parsing actions", "Invalid argument"))?;
+    if let Err(misfit) = parsed.fits() {
+        let mut failure = Failure::new("updating flow table", "Invalid argument");
+        failure.text += &format!("{misfit}\n");
+        return Err(failure);
+    }
     let put = FlowPut {
         key: parsed.key,
         mask: parsed.mask,

@@ -144,7 +144,8 @@ fn receive(switch: &Switch, arguments: &[String]) -> Result<(), String> {
 
 /// The frame that a datapath flow describes.
 fn frame_of(text: &str, length: Option<usize>, ports: &dyn DpPorts) -> Result<Vec<u8>, String> {
-    let flow = parse_flow(text, ports).map_err(|_| format!("syntax error at {text}"))?;
+    let flow =
+        parse_flow(text, ports).map_err(|error| format!("syntax error at {}", error.rest(text)))?;
     compose(&flow.key, length).map_err(|error| error.to_string())
 }
 

@@ -64,6 +64,23 @@ impl fmt::Display for Problem {
     }
 }
 
+impl TextError<'_> {
+    /// The text from the attribute on in which the fault lies: what the reference says of one.
+    #[must_use]
+    pub fn rest<'t>(&self, text: &'t str) -> &'t str {
+        let (mut depth, mut start) = (0usize, 0);
+        for (at, c) in text.char_indices().take_while(|(at, _)| *at < self.at) {
+            match c {
+                '(' => depth += 1,
+                ')' => depth = depth.saturating_sub(1),
+                c if depth == 0 && (c == ',' || c.is_whitespace()) => start = at + c.len_utf8(),
+                _ => {}
+            }
+        }
+        text.get(start..).unwrap_or_default()
+    }
+}
+
 impl fmt::Display for TextError<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const LONGEST: usize = 60;

@@ -338,3 +338,15 @@ fn what_is_not_named_does_not_count_but_a_tag_must_not_be_there() {
     tagged.store(layout::VLAN_TCI, 0x1005);
     assert!(!tagged.agrees(&flow.key, &flow.mask));
 }
+
+#[test]
+fn faults_show_the_rest_from_their_attribute_on() {
+    for (text, expect) in [
+        ("in_port(1),eth(),ipv4(src=1.1.1.1,frag=nox),udp()", "ipv4(src=1.1.1.1,frag=nox),udp()"),
+        ("in_port(1),eth(),foo(3)", "foo(3)"),
+        ("recirc_id(5/0xff),in_port(1)", "recirc_id(5/0xff),in_port(1)"),
+        ("in_port(1), ipv4(src=1.1.1.1,frag=no", "ipv4(src=1.1.1.1,frag=no"),
+    ] {
+        assert_eq!(parse_flow(text, &PortNumbers).unwrap_err().rest(text), expect);
+    }
+}
