@@ -13,6 +13,7 @@ pub mod daemon;
 pub mod errno;
 pub mod event_loop;
 pub mod log;
+mod metrics;
 mod net;
 mod openflow;
 pub mod ovsdb;

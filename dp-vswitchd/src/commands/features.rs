@@ -1,8 +1,7 @@
 //! `dpif/show-dp-features` and `dpif/set-dp-features`: what the datapath can do.
 //!
 //! The second lets a script pretend that a datapath can do less, so that translation takes the
-//! detour for old kernels. This switch has one datapath and no detours: what a feature is can be
-//! asked for, and set to what it is.
+//! detour for old kernels. Where there is no such detour, a feature can be set to what it is only.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -15,10 +14,11 @@ use crate::unixctl::{CommandRegistry, Request};
 pub(super) fn register(registry: &mut CommandRegistry, switch: &Arc<Switch>) {
     let own = Arc::clone(switch);
     registry.register("dpif/show-dp-features", "bridge", 1, 1, move |request| {
-        own.bridge(request.argument(0)).ok_or("no such bridge")?;
+        let bridge = own.bridge(request.argument(0)).ok_or("no such bridge")?;
         let mut text = String::new();
         for feature in FEATURES.iter().filter(|it| !it.title.is_empty()) {
-            let value = match feature.value {
+            let value = bridge.datapath.lessened(feature.name);
+            let value = match value.as_deref().unwrap_or(feature.value) {
                 "true" => "Yes",
                 "false" => "No",
                 number => number,
@@ -56,10 +56,11 @@ fn set_features(switch: &Switch, request: &Request<'_>) -> Result<String, String
     let words: Vec<&str> =
         request.arguments().iter().map(String::as_str).filter(|it| *it != "--force").collect();
     let name = words.first().copied().unwrap_or_default();
-    switch.bridge(name).ok_or("no such bridge")?;
+    let datapath = &switch.bridge(name).ok_or("no such bridge")?.datapath;
     let line = |feature: &Feature| {
         let Feature { name, title, value } = feature;
-        format!("{name} ({title}) : [run time]:{value}, [boot time]:{value}\n")
+        let now = datapath.lessened(name).unwrap_or_else(|| (*value).to_owned());
+        format!("{name} ({title}) : [run time]:{now}, [boot time]:{value}\n")
     };
     let Some(wanted) = words.get(1) else {
         let named = |name: &&str| FEATURES.iter().find(|it| it.name == *name);
@@ -74,7 +75,7 @@ fn set_features(switch: &Switch, request: &Request<'_>) -> Result<String, String
     };
     match words.get(2) {
         None => Ok(line(feature)),
-        Some(value) if value.eq_ignore_ascii_case(feature.value) => Ok(String::new()),
+        Some(value) if datapath.lessen(feature, &value.to_ascii_lowercase()) => Ok(String::new()),
         Some(value) => Err(format!("{wanted} is {} and cannot be set to {value}", feature.value)),
     }
 }

@@ -12,6 +12,7 @@ mod detach_unsafe;
 mod options;
 mod paths;
 mod pidfile;
+mod sandbox;
 mod signals;
 pub(crate) mod usage;
 mod user;
@@ -31,6 +32,7 @@ use dp_netdev::system::Topology;
 use crate::commands;
 use crate::event_loop::{Clock, EventLoop};
 use crate::log::{Level, Spec, Vlog};
+use crate::metrics::Metrics;
 use crate::net::{Local, Remote};
 use crate::openflow::OpenFlow;
 use crate::ovsdb::client::Client;
@@ -44,6 +46,7 @@ use crate::switch::main_task::MainTask;
 use crate::unixctl::{CommandRegistry, Server};
 use options::Request;
 use pidfile::PidFile;
+use sandbox::Sandbox;
 use signals::Signals;
 
 /// Why the daemon does not run.
@@ -92,6 +95,11 @@ pub fn main() -> ExitCode {
 }
 
 fn run(program: &str, words: &[String]) -> Result<ExitCode, StartError> {
+    match words {
+        [first] if first == "sandbox" => return run_sandbox(program, None),
+        [first, folder] if first == "sandbox" => return run_sandbox(program, Some(folder)),
+        _ => {}
+    }
     let paths = Paths::from_environment(program);
     let options = match Options::parse(words)? {
         Request::Run(options) => options,
@@ -123,6 +131,18 @@ fn run(program: &str, words: &[String]) -> Result<ExitCode, StartError> {
         lock_memory();
     }
     serve(&paths, &options, vlog, remotes, detached)?;
+    drop(pidfile);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A throw-away switch in the foreground.
+fn run_sandbox(program: &str, folder: Option<&str>) -> Result<ExitCode, StartError> {
+    let sandbox = Sandbox::new(program, folder).map_err(system("sandbox"))?;
+    let vlog = start_log(&sandbox.paths, &sandbox.options)?;
+    let remotes = remotes(&sandbox.paths, &sandbox.options)?;
+    let pidfile = PidFile::create(&sandbox.paths.pidfile(None), false)?;
+    print!("{}", sandbox.greeting());
+    serve(&sandbox.paths, &sandbox.options, vlog, remotes, Detached::default())?;
     drop(pidfile);
     Ok(ExitCode::SUCCESS)
 }
@@ -255,6 +275,7 @@ fn serve(
         main_loop.add(database);
     }
     main_loop.add(OpenFlow::new(Arc::clone(&switch)));
+    main_loop.add(Metrics::new(Arc::clone(&switch)));
     main_loop.add(MainTask::new(Arc::clone(&switch), link, detached));
     while !switch.is_ending() && !stopping.get() {
         main_loop.turn().map_err(system("ppoll"))?;

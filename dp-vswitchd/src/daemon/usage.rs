@@ -17,7 +17,10 @@ pub(crate) fn help(paths: &Paths) -> String {
         "{program}: dp virtual switch daemon
 usage: {program} [OPTIONS] [DATABASE]
 where DATABASE is a socket on which ovsdb-server is listening
-      (default: \"unix:{run}/db.sock\").
+      (default: \"unix:{run}/db.sock\"),
+      or file:PATH for a database that this process serves itself
+       {program} sandbox [FOLDER]
+      runs a throw-away switch in the foreground
 
 Active DATABASE connection methods:
   tcp:HOST:PORT           PORT at remote HOST

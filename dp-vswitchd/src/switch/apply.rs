@@ -19,7 +19,7 @@ use super::bridge::{Interface, RunningBridge, own_mac};
 use super::datapath::{DUMMY, Datapath};
 use super::ofports::OfPorts;
 use super::{Switch, features, open};
-use crate::config::{BridgeConfig, InterfaceConfig, PortConfig, SwitchConfig};
+use crate::config::{BridgeConfig, InterfaceConfig, PortConfig, SwitchConfig, is_true};
 use crate::daemon::DummyMode;
 use crate::ovsdb::uuid::Uuid;
 
@@ -55,7 +55,11 @@ impl Switch {
         }
         self.forget_datapaths();
         self.tell_datapaths();
-        self.datapaths().iter().for_each(|datapath| datapath.set_limits(&config));
+        let held = is_true(&config.other_config, "flow-restore-wait");
+        for datapath in self.datapaths() {
+            datapath.set_limits(&config);
+            datapath.hold(held);
+        }
         self.refresh_tunnels();
         self.count("bridge_reconfigure");
         self.state().touched = true;
@@ -138,6 +142,7 @@ impl Switch {
         }
         let settings = self.state().other_config.clone();
         datapath.tune(&settings, &self.topology);
+        datapath.hold(is_true(&settings, "flow-restore-wait"));
         features::tell(&datapath);
         self.plug(&datapath);
         self.state().datapaths.insert(kind.to_owned(), Arc::clone(&datapath));

@@ -20,8 +20,10 @@ use dp_netdev::{Config, Idle, Netdev, Running, system};
 use dp_ofproto::learn::Neighbours;
 use dp_ofproto::revalidate::{Revalidator, RevalidatorConfig};
 use dp_ofproto::tunnel::Tunnels;
+use dp_ofproto::translate::Features;
 use dp_ofproto::upcall::{FLOW_LIMIT, Ofproto};
 
+use super::features::Feature;
 use super::scheduling::Tuning;
 use crate::event_loop::{Clock, Wants};
 
@@ -75,6 +77,12 @@ struct Set {
     no_ufids: bool,
     /// What the configuration says of packets that are not tracked.
     skip: Option<SkipSettings>,
+    /// No packet moves until flows are restored.
+    held: bool,
+    /// What translation may ask of the datapath, where a script pretends that it can do less.
+    features: Features,
+    /// The same, by name.
+    lessened: BTreeMap<&'static str, String>,
 }
 
 /// The values of the four settings.
@@ -319,9 +327,50 @@ impl Datapath {
         self.ports().iter().map(|(number, port)| (*number, port.name.clone())).collect()
     }
 
+    /// What a feature is pretended to be, if that is not what it is.
+    pub(crate) fn lessened(&self, name: &str) -> Option<String> {
+        self.set().lessened.get(name).cloned()
+    }
+
+    /// Pretends that a feature is of another value; `false` if translation knows no way without it.
+    pub(crate) fn lessen(&self, feature: &Feature, value: &str) -> bool {
+        let mut set = self.set();
+        let honoured = set.features.set(feature.name, value);
+        if honoured || value == feature.value {
+            set.lessened.insert(feature.name, value.to_owned());
+            let features = set.features;
+            drop(set);
+            self.ofproto.set_features(features);
+        }
+        honoured || value == feature.value
+    }
+
+    /// Holds all packets back, or lets them move again (`flow-restore-wait`): until the flows of
+    /// before a restart are there again, nothing is forwarded that they would have dropped.
+    pub(super) fn hold(&self, held: bool) {
+        let was = std::mem::replace(&mut self.set().held, held);
+        if was == held || self.by_hand {
+            return;
+        }
+        if held {
+            self.stop();
+            return;
+        }
+        match self.netdev.start(&[], Idle::Sleep) {
+            Ok(running) => {
+                let mut place = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+                *place = Some(running);
+            }
+            Err(error) => {
+                let why = crate::errno::text(&error);
+                log::error!(target: "dpif_netdev", "{self}: packet threads cannot start: {why}");
+            }
+        }
+    }
+
     /// Moves packets until none is left, or for a bounded time.
     pub(crate) fn drive(&self, now: Instant) {
-        if self.by_hand {
+        if self.by_hand && !self.set().held {
             for _ in 0..TURNS {
                 if self.netdev.turn(now) == 0 {
                     break;

@@ -42,6 +42,7 @@ mod service_status;
 mod services;
 mod settings;
 mod status;
+mod system_stats;
 pub(crate) mod tunnels;
 mod vlan;
 mod wires;
@@ -247,6 +248,11 @@ impl Switch {
         if state.wire_states != states {
             state.wire_states = states;
         }
+    }
+
+    /// A setting of `Open_vSwitch.other_config`, as it was applied last.
+    pub(crate) fn setting(&self, key: &str) -> Option<String> {
+        self.state().other_config.get(key).cloned()
     }
 
     /// Counts something that has happened.

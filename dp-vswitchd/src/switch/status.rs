@@ -9,10 +9,10 @@ use dp_core::boundary::{Datapath as _, PortInfo};
 use dp_ofproto::tunnel::is_tunnel;
 
 use super::bridge::{Interface, RunningBridge, own_mac};
-use super::{Switch, features, open};
+use super::{Switch, features, open, system_stats};
 use dp_netdev::port::dpdk;
 
-use crate::config::SwitchConfig;
+use crate::config::{SwitchConfig, is_true};
 use crate::daemon::DummyMode;
 use crate::ovsdb::database::Database;
 use crate::ovsdb::uuid::Uuid;
@@ -80,6 +80,15 @@ impl Switch {
             }
             columns.set(table, root, "datapath_types", texts(datapaths.into_iter()));
             let runs = Datum::scalar(Atom::Boolean(dpdk::is_running()));
+            if is_true(&config.other_config, "enable-statistics") {
+                if statistics {
+                    let figures = system_stats::collect(&self.paths.program, self.clock.origin());
+                    let pairs = figures.iter().map(|(key, value)| pair(key, value)).collect();
+                    columns.set(table, root, "statistics", map(pairs));
+                }
+            } else {
+                columns.set(table, root, "statistics", Datum::empty_map());
+            }
             columns.set(table, root, "dpdk_initialized", runs);
             let version = dpdk::version().unwrap_or_else(|| "none".to_owned());
             columns.set(table, root, "dpdk_version", text(&version));
