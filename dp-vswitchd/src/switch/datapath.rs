@@ -19,8 +19,8 @@ use dp_netdev::port::tap::{Role, Tap};
 use dp_netdev::{Config, Idle, Netdev, Running, system};
 use dp_ofproto::learn::Neighbours;
 use dp_ofproto::revalidate::{Revalidator, RevalidatorConfig};
-use dp_ofproto::tunnel::Tunnels;
 use dp_ofproto::translate::Features;
+use dp_ofproto::tunnel::Tunnels;
 use dp_ofproto::upcall::{FLOW_LIMIT, Ofproto};
 
 use super::features::Feature;
