@@ -3,7 +3,7 @@
 //!
 //! The side that announces gives its own address. Behind a translation the other side must be told
 //! the address that it can reach; the payload may get longer or shorter by that, and from then on
-//! sequence numbers are shifted ([`shift`](super::shift)).
+//! sequence numbers are shifted ([`super::shift`]).
 //!
 //! ```text
 //!   sender  own ──── seen (as the other side knows it)          the other side: own', seen'

@@ -9,7 +9,7 @@
 //! |---|---|
 //! | [`version`], [`header`], [`wire`] | versions, message boundaries, primitives |
 //! | [`error`] | error codes with their numbers in each version |
-//! | [`matches`] | matches: lists of fields, and the old structures |
+//! | [`mod@matches`] | matches: lists of fields, and the old structures |
 //! | [`actions`] | actions and instructions |
 //! | [`flow_mod`], [`flow_stats`], [`monitor`] | flows: changed, asked about, watched |
 //! | [`group_mod`], [`meter`], [`port`], [`queue`], [`table`], [`table_features`] | the other things a switch has |

@@ -154,6 +154,8 @@ fn draw(random: &mut Random, wanted: For) -> Match {
             }
             F::NwTos => (random.value(8), 0xfc),
             F::NshMdtype if wanted != For::Identity => (1, u128::MAX),
+            // The reference reads eight bits and sends six.
+            F::NshTtl if wanted != For::Identity => (random.value(6), u128::MAX),
             // The reference forgets a zero here.
             F::CtNwProto if wanted != For::Identity => (random.value(8) | 1, u128::MAX),
             _ => {

@@ -5,8 +5,8 @@
 //!   BRIDGE.snoop ◄── copies of what goes to and comes from controllers
 //! ```
 //!
-//! One task of the main loop holds a [`Service`] for each bridge. It moves bytes; what they mean is
-//! the library's business.
+//! One task of the main loop holds a [`dp_ofproto::session::Service`] for each bridge. It moves bytes;
+//! what they mean is the library's business.
 //!
 //! | room | |
 //! |---|---|

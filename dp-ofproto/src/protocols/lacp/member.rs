@@ -58,7 +58,8 @@ pub struct Member {
     config: MemberConfig,
     status: Status,
     attached: bool,
-    carrier_up: bool,
+    /// `None`: nobody has said yet.
+    carrier_up: Option<bool>,
     partner: Info,
     /// What we said of ourselves last.
     told: Info,
@@ -73,7 +74,7 @@ impl Member {
             config,
             status: Status::Defaulted,
             attached: false,
-            carrier_up: false,
+            carrier_up: None,
             partner: Info::default(),
             told: Info::default(),
             next_tx: now,
@@ -148,10 +149,10 @@ impl Member {
 
     /// Returns whether the aggregate is to be chosen anew.
     pub(super) fn carrier_changed(&mut self, up: bool, now: Instant) -> bool {
-        if up == self.carrier_up {
+        let before = self.carrier_up.replace(up);
+        if before.is_none_or(|before| before == up) {
             return false;
         }
-        self.carrier_up = up;
         self.stats.carrier_changed += 1;
         let again = matches!(self.status, Status::Current | Status::Defaulted);
         if again {
