@@ -5,6 +5,7 @@
 //! of them at once, dropping the edit shows none. That is all there is to an OpenFlow bundle's
 //! roll-back.
 
+use std::collections::HashMap;
 use std::sync::{Arc, MutexGuard};
 
 use dp_core::base::{Instant, OfPort};
@@ -12,7 +13,7 @@ use dp_core::base::{Instant, OfPort};
 use super::flow_mod::{Change, Command, FlowMod, FlowModError, Removal};
 use super::rule::{Rule, RuleId, RuleStats};
 use super::tables::{INTERNAL_TABLE, TableSet, Tables, Writer, group_hash};
-use super::{PrefixFields, Table, Version};
+use super::{PrefixFields, Table, TableLimit, Version, overflow};
 use crate::action::{self, Action, Actions};
 use crate::group::{Group, GroupId};
 
@@ -25,6 +26,9 @@ pub struct Edit<'a> {
     changes: Vec<Change>,
     /// Whether something changed that is no rule.
     retuned: bool,
+    /// Cookies and tables of what is learned by rules that came and went: how many more, and how
+    /// many less.
+    learners: HashMap<(u64, u8), (usize, usize)>,
 }
 
 impl<'a> Edit<'a> {
@@ -34,7 +38,7 @@ impl<'a> Edit<'a> {
         mut set: TableSet,
     ) -> Self {
         set.version = Version(set.version.0 + 1);
-        Self { tables, writer, set, changes: Vec::new(), retuned: false }
+        Self { tables, writer, set, changes: Vec::new(), retuned: false, learners: HashMap::new() }
     }
 
     /// The tables as this edit will leave them.
@@ -134,12 +138,66 @@ impl<'a> Edit<'a> {
     /// Publishes the change. Returns what changed, in order; if nothing did, the published version
     /// stays.
     pub fn commit(mut self) -> Vec<Change> {
+        self.settle_learners();
         if self.retuned || !self.changes.is_empty() {
             self.tables.publish(self.writer, self.set);
         } else {
             self.writer.purge();
         }
         self.changes
+    }
+
+    /// Says how many rules a table may hold; rules beyond go, if they may.
+    pub fn set_limit(&mut self, table: u8, limit: TableLimit, now: Instant) {
+        let most = limit.rules.unwrap_or(usize::MAX);
+        self.writer.limits.insert(table, limit);
+        while self.set.table(table).is_some_and(|table| table.len() > most) {
+            if !self.evict(table, now) {
+                break;
+            }
+        }
+    }
+
+    /// Lets a rule of a table go; `false` if all of them stay.
+    fn evict(&mut self, id: u8, now: Instant) -> bool {
+        let limit = self.writer.limits.get(&id).filter(|limit| limit.evict);
+        let victim = limit.and_then(|limit| overflow::victim(self.set.table(id)?, limit, now));
+        let Some(rule) = victim else { return false };
+        self.remove(&rule, Removal::Eviction);
+        true
+    }
+
+    /// Keeps count of rules that learn what is to go with them.
+    fn count_learners(&mut self, actions: &[Action], came: bool) {
+        for action in actions {
+            if let Action::Learn(learn) = action
+                && learn.delete_learned
+            {
+                let counts = self.learners.entry((learn.cookie, learn.table)).or_default();
+                if came { counts.0 += 1 } else { counts.1 += 1 }
+            }
+        }
+    }
+
+    /// What was learned goes with the last rule that learned it.
+    fn settle_learners(&mut self) {
+        // What goes may have learned itself.
+        while !self.learners.is_empty() {
+            for ((cookie, table), (came, went)) in std::mem::take(&mut self.learners) {
+                let count = self.writer.learners.entry((cookie, table)).or_default();
+                *count = (*count + came).saturating_sub(went);
+                if *count > 0 {
+                    continue;
+                }
+                self.writer.learners.remove(&(cookie, table));
+                let learned: Vec<_> = self.set.table(table).map_or_else(Vec::new, |table| {
+                    table.rules().filter(|rule| rule.cookie() == cookie).cloned().collect()
+                });
+                for rule in learned {
+                    self.remove(&rule, Removal::Delete);
+                }
+            }
+        }
     }
 
     fn add(&mut self, flow_mod: &FlowMod, now: Instant) -> Result<(), FlowModError> {
@@ -154,10 +212,14 @@ impl<'a> Edit<'a> {
         {
             return Err(FlowModError::Overlap { cookie: other.cookie() });
         }
-        let limit = self.tables.config().max_rules;
-        if old.is_none() && present.map_or(0, |table| table.len()) >= limit {
+        let own = self.writer.limits.get(&id).and_then(|limit| limit.rules);
+        let limit = own.unwrap_or(usize::MAX).min(self.tables.config().max_rules);
+        let full = old.is_none() && present.map_or(0, |table| table.len()) >= limit;
+        if full && !self.evict(id, now) {
             return Err(FlowModError::TableFull { table: id, limit });
         }
+        let present = self.set.table(id);
+        let old = present.and_then(|table| table.get(&flow_mod.matching, flow_mod.priority));
         // A replacement keeps the counters unless they shall be reset, but it is a new rule.
         let stats = match old {
             Some(old) if !flow_mod.flags.reset_counts => Arc::clone(&old.stats),
@@ -180,6 +242,10 @@ impl<'a> Edit<'a> {
             counters: self.tables.counters(id),
         };
         let (new, old) = self.table_mut(id).insert(rule);
+        self.count_learners(&Arc::clone(new.actions()), true);
+        if let Some(old) = &old {
+            self.count_learners(&Arc::clone(old.actions()), false);
+        }
         self.changes.push(match old {
             Some(old) => Change::Replaced { old, new },
             None => Change::Added(new),
@@ -216,6 +282,8 @@ impl<'a> Edit<'a> {
                 ..*old
             };
             let (new, _) = self.table_mut(rule.table).insert(rule);
+            self.count_learners(&Arc::clone(new.actions()), true);
+            self.count_learners(&Arc::clone(old.actions()), false);
             self.changes.push(Change::Modified { old, new });
         }
         Ok(())
@@ -247,6 +315,7 @@ impl<'a> Edit<'a> {
 
     fn remove(&mut self, rule: &Arc<Rule>, reason: Removal) {
         if let Some(rule) = self.table_mut(rule.table).remove(rule) {
+            self.count_learners(&Arc::clone(rule.actions()), false);
             self.changes.push(Change::Removed { rule, reason });
         }
     }

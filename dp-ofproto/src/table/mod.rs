@@ -11,6 +11,7 @@
 //! | `subtable`, `shape` | the rules of one mask; which words it looks at in which stage |
 //! | [`prefixes`], `prefix_trie` | which prefixes of an address rules match on |
 //! | `hash_trie`, `bucket` | the map in which versions share what they have in common |
+//! | `overflow` | what a full table does |
 //! | [`oracle`] | linear scan, the judge of the classifier |
 //!
 //! ```text
@@ -27,6 +28,7 @@ pub mod flow_mod;
 pub mod group_mod;
 mod hash_trie;
 pub mod oracle;
+mod overflow;
 mod prefix_trie;
 pub mod prefixes;
 pub mod rule;
@@ -39,6 +41,7 @@ pub use classifier::{Found, Table};
 pub use edit::{Edit, outputs_to, uses_group, uses_meter};
 pub use flow_mod::{Change, Command, FlowMod, FlowModError, Removal};
 pub use group_mod::{BucketSpec, GroupCommand, GroupMod, GroupModError};
+pub use overflow::TableLimit;
 pub use prefixes::{PREFIX_FIELDS, PrefixFields};
 pub use rule::{Expiry, Rule, RuleFlags, RuleId, RuleStats, TableCounters, Version};
 pub use tables::{INTERNAL_TABLE, TABLES, TableSet, Tables, TablesConfig};

@@ -10,6 +10,7 @@
 //! or a burst of them. Edits take a lock that readers never touch. Snapshots that readers still
 //! hold are kept by the writer until they let go, so that no packet thread ever frees a table.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -20,7 +21,8 @@ use dp_core::flow::{FlowKey, FlowMask};
 use super::edit::Edit;
 use super::hash_trie::HashTrie;
 use super::{
-    Change, FlowMod, FlowModError, Found, PrefixFields, Rule, Table, TableCounters, Version,
+    Change, FlowMod, FlowModError, Found, PrefixFields, Rule, Table, TableCounters, TableLimit,
+    Version,
 };
 use crate::group::{Group, GroupId};
 
@@ -78,6 +80,10 @@ pub(super) struct Writer {
     pub(super) next_rule: u64,
     /// Snapshots that some reader may still hold.
     retired: Vec<Arc<TableSet>>,
+    /// Limits of tables that have some of their own.
+    pub(super) limits: HashMap<u8, TableLimit>,
+    /// How many rules learn rules with this cookie in this table that are to go with them.
+    pub(super) learners: HashMap<(u64, u8), usize>,
 }
 
 impl Tables {
@@ -134,6 +140,14 @@ impl Tables {
     pub fn expire(&self, now: Instant) -> Vec<Change> {
         let mut edit = self.edit();
         edit.expire(now);
+        edit.commit()
+    }
+
+    /// Says how many rules a table may hold; rules beyond go at once, if they may. Returns what
+    /// went.
+    pub fn set_limit(&self, table: u8, limit: TableLimit, now: Instant) -> Vec<Change> {
+        let mut edit = self.edit();
+        edit.set_limit(table, limit, now);
         edit.commit()
     }
 

@@ -454,6 +454,15 @@ pub(super) fn subfield_or_field(piece: Piece<'_>) -> Result<Subfield, TextError>
     }
 }
 
+/// Reads a subfield: `FIELD[]`, `FIELD[BIT]` or `FIELD[START..END]`.
+///
+/// # Errors
+///
+/// What is wrong, and where.
+pub fn parse_subfield(text: &str) -> Result<Subfield, TextError> {
+    subfield(Piece::line(text))
+}
+
 /// `FIELD[]`, `FIELD[BIT]` or `FIELD[START..END]`.
 pub(super) fn subfield(piece: Piece<'_>) -> Result<Subfield, TextError> {
     let expected = || piece.error(Problem::Expected("FIELD[], FIELD[BIT] or FIELD[START..END]"));

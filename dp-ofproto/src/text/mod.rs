@@ -39,7 +39,7 @@ pub mod remark;
 pub mod value;
 pub mod value_print;
 
-pub use action_parse::parse_actions;
+pub use action_parse::{parse_actions, parse_subfield};
 pub use action_print::{ActionsText, SubfieldText};
 pub use error::{Problem, TextError};
 pub use flow::{FlowModText, RuleText, parse_file, parse_flow};

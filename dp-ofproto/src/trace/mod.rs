@@ -25,6 +25,7 @@ use self::request::Traced;
 use self::tree::{BridgeNames, Return, Tree};
 use crate::text::{NumbersOnly, PortNames};
 use crate::translate::hooks::Location;
+use crate::translate::recirc::RecircRef;
 use crate::translate::{Effect, RecircKind, Request, Translation, View, World, translate_request};
 
 /// Answers `ofproto/trace` with these arguments. `ports` knows the datapath's ports by name.
@@ -69,10 +70,11 @@ fn run(world: &World, ports: &dyn DpPorts, traced: &Traced, now: Instant) -> Str
     let mut key = traced.key.clone();
     let mut location = traced.location.clone();
     let mut first = true;
+    let mut held = Vec::new();
     // A loop through the datapath ends somewhere.
     for _ in 0..MAX_PASSES {
         let pass = Pass { world, ports, traced, now, first };
-        returns.extend(pass.run(&location, &key, &mut out));
+        returns.extend(pass.run(&location, &key, &mut out, &mut held));
         first = false;
         let Some(back) = returns.pop_front() else { break };
         key = back.flow;
@@ -102,6 +104,9 @@ fn run(world: &World, ports: &dyn DpPorts, traced: &Traced, now: Instant) -> Str
             location = Location { bridge: frozen.bridge.clone(), port };
         }
     }
+    for recirc in &held {
+        world.recirc.release(recirc);
+    }
     out
 }
 
@@ -116,7 +121,13 @@ struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    fn run(&self, location: &Location, key: &FlowKey, out: &mut String) -> Vec<Return> {
+    fn run(
+        &self,
+        location: &Location,
+        key: &FlowKey,
+        out: &mut String,
+        held: &mut Vec<RecircRef>,
+    ) -> Vec<Return> {
         let view = View::of(&location.bridge);
         let by_name = BridgeNames(&view);
         let names: &dyn PortNames = if self.traced.names { &by_name } else { &NumbersOnly };
@@ -139,8 +150,8 @@ impl Pass<'_> {
         out.push('\n');
         self.conclude(&flow, &made, names, out);
         self.have_effects(&made);
-        // What comes back with a hash or parsed anew cannot be told without the packet. The numbers
-        // of frozen states live as long as the table keeps young ones.
+        held.extend(made.recircs);
+        // What comes back with a hash or parsed anew cannot be told without the packet.
         tree.returns.retain(|back| matches!(back.kind, RecircKind::Conntrack(_)));
         tree.returns
     }

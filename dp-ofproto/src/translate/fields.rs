@@ -36,6 +36,10 @@ impl Context<'_> {
         if !self.has(field.field().prereq) {
             return;
         }
+        if matches!(field.field().prereq, Prereq::IpAny | Prereq::Ipv4 | Prereq::Ipv6) {
+            // Whether there is a header to write to.
+            self.wc.unwildcard(FieldId::NwProto);
+        }
         self.wc.unwildcard_bits(field, mask);
         self.flow.set_bits(field, value, mask);
         if matches!(field, FieldId::VlanVid | FieldId::DlVlan | FieldId::DlVlanPcp) {
@@ -87,6 +91,7 @@ impl Context<'_> {
         if !self.has(Prereq::IpAny) {
             return;
         }
+        self.wc.unwildcard(FieldId::NwProto);
         self.wc.unwildcard(FieldId::NwTtl);
         let ttl = self.flow.get(FieldId::NwTtl);
         if ttl > 1 {

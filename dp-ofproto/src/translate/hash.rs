@@ -5,6 +5,7 @@
 //! choose by: Bob Jenkins' *lookup3* for `multipath` and `bundle`, Austin Appleby's *MurmurHash3*
 //! (32 bits) for groups. Both are in the public domain.
 
+use dp_core::flow::layout::VLAN_PRESENT;
 use dp_core::flow::{FieldId, FlowKey, FlowMask, layout};
 
 use crate::action::HashFields;
@@ -134,9 +135,7 @@ fn symmetric_l4(flow: &FlowKey, basis: u32) -> u32 {
     // Addresses (16), Ethertype, VLAN, ports (2 each), MACs (6), protocol.
     let fold = |a, b| flow.get(a) ^ flow.get(b);
     put(16, u128::from(flow.eth_type()), 2);
-    let vlan = [layout::VLAN_TCI, layout::VLAN_TCI1]
-        .iter()
-        .fold(0, |vlan, &place| vlan ^ flow.load(place) & 0x0fff);
+    let vlan = vids(flow);
     put(18, vlan, 2);
     put(22, fold(FieldId::EthSrc, FieldId::EthDst), 6);
     if is_v4(flow) {
@@ -186,9 +185,7 @@ fn symmetric_l3(flow: &FlowKey, basis: u32, ports: bool, udp: bool) -> u32 {
 /// Ethertype, VLAN and MACs.
 fn symmetric_l2(flow: &FlowKey, basis: u32) -> u32 {
     let mut bytes = [0u8; 12];
-    let vlan = [layout::VLAN_TCI, layout::VLAN_TCI1]
-        .iter()
-        .fold(0, |vlan, &place| vlan ^ flow.load(place) & 0x0fff);
+    let vlan = vids(flow);
     let macs = flow.get(FieldId::EthSrc) ^ flow.get(FieldId::EthDst);
     let words = u128::from(flow.eth_type()) << 80 | vlan << 64 | macs << 16;
     if let Some(last) = words.to_be_bytes().last_chunk::<12>() {
@@ -236,10 +233,22 @@ pub fn unwildcard_hashed(wc: &mut FlowMask, flow: &FlowKey, fields: HashFields) 
 }
 
 fn tags_count(wc: &mut FlowMask, flow: &FlowKey) {
-    for place in [layout::VLAN_TCI, layout::VLAN_TCI1] {
-        if flow.load(place) != 0 {
-            wc.unwildcard_place(place);
-        }
+    // Without an outer tag there is no inner one; whether there is one always counts.
+    if flow.vlan_tci() & VLAN_PRESENT != 0 {
+        wc.unwildcard_place(layout::VLAN_TCI);
+        wc.unwildcard_place(layout::VLAN_TCI1);
+    }
+}
+
+/// The VIDs of all tags, folded.
+fn vids(flow: &FlowKey) -> u128 {
+    let present = |place| {
+        let tci = flow.load(place);
+        if tci & u128::from(VLAN_PRESENT) == 0 { 0 } else { tci & 0x0fff }
+    };
+    match present(layout::VLAN_TCI) {
+        _ if flow.vlan_tci() & VLAN_PRESENT == 0 => 0,
+        outer => outer ^ present(layout::VLAN_TCI1),
     }
 }
 

@@ -72,8 +72,11 @@ impl Context<'_> {
     /// What is behind the labels cannot be seen.
     fn hide_payload(&mut self) {
         for place in PAYLOAD {
-            if self.flow.load(place) != 0 {
-                self.flow.store(place, 0);
+            // All that was written to it has been committed: it is as the packet has it.
+            for key in [&mut self.flow, &mut self.base] {
+                if key.load(place) != 0 {
+                    key.store(place, 0);
+                }
             }
         }
     }

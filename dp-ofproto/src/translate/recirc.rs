@@ -214,6 +214,17 @@ impl RecircTable {
         self.0.lock().by_id.get(&id.0)?.upgrade()
     }
 
+    /// Lets go of a number at once that was handed out for something that does not happen.
+    pub fn release(&self, recirc: &RecircRef) {
+        let mut maps = self.0.lock();
+        let same = |kept: &RecircRef| Arc::ptr_eq(kept, recirc);
+        let young = maps.young.extract_if(.., |kept| same(kept)).collect::<Vec<_>>();
+        let old = maps.old.extract_if(.., |kept| same(kept)).collect::<Vec<_>>();
+        // Dropping them takes the lock.
+        drop(maps);
+        drop((young, old));
+    }
+
     /// How many are in use.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -5,15 +5,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dp_core::base::Zone;
+use dp_core::base::{Instant, Zone};
 use dp_core::boundary::Datapath as _;
 use dp_core::conntrack::{TimeoutPolicy, skip};
 use dp_core::flow::FieldId;
 use dp_ofproto::bridge::{Bridge, Mirror, MirrorOutput, VlanSet};
 use dp_ofproto::learn::MacChange;
 use dp_ofproto::revalidate::RevalidatorConfig;
-use dp_ofproto::table::PrefixFields;
-use dp_ofproto::text::{NumbersOnly, parse_match};
+use dp_ofproto::table::{PrefixFields, TableLimit};
+use dp_ofproto::text::{NumbersOnly, parse_match, parse_subfield};
 
 use super::{Datapath, RunningBridge};
 use crate::config::{BridgeConfig, MirrorConfig, Settings, SwitchConfig, ZoneConfig, number_or};
@@ -94,6 +94,7 @@ impl RunningBridge {
             self.bridge.set_mirrors(keep_counts(&self.bridge, mirrors));
         }
         set_prefixes(&self.bridge, &state.config);
+        set_table_limits(&self.bridge, &state.config);
     }
 
     /// Says in the log where addresses are learned, whichever path learned them.
@@ -161,6 +162,19 @@ fn mirror(config: &MirrorConfig, ports: &BTreeSet<&str>) -> Option<Mirror> {
         }
     }
     Some(mirror)
+}
+
+/// How many rules each table may hold, and what happens beyond.
+fn set_table_limits(bridge: &Bridge, config: &BridgeConfig) {
+    for (table, it) in &config.flow_tables {
+        let limit = TableLimit {
+            rules: it.flow_limit.and_then(|limit| usize::try_from(limit).ok()),
+            evict: it.overflow_policy.as_deref() == Some("evict"),
+            groups: it.groups.iter().filter_map(|text| parse_subfield(text).ok()).collect(),
+        };
+        let changes = bridge.tables().set_limit(*table, limit, Instant::default());
+        bridge.tables().tell(changes);
+    }
 }
 
 /// Which fields of each table are looked up by prefixes.

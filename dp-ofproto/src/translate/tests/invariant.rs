@@ -8,7 +8,7 @@ use dp_core::flow::{FieldId as F, FlowKey, layout};
 use proptest::prelude::*;
 
 use super::{bridge, run};
-use crate::action::{Action, Subfield};
+use crate::action::{Action, Ct, HashFields, Multipath, MultipathAlgorithm, Subfield};
 use crate::bridge::{Bridge, BridgePort, PortMap, VlanMode};
 use crate::table::{FlowMod, Match};
 
@@ -168,6 +168,23 @@ fn action() -> impl Strategy<Value = Action> {
         1 => clustered(128).prop_map(|v| Action::set_field(F::Ipv6Src, v)),
         1 => clustered(8).prop_map(|v| Action::SetTos(u8::try_from(v).unwrap() & 0xfc)),
         1 => clustered(32).prop_map(|v| Action::set_field(F::ArpSpa, v)),
+        1 => Just(Action::Clone([Action::set_field(F::EthDst, 3), Action::output(OfPort(2))].into())),
+        1 => Just(Action::PushMpls(0x8847)),
+        1 => Just(Action::SetMplsTtl(9)),
+        1 => Just(Action::PopMpls(0x0800)),
+        1 => (0..7usize, 0..3usize).prop_map(|(fields, algorithm)| Action::Multipath(Box::new(Multipath {
+            fields: HashFields::ALL[fields].0,
+            basis: 3,
+            algorithm: MultipathAlgorithm::ALL[algorithm].0,
+            max_link: 4,
+            arg: 0,
+            dst: Subfield::whole(F::Reg0),
+        }))),
+        1 => Just(Action::SetQueue(5)),
+        1 => Just(Action::Ct(Box::new(Ct { table: Some(3), ..Ct::default() }))),
+        1 => Just(Action::Output { port: OfPort::CONTROLLER, max_len: 60 }),
+        1 => Just(Action::WriteActions([Action::set_field(F::NwTtl, 7), Action::output(OfPort(3))].into())),
+        1 => Just(Action::CheckPktLarger { len: 100, dst: Subfield::new(F::Reg0, 0, 1).unwrap() }),
         1 => Just(Action::OutputReg { src: Subfield::new(F::Reg0, 0, 3).unwrap(), max_len: 0 }),
     ]
 }

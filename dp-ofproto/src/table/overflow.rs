@@ -1,0 +1,126 @@
+//! What a full table does: refuse, or let another rule go (`Flow_Table flow_limit`,
+//! `overflow_policy`, `groups` in `ovs-vswitchd.conf.db(5)`).
+//!
+//! Only rules that have a timeout are let go: the others somebody counts on. Rules stand in groups
+//! of equal values in some subfields; the group with the most rules loses one, so that one user's
+//! flood costs himself. In a group the least important goes first, of those the one that would end
+//! soonest.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use dp_core::base::{Duration, Instant};
+
+use super::Rule;
+use super::classifier::Table;
+use crate::action::Subfield;
+
+/// How many rules a table may hold, and what happens beyond.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TableLimit {
+    /// How many; `None`: as many as any table.
+    pub rules: Option<usize>,
+    /// Let a rule go for a new one; otherwise the new one is refused.
+    pub evict: bool,
+    /// What groups rules; empty: all are one group.
+    pub groups: Vec<Subfield>,
+}
+
+/// Importance and end of a rule: the least goes first.
+type Candidate<'a> = (u16, Instant, &'a Arc<Rule>);
+
+/// The rule that a full table lets go; `None` if all of them stay.
+pub(super) fn victim(table: &Table, limit: &TableLimit, now: Instant) -> Option<Arc<Rule>> {
+    let mut groups: HashMap<Vec<u128>, (usize, Option<Candidate<'_>>)> = HashMap::new();
+    for rule in table.rules() {
+        let values = |sub: &Subfield| {
+            let (value, mask) = rule.matching().field(sub.field);
+            (value & mask) >> sub.start & sub.ones()
+        };
+        let key: Vec<u128> = limit.groups.iter().map(values).collect();
+        let group = groups.entry(key).or_default();
+        let Some(end) = ends(rule) else { continue };
+        group.0 += 1;
+        let candidate = (rule.importance(), end.max(now), rule);
+        let better = |best: &Candidate<'_>| (candidate.0, candidate.1) < (best.0, best.1);
+        if group.1.as_ref().is_none_or(better) {
+            group.1 = Some(candidate);
+        }
+    }
+    let largest =
+        groups.into_values().filter(|group| group.1.is_some()).max_by_key(|group| group.0);
+    largest.and_then(|group| group.1).map(|(_, _, rule)| Arc::clone(rule))
+}
+
+/// When a rule ends if no further packet comes; `None`: never.
+fn ends(rule: &Rule) -> Option<Instant> {
+    let after = |from: Instant, seconds: u16| {
+        (seconds != 0).then(|| from.after(Duration::from_secs(u64::from(seconds))))
+    };
+    let hard = after(rule.modified(), rule.hard_timeout());
+    let idle = after(rule.stats().used().max(rule.modified()), rule.idle_timeout());
+    match (hard, idle) {
+        (Some(hard), Some(idle)) => Some(hard.min(idle)),
+        (hard, idle) => hard.or(idle),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::TableLimit;
+    use crate::action::{Action, Learn, Subfield};
+    use crate::table::{Change, FlowMod, FlowModError, Match, Removal, Tables};
+    use dp_core::base::Instant;
+    use dp_core::flow::FieldId;
+
+    fn flow(port: u128, dst: u128, idle_timeout: u16) -> FlowMod {
+        let matching =
+            Match::build().exact(FieldId::InPort, port).exact(FieldId::EthDst, dst).finish();
+        FlowMod { idle_timeout, ..FlowMod::add(0, 1, matching, Vec::new()) }
+    }
+
+    #[test]
+    fn a_full_table_refuses_or_lets_the_largest_group_lose_one() {
+        let tables = Tables::default();
+        let limit = |evict| TableLimit {
+            rules: Some(3),
+            evict,
+            groups: vec![Subfield::whole(FieldId::InPort)],
+        };
+        tables.set_limit(0, limit(false), Instant(0));
+        for (port, dst, timeout) in [(1, 1, 0), (2, 1, 60), (2, 2, 30)] {
+            tables.apply(&flow(port, dst, timeout), Instant(0)).unwrap();
+        }
+        let refused = tables.apply(&flow(1, 9, 5), Instant(0));
+        assert!(matches!(refused, Err(FlowModError::TableFull { table: 0, limit: 3 })));
+        tables.set_limit(0, limit(true), Instant(0));
+        let changes = tables.apply(&flow(1, 9, 5), Instant(0)).unwrap();
+        let [Change::Removed { rule, reason: Removal::Eviction }, Change::Added(_)] = &changes[..]
+        else {
+            panic!("{changes:?}")
+        };
+        assert_eq!(rule.idle_timeout(), 30);
+        let changes = tables.set_limit(0, TableLimit { rules: Some(1), ..limit(true) }, Instant(0));
+        assert_eq!((changes.len(), tables.snapshot().len()), (2, 1), "what has no timeout stays");
+    }
+
+    #[test]
+    fn what_was_learned_goes_with_the_last_rule_that_learned_it() {
+        let tables = Tables::default();
+        let learner = |port| {
+            let learn = Learn { cookie: 7, delete_learned: true, table: 5, ..Learn::default() };
+            let matching = Match::build().exact(FieldId::InPort, port).finish();
+            FlowMod::add(0, 1, matching, vec![Action::Learn(Box::new(learn))])
+        };
+        tables.apply(&learner(1), Instant(0)).unwrap();
+        tables.apply(&learner(2), Instant(0)).unwrap();
+        let learned = FlowMod { table: Some(5), new_cookie: Some(7), ..flow(1, 1, 0) };
+        tables.apply(&learned, Instant(0)).unwrap();
+        let delete =
+            |port| FlowMod::delete(Some(0), Match::build().exact(FieldId::InPort, port).finish());
+        tables.apply(&delete(1), Instant(0)).unwrap();
+        assert_eq!(tables.snapshot().len(), 2);
+        tables.apply(&delete(2), Instant(0)).unwrap();
+        assert!(tables.snapshot().is_empty());
+    }
+}
