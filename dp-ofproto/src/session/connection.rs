@@ -52,6 +52,10 @@ pub struct Connection {
     pub(super) outbox: Outbox,
     pub(super) role: Role,
     pub(super) packet_in_format: PacketInFormat,
+    /// It is told nothing unasked.
+    pub(super) quiet: bool,
+    /// It watches what others say, and nothing else.
+    pub(super) snoops: bool,
     /// OpenFlow 1.0's command says the table.
     pub(super) flow_mod_table_id: bool,
     pub(super) controller_id: u16,
@@ -91,6 +95,8 @@ impl Connection {
             outbox: Outbox::default(),
             role: Role::Equal,
             packet_in_format: PacketInFormat::Standard,
+            quiet: false,
+            snoops: false,
             flow_mod_table_id: false,
             controller_id: 0,
             miss_send_len: if primary { 128 } else { 0 },

@@ -95,10 +95,15 @@ pub(super) fn tell(
     }
 }
 
+/// Whether a connection is told nothing unasked: a tool that has not asked for packets is not.
+pub(super) fn is_quiet(connection: &Connection) -> bool {
+    let tool = connection.kind == ConnectionKind::Service && connection.miss_send_len == 0;
+    connection.quiet || connection.snoops || tool
+}
+
 /// Whether a connection is told of something.
 pub(super) fn wants(connection: &Connection, kind: AsyncKind, reason: u8) -> bool {
-    let quiet = connection.kind == ConnectionKind::Service && connection.miss_send_len == 0;
-    !quiet
+    !is_quiet(connection)
         && !connection.outbox.is_full()
         && connection.async_config.wants(connection.role, kind, reason)
 }

@@ -76,6 +76,8 @@ pub(super) fn message(
             return;
         }
         Phase::Closing => return,
+        // Who watches has nothing to say.
+        Phase::Open(_) if connection.snoops => return,
         Phase::Open(version) => version,
     };
     if header.version != version as u8 {

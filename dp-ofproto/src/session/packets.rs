@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use dp_core::base::{Instant, OfPort};
 use dp_core::flow::{FIELDS, FieldId, FlowKey, layout};
 
-use super::connection::{Connection, ConnectionKind};
+use super::connection::Connection;
+use super::events::is_quiet;
 use super::handle::Request;
 use super::service::ConnectionId;
 use crate::action::{Checker, PacketInReason};
@@ -90,10 +91,9 @@ pub(super) fn send(
 ) {
     for connection in connections.values_mut() {
         let Some(version) = connection.version() else { continue };
-        let quiet = connection.kind == ConnectionKind::Service && connection.miss_send_len == 0;
         let reason = event.reason.wire();
         let wants = connection.async_config.wants(connection.role, AsyncKind::PacketIn, reason);
-        if quiet || !wants || event.controller_id != connection.controller_id {
+        if is_quiet(connection) || !wants || event.controller_id != connection.controller_id {
             continue;
         }
         if connection.outbox.is_full() || !connection.take_token(now) {

@@ -120,6 +120,40 @@ impl Service {
         self.add(ConnectionKind::Service, name.into(), probe, now)
     }
 
+    /// Somebody has connected who wants to see what goes to and comes from controllers.
+    pub fn accept_snoop(&mut self, name: impl Into<String>, now: Instant) -> ConnectionId {
+        let id = self.accept(name, now);
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.snoops = true;
+        }
+        id
+    }
+
+    /// Whether a connection is told nothing unasked.
+    pub fn set_quiet(&mut self, id: ConnectionId, quiet: bool) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.quiet = quiet;
+        }
+    }
+
+    /// Whether a connection is one that others watch, and somebody watches.
+    #[must_use]
+    pub fn is_watched(&self, id: ConnectionId) -> bool {
+        let primary =
+            |it: &Connection| it.kind == ConnectionKind::Primary && it.version().is_some();
+        self.connections.get(&id).is_some_and(primary)
+            && self.connections.values().any(|it| it.snoops)
+    }
+
+    /// Shows a message to everybody who watches; who does not read misses it.
+    pub fn show(&mut self, message: &[u8]) {
+        for watcher in self.connections.values_mut().filter(|it| it.snoops) {
+            if watcher.version().is_some() && !watcher.outbox.is_full() {
+                watcher.outbox.push(message.to_vec());
+            }
+        }
+    }
+
     /// A controller that the bridge was configured with has been reached.
     pub fn connect(
         &mut self,
@@ -183,6 +217,8 @@ impl Service {
     pub fn work(&mut self, id: ConnectionId, host: &mut dyn Host, now: Instant) -> usize {
         let mut events = Events::default();
         let mut done = 0;
+        let watched = self.is_watched(id);
+        let mut shown = Vec::new();
         while let Some(connection) = self.connections.get_mut(&id) {
             if !connection.wants_input() {
                 break;
@@ -200,12 +236,18 @@ impl Service {
                 }
             };
             done += 1;
+            if watched {
+                shown.push(message.to_vec());
+            }
             let shared = &mut self.shared;
             handle::message(shared, id, connection, message, host, &mut events, now);
             connection.splitter = splitter;
             if !events.is_empty() {
                 self.tell(std::mem::take(&mut events), host, now);
             }
+        }
+        for message in shown {
+            self.show(&message);
         }
         done
     }

@@ -274,9 +274,10 @@ fn serve(
     if let Some(database) = own_server(paths, options)? {
         main_loop.add(database);
     }
-    main_loop.add(OpenFlow::new(Arc::clone(&switch)));
     main_loop.add(Metrics::new(Arc::clone(&switch)));
     main_loop.add(MainTask::new(Arc::clone(&switch), link, detached));
+    // Behind the configuration: a bridge that the database says is there can be spoken to.
+    main_loop.add(OpenFlow::new(Arc::clone(&switch)));
     while !switch.is_ending() && !stopping.get() {
         main_loop.turn().map_err(system("ppoll"))?;
     }

@@ -2,18 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
-use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
-use dp_core::base::Instant;
+use dp_core::base::{Instant, OfPort};
+use dp_ofproto::action::Action;
+use dp_ofproto::matching::Match;
 use dp_ofproto::openflow::port::{PortDesc, PortReason};
 use dp_ofproto::openflow::{Version, Versions};
 use dp_ofproto::session::{ConnectionId, Host, Service, Settings};
+use dp_ofproto::table::FlowMod;
 use dp_ofproto::upcall::PacketIn;
 
+use super::controllers::Controllers;
 use super::host::BridgeHost;
 use super::packets;
 use crate::event_loop::{Turn, Wants};
+use crate::net::Stream;
 use crate::switch::{RunningBridge, Switch};
 use crate::unixctl::listen::Listener;
 
@@ -23,7 +27,11 @@ pub(super) struct Endpoint {
     service: Service,
     host: BridgeHost,
     management: Option<Listener>,
-    streams: BTreeMap<ConnectionId, UnixStream>,
+    snoop: Option<Listener>,
+    controllers: Controllers,
+    /// What the fail mode was made of: whether there are controllers, and whether it is secure.
+    fail_mode: Option<(bool, bool)>,
+    streams: BTreeMap<ConnectionId, Stream>,
     ports: Vec<PortDesc>,
     /// What of the bridge the ports were read at.
     ports_version: Option<u64>,
@@ -39,23 +47,17 @@ const MOST_STREAMS: usize = 256;
 impl Endpoint {
     /// The sockets of a bridge that has just come.
     pub(super) fn new(switch: &Arc<Switch>, bridge: &Arc<RunningBridge>) -> Self {
-        let path = switch.paths.in_run_folder(format!("{}.mgmt", bridge.name));
-        let management = match Listener::bind(&path) {
-            Ok(listener) => Some(listener),
-            Err(error) => {
-                log::error!(
-                    target: "connmgr",
-                    "failed to listen on {}: {}", path.display(), crate::errno::text(&error)
-                );
-                None
-            }
-        };
+        let management = listen(switch, &format!("{}.mgmt", bridge.name));
+        let snoop = listen(switch, &format!("{}.snoop", bridge.name));
         let service = Service::new(Arc::clone(&bridge.bridge), settings(bridge));
         Self {
             bridge: Arc::clone(bridge),
             service,
             host: BridgeHost::new(Arc::clone(bridge), Arc::clone(switch)),
             management,
+            snoop,
+            controllers: Controllers::default(),
+            fail_mode: None,
             streams: BTreeMap::new(),
             ports: Vec::new(),
             ports_version: None,
@@ -73,12 +75,13 @@ impl Endpoint {
     }
 
     /// Does what can be done now.
-    pub(super) fn run(&mut self, _switch: &Switch, turn: &Turn<'_>) {
+    pub(super) fn run(&mut self, switch: &Switch, turn: &Turn<'_>) {
         let now = turn.now();
         let settings = settings(&self.bridge);
         if *self.service.settings() != settings {
             self.service.set_settings(settings);
         }
+        self.follow_controllers(switch, now);
         self.follow_ports(now);
         self.accept(now);
         self.service.run(&mut self.host, now);
@@ -89,23 +92,80 @@ impl Endpoint {
     }
 
     fn accept(&mut self, now: Instant) {
-        let Some(listener) = &self.management else { return };
-        while self.streams.len() < MOST_STREAMS {
-            match listener.accept() {
-                Ok(Some(stream)) => {
-                    let id = self.service.accept(format!("{}<->unix", self.bridge.name), now);
-                    self.streams.insert(id, stream);
-                }
-                Ok(None) => break,
-                Err(error) => {
-                    log::warn!(
-                        target: "connmgr",
-                        "{}: accept failed ({})", self.bridge.name, crate::errno::text(&error)
-                    );
-                    break;
+        for (listener, watches) in [(&self.management, false), (&self.snoop, true)] {
+            let Some(listener) = listener else { continue };
+            while self.streams.len() < MOST_STREAMS {
+                match listener.accept() {
+                    Ok(Some(stream)) => {
+                        let name = format!("{}<->unix", self.bridge.name);
+                        let id = match watches {
+                            true => self.service.accept_snoop(name, now),
+                            false => self.service.accept(name, now),
+                        };
+                        self.streams.insert(id, Stream::Unix(stream));
+                    }
+                    Ok(None) => break,
+                    Err(error) => {
+                        log::warn!(
+                            target: "connmgr",
+                            "{}: accept failed ({})", self.bridge.name, crate::errno::text(&error)
+                        );
+                        break;
+                    }
                 }
             }
         }
+    }
+
+    /// Makes connections to controllers as the configuration says, and the flow that a bridge
+    /// without any has.
+    fn follow_controllers(&mut self, switch: &Switch, now: Instant) {
+        let (configs, secure) = {
+            let state = self.bridge.state();
+            let secure = state.config.fail_mode.as_deref() == Some("secure");
+            (state.config.controllers.clone(), secure)
+        };
+        let folder = switch.paths.in_run_folder("");
+        let bridge = Arc::clone(&self.bridge);
+        let name = &bridge.name;
+        for id in self.controllers.configure(&configs, name, &folder, now) {
+            self.streams.remove(&id);
+            self.service.close(id);
+        }
+        for made in self.controllers.run(&mut self.service, name, now) {
+            self.streams.insert(made.id, made.stream);
+        }
+        let mode = (!self.controllers.is_empty(), secure);
+        match self.fail_mode.replace(mode) {
+            Some(before) if before == mode => {}
+            before => self.change_fail_mode(before, mode, now),
+        }
+        let status = self.controllers.status(&mut self.service, now);
+        switch.set_controller_status(name, status);
+    }
+
+    /// A bridge whose mode has changed starts without flows; one without controllers that is not
+    /// secure has the one that makes it a switch as any other.
+    fn change_fail_mode(&mut self, before: Option<(bool, bool)>, mode: (bool, bool), now: Instant) {
+        let stood_alone = before == Some((false, false));
+        let stands_alone = mode == (false, false);
+        if before.is_some() && !stood_alone && !stands_alone {
+            return;
+        }
+        let bridge = Arc::clone(&self.bridge.bridge);
+        let mut edit = bridge.tables().edit();
+        if before.is_some() {
+            // Deleting everything cannot be refused.
+            let _ = edit.apply(&FlowMod::delete(None, Match::any()), now);
+        }
+        if stands_alone {
+            let normal = Action::Output { port: OfPort::NORMAL, max_len: 0 };
+            if let Err(error) = edit.apply(&FlowMod::add(0, 0, Match::any(), vec![normal]), now) {
+                log::error!(target: "ofproto", "{}: {error}", self.bridge.name);
+            }
+        }
+        let changes = edit.commit();
+        self.service.changed(changes, &mut self.host, now);
     }
 
     /// A packet of this bridge is for controllers.
@@ -158,6 +218,8 @@ impl Endpoint {
         if !alive || over {
             self.streams.remove(&id);
             self.service.close(id);
+            let why = if alive { "No response to inactivity probe" } else { "closed by peer" };
+            self.controllers.lost(id, why, now);
         }
     }
 
@@ -179,11 +241,12 @@ impl Endpoint {
 
     /// Says what to wake up for.
     pub(super) fn wait(&mut self, wants: &mut Wants) {
-        if let Some(listener) = &self.management
-            && self.streams.len() < MOST_STREAMS
-        {
-            wants.read(listener.socket());
+        for listener in [&self.management, &self.snoop].into_iter().flatten() {
+            if self.streams.len() < MOST_STREAMS {
+                wants.read(listener.socket());
+            }
         }
+        self.controllers.wait(wants);
         for (id, stream) in &self.streams {
             let Some(connection) = self.service.connection(*id) else { continue };
             match (connection.wants_input(), connection.outbox().is_empty()) {
@@ -198,7 +261,22 @@ impl Endpoint {
 }
 
 /// Sends what waits, as far as the peer takes it; false if it is gone.
-fn send(service: &mut Service, id: ConnectionId, stream: &mut UnixStream) -> bool {
+fn send(service: &mut Service, id: ConnectionId, stream: &mut Stream) -> bool {
+    let watched = service.is_watched(id);
+    let mut shown = Vec::new();
+    let alive = send_all(service, id, stream, watched.then_some(&mut shown));
+    for message in shown {
+        service.show(&message);
+    }
+    alive
+}
+
+fn send_all(
+    service: &mut Service,
+    id: ConnectionId,
+    stream: &mut Stream,
+    mut shown: Option<&mut Vec<Vec<u8>>>,
+) -> bool {
     let Some(connection) = service.connection(id) else { return false };
     let outbox = connection.outbox();
     loop {
@@ -208,12 +286,29 @@ fn send(service: &mut Service, id: ConnectionId, stream: &mut UnixStream) -> boo
         }
         match stream.write(bytes) {
             Ok(0) => return false,
-            Ok(sent) => drop(outbox.advance(sent)),
+            Ok(sent) => {
+                if let (Some(message), Some(shown)) = (outbox.advance(sent), shown.as_mut()) {
+                    shown.push(message);
+                }
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(_) => return false,
         }
     }
+}
+
+/// A socket of tools in the run folder.
+fn listen(switch: &Switch, name: &str) -> Option<Listener> {
+    let path = switch.paths.in_run_folder(name);
+    Listener::bind(&path)
+        .inspect_err(|error| {
+            log::error!(
+                target: "connmgr",
+                "failed to listen on {}: {}", path.display(), crate::errno::text(error)
+            );
+        })
+        .ok()
 }
 
 /// What a bridge's configuration says to its sessions.

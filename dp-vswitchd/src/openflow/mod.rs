@@ -12,8 +12,10 @@
 //! |---|---|
 //! | [`endpoint`] | a bridge's sockets |
 //! | [`packets`] | packets between the datapath and controllers |
+//! | [`controllers`] | connections that the configuration asks for |
 //! | [`host`] | what a session asks of the daemon: ports, datapath, conntrack |
 
+mod controllers;
 mod endpoint;
 mod host;
 mod packets;

@@ -48,7 +48,6 @@ impl Switch {
                 self.apply_services(&running);
                 running.publish();
                 running.set_tables_and_mirrors();
-                running.stand_alone(self.now());
                 changes_of_interfaces(&running);
                 pin_interfaces(&running);
             }

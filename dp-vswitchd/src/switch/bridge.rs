@@ -3,13 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use dp_core::base::{BondId, Instant, MacAddr, OfPort, PortNo};
-use dp_ofproto::action::Action;
+use dp_core::base::{BondId, MacAddr, OfPort, PortNo};
 use dp_ofproto::bridge::{Bridge, BridgePort, PortKind, PortMap, PriorityTags};
 use dp_ofproto::learn::MacTableConfig;
-use dp_ofproto::matching::Match;
 use dp_ofproto::services::Services;
-use dp_ofproto::table::{FlowMod, TablesConfig};
+use dp_ofproto::table::TablesConfig;
 
 use dp_ofproto::tunnel::is_tunnel;
 
@@ -91,22 +89,6 @@ impl RunningBridge {
     /// Its state, to be looked at or changed.
     pub(crate) fn state(&self) -> MutexGuard<'_, BridgeState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Gives a bridge that works without controllers its one flow: it switches as any switch does.
-    /// A controller's bridge, and a secure one, forwards nothing until it is told to.
-    pub(super) fn stand_alone(&self, now: Instant) {
-        let secure = self.state().config.fail_mode.as_deref() == Some("secure");
-        if secure || !self.state().config.controllers.is_empty() {
-            return;
-        }
-        let normal = Action::Output { port: OfPort::NORMAL, max_len: 0 };
-        let flow = FlowMod::add(0, 0, Match::default(), vec![normal]);
-        let tables = self.bridge.tables().snapshot();
-        let there = tables.table(0).and_then(|table| table.get(&flow.matching, 0)).is_some();
-        if !there && let Err(error) = self.bridge.tables().apply(&flow, now) {
-            log::error!(target: "bridge", "bridge {}: {error}", self.name);
-        }
     }
 
     /// Gives the OpenFlow layer the ports and settings as they are now, and what protocols think of

@@ -29,6 +29,7 @@
 
 pub(crate) mod apply;
 pub(crate) mod bridge;
+mod controllers;
 pub(crate) mod datapath;
 mod dpdk;
 pub(crate) mod features;
@@ -56,6 +57,7 @@ use dp_core::base::Instant;
 use dp_netdev::system::Topology;
 
 pub(crate) use bridge::{Interface, RunningBridge};
+pub(crate) use controllers::ControllerStatus;
 pub(crate) use datapath::Datapath;
 
 use dp_ofproto::services::Services;
@@ -80,6 +82,8 @@ pub(crate) struct Switch {
     pub(crate) underlay: tunnels::Underlay,
     /// Bonds and bridge protocols of all bridges.
     pub(crate) services: Arc<Services>,
+    /// What is known of each bridge's controllers.
+    controllers: controllers::ControllerStates,
     state: Mutex<State>,
 }
 
@@ -135,6 +139,7 @@ impl Switch {
             waker,
             underlay: tunnels::Underlay::default(),
             services: Services::new(),
+            controllers: controllers::ControllerStates::default(),
             state: Mutex::default(),
         })
     }

@@ -139,6 +139,14 @@ impl Switch {
                 }
             }
         }
+        for (uuid, known) in self.controller_status() {
+            let connected = Datum::scalar(Atom::Boolean(known.connected));
+            columns.set("Controller", uuid, "is_connected", connected);
+            let role = known.role.as_deref().map_or_else(Datum::empty_set, text);
+            columns.set("Controller", uuid, "role", role);
+            let pairs = known.status.iter().map(|(key, value)| pair(key, value)).collect();
+            columns.set("Controller", uuid, "status", map(pairs));
+        }
         for bridge in &config.bridges {
             if self.bridge(&bridge.name).is_none() {
                 columns.set("Bridge", bridge.uuid, "datapath_id", Datum::empty_set());

@@ -4,6 +4,7 @@
 //! they may stand in any order, each once.
 
 use dp_core::flow::FieldId;
+use dp_core::flow::layout::VLAN_PRESENT;
 
 use super::{decode_list, encode_list};
 use crate::action::Action;
@@ -137,11 +138,16 @@ pub fn decode_rule(from: Cursor<'_>, version: Version) -> Result<Vec<Action>, Co
     }
 }
 
-/// Writes what a rule with this match does, as its version has it: versions that have no action for
-/// "the source port" name the protocol's, which the match says.
+/// Writes what a rule with this match does, as its version has it. Versions that have no action for
+/// "the source port" name the protocol's, which the match says; those in which setting a VID does
+/// not add a tag are told to add one first where the match says that there may be none.
 pub fn encode_matched(out: &mut Vec<u8>, actions: &[Action], matching: &Match, version: Version) {
-    let is_port = |action: &Action| matches!(action, Action::SetL4Src(_) | Action::SetL4Dst(_));
-    if version < Version::V12 || !actions.iter().any(is_port) {
+    let needs = |action: &Action| match action {
+        Action::SetL4Src(_) | Action::SetL4Dst(_) => version >= Version::V12,
+        Action::SetVlanVid(_) | Action::SetVlanPcp(_) => version >= Version::V11,
+        _ => false,
+    };
+    if !actions.iter().any(needs) {
         return encode_rule(out, actions, version);
     }
     let (src, dst) = match matching.field(FieldId::NwProto).0 {
@@ -149,15 +155,30 @@ pub fn encode_matched(out: &mut Vec<u8>, actions: &[Action], matching: &Match, v
         132 => (FieldId::SctpSrc, FieldId::SctpDst),
         _ => (FieldId::TcpSrc, FieldId::TcpDst),
     };
-    let named: Vec<_> = actions
-        .iter()
-        .map(|action| match action {
-            Action::SetL4Src(port) => Action::set_field(src, u128::from(*port)),
-            Action::SetL4Dst(port) => Action::set_field(dst, u128::from(*port)),
-            other => other.clone(),
-        })
-        .collect();
-    encode_rule(out, &named, version);
+    let (tci, mask) = matching.field(FieldId::VlanTci);
+    let mut tagged = tci & mask & u128::from(VLAN_PRESENT) != 0;
+    let mut told = Vec::with_capacity(actions.len() + 1);
+    for action in actions {
+        match action {
+            Action::SetL4Src(port) if version >= Version::V12 => {
+                told.push(Action::set_field(src, u128::from(*port)));
+                continue;
+            }
+            Action::SetL4Dst(port) if version >= Version::V12 => {
+                told.push(Action::set_field(dst, u128::from(*port)));
+                continue;
+            }
+            Action::SetVlanVid(_) | Action::SetVlanPcp(_) if !tagged => {
+                told.push(Action::PushVlan(0x8100));
+                tagged = true;
+            }
+            Action::PushVlan(_) => tagged = true,
+            Action::PopVlan | Action::StripVlan => tagged = false,
+            _ => {}
+        }
+        told.push(action.clone());
+    }
+    encode_rule(out, &told, version);
 }
 
 /// Writes what a rule does, as its version has it.
