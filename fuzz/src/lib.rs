@@ -13,6 +13,7 @@ mod conntrack;
 mod datapath_text;
 mod frame;
 mod meters;
+mod openflow;
 mod tables;
 mod text;
 mod wire;
@@ -22,6 +23,7 @@ pub use conntrack::{ct_announcements, ct_sequence};
 pub use datapath_text::{datapath_action_text, datapath_key_text};
 pub use frame::flow_extract;
 pub use meters::meter;
+pub use openflow::openflow_messages;
 pub use tables::flow_masks;
 pub use text::{mac_text, openflow_text};
 pub use wire::wire_headers;
@@ -40,6 +42,7 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("flow_masks", flow_masks),
     ("mac_text", mac_text),
     ("meter", meter),
+    ("openflow_messages", openflow_messages),
     ("openflow_text", openflow_text),
     ("wire_headers", wire_headers),
 ];

@@ -49,3 +49,6 @@ pub use host::{Host, HostPort, QueueInfo};
 pub use outbox::Outbox;
 pub use packets::PacketInEvent;
 pub use service::{ConnectionId, Service, Settings};
+
+#[cfg(test)]
+mod tests;
