@@ -50,10 +50,22 @@ fn show(switch: &Switch) -> String {
     text
 }
 
-/// What a tunnel is told to be, behind its type.
+/// What a tunnel, a patch or a dummy is told to be, behind its type.
 fn options(interface: &Interface) -> String {
-    let Some(config) = config_of(interface) else { return String::new() };
-    let pairs: Vec<String> = config.shown().map(|(key, value)| format!("{key}={value}")).collect();
+    let given = |key: &&str| interface.config.options.contains_key(*key);
+    let plain = |keys: &[&str]| -> Vec<String> {
+        let options = &interface.config.options;
+        let value = |key: &&str| options.get(*key).cloned().unwrap_or_default();
+        keys.iter().filter(|key| given(key)).map(|key| format!("{key}={}", value(key))).collect()
+    };
+    let pairs: Vec<String> = match interface.kind.as_str() {
+        "patch" => plain(&["peer"]),
+        "dummy" | "dummy-pmd" => plain(&["ifindex", "pstream", "stream"]),
+        _ => match config_of(interface) {
+            Some(config) => config.shown().map(|(key, value)| format!("{key}={value}")).collect(),
+            None => Vec::new(),
+        },
+    };
     if pairs.is_empty() { String::new() } else { format!(": {}", pairs.join(", ")) }
 }
 
