@@ -106,6 +106,13 @@ impl Rules {
         if self.0.is_empty() || question.nat {
             return None;
         }
+        // Rules that wait for a hint say nothing of flows without one, whatever the packet is.
+        let asks = |rule: &Rule| {
+            question.hint || !rule.conditions.iter().any(|it| matches!(it, Condition::Hint))
+        };
+        if !self.0.iter().any(asks) {
+            return None;
+        }
         let flow = question.flow;
         let tracked = u128::from(CtState::TRK.bits());
         wc.unwildcard_bits(FieldId::CtState, tracked);
