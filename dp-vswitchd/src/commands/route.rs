@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use dp_core::route::text;
+use dp_core::route::{Router, text};
 
 use crate::switch::Switch;
 use crate::unixctl::CommandRegistry;
@@ -13,7 +13,7 @@ pub(super) fn register(registry: &mut CommandRegistry, switch: &Arc<Switch>) {
     let own = Arc::clone(switch);
     let usage = "ip/plen output_bridge [gw] [pkt_mark=mark] [src=src_ip] [table=id]";
     registry.register("ovs/route/add", usage, 2, 6, move |request| {
-        changed(&own, text::add(&mut own.underlay.router(), &words(request.arguments())))
+        change(&own, request.arguments(), text::add)
     });
     let own = Arc::clone(switch);
     registry.register(
@@ -21,9 +21,7 @@ pub(super) fn register(registry: &mut CommandRegistry, switch: &Arc<Switch>) {
         "ip/plen [pkt_mark=mark] [table=id]",
         1,
         3,
-        move |request| {
-            changed(&own, text::del(&mut own.underlay.router(), &words(request.arguments())))
-        },
+        move |request| change(&own, request.arguments(), text::del),
     );
     let own = Arc::clone(switch);
     registry.register("ovs/route/show", "[table=all|id]", 0, 1, move |request| {
@@ -38,11 +36,11 @@ pub(super) fn register(registry: &mut CommandRegistry, switch: &Arc<Switch>) {
     let usage =
         "[-6] [not] from=all|ip/plen [prio=num] [mark=value[/mask]] table=local|main|default|id";
     registry.register("ovs/route/rule/add", usage, 2, 6, move |request| {
-        changed(&own, text::rule_add(&mut own.underlay.router(), &words(request.arguments())))
+        change(&own, request.arguments(), text::rule_add)
     });
     let own = Arc::clone(switch);
     registry.register("ovs/route/rule/del", usage, 2, 6, move |request| {
-        changed(&own, text::rule_del(&mut own.underlay.router(), &words(request.arguments())))
+        change(&own, request.arguments(), text::rule_del)
     });
     let own = Arc::clone(switch);
     registry.register("ovs/route/rule/show", "[-6]", 0, 1, move |request| {
@@ -54,8 +52,14 @@ fn words(arguments: &[String]) -> Vec<&str> {
     arguments.iter().map(String::as_str).collect()
 }
 
-/// Publishes the routes if they have changed.
-fn changed(switch: &Switch, result: Result<String, String>) -> Result<String, String> {
+/// Changes the routes, and publishes them if they have changed. The router is let go before: publishing
+/// looks at it again.
+fn change(
+    switch: &Switch,
+    arguments: &[String],
+    command: impl FnOnce(&mut Router, &[&str]) -> Result<String, String>,
+) -> Result<String, String> {
+    let result = command(&mut switch.underlay.router(), &words(arguments));
     if result.is_ok() {
         switch.refresh_routes();
         switch.touch();

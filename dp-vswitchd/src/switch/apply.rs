@@ -200,6 +200,20 @@ impl Switch {
         interface.reopen = false;
         let Some(number) = interface.number else { return interface };
         let datapath = &bridge.datapath;
+        if is_tunnel(&interface.kind) {
+            datapath.release_tunnel_port(number);
+            let mut dummies = 0;
+            let read = open::open(&interface.config, &interface.kind, self.dummy, &mut dummies);
+            match read.and_then(|_| self.open_tunnel(bridge, &interface)) {
+                Ok(number) => interface.number = Some(number),
+                Err(why) => {
+                    log::warn!(target: "bridge", "{why}");
+                    interface.number = None;
+                    interface.error = Some(why);
+                }
+            }
+            return interface;
+        }
         datapath.remove(number);
         let mut dummies = self.state().dummies;
         let before = dummies;
