@@ -5,6 +5,7 @@
 //! | [`action`] | the rich OpenFlow actions |
 //! | [`bond`] | ports of several interfaces |
 //! | [`bridge`] | ports, VLAN modes, settings, limits |
+//! | [`gateway`] | what a gateway node decides: owners, backends, ports, announcements |
 //! | [`group`] | groups and their buckets |
 //! | [`learn`] | MAC learning |
 //! | [`matching`] | matches, compact, and their prerequisites |
@@ -23,6 +24,7 @@
 pub mod action;
 pub mod bond;
 pub mod bridge;
+pub mod gateway;
 pub mod group;
 pub mod learn;
 pub mod matching;

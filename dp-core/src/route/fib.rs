@@ -19,6 +19,7 @@ use smallvec::SmallVec;
 use super::paged::Paged;
 use super::prefix::{Family, Prefix};
 use super::slab::{Item, Key, Leaf, Slab};
+use crate::base::prefetch;
 
 /// Routes at one prefix.
 pub(super) type Ids = SmallVec<[u32; 2]>;
@@ -61,6 +62,17 @@ impl Fib {
     pub(super) fn burst4(&self, keys: &[u32], out: &mut [Leaf]) {
         let mut entries: SmallVec<[Option<&Entry>; 32]> = SmallVec::new();
         entries.extend(keys.iter().map(|key| self.entries.get((key >> 16) as usize)));
+        for entry in entries.iter().flatten() {
+            prefetch(*entry);
+        }
+        for slab in entries.iter().flatten().filter_map(|entry| entry.slab.as_ref()) {
+            slab.prefetch();
+        }
+        for (key, entry) in keys.iter().zip(&entries) {
+            if let Some(slab) = entry.and_then(|entry| entry.slab.as_ref()) {
+                slab.prefetch_first(*key);
+            }
+        }
         for ((key, entry), leaf) in keys.iter().zip(entries).zip(out) {
             *leaf = entry.map_or(0, |entry| entry.lookup(*key));
         }

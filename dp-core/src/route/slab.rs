@@ -20,6 +20,8 @@
 
 use std::sync::Arc;
 
+use crate::base::prefetch;
+
 /// What a look-up gives; 0 is "nothing".
 pub(super) type Leaf = u32;
 
@@ -101,6 +103,26 @@ impl Slab {
                 Step::Leaf(leaf) => return self.words.get(leaf).copied().unwrap_or(0),
             }
             offset += STRIDE;
+        }
+    }
+
+    /// Asks for the first node.
+    #[inline(always)]
+    pub(super) fn prefetch(&self) {
+        if let Some(node) = self.words.first() {
+            prefetch(node);
+        }
+    }
+
+    /// Asks for what a look-up reads behind the first node.
+    #[inline(always)]
+    pub(super) fn prefetch_first<K: Key>(&self, key: K) {
+        let next = match self.step(0, key.slot(self.offset)) {
+            Step::Child(child) => child * NODE,
+            Step::Leaf(leaf) => leaf,
+        };
+        if let Some(word) = self.words.get(next) {
+            prefetch(word);
         }
     }
 

@@ -70,7 +70,7 @@ pub(crate) const LIBRARIES: &[Library] = &[
             &["translate"],
             &["trace", "upcall", "services"],
             &["revalidate", "tunnel"],
-            &["session"],
+            &["session", "gateway"],
         ],
         inner: &[],
     },
