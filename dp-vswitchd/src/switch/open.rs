@@ -117,7 +117,7 @@ fn patch(config: &InterfaceConfig) -> Result<Opened, String> {
         _ => return Ok(Opened { port: None, kind: "patch".to_owned(), hand: None }),
     };
     log::warn!(target: "netdev_vport", "{name}: {why}");
-    Err(format!("{name}: could not set configuration (Invalid argument)"))
+    Err(format!("{name}: {why}"))
 }
 
 /// The system's words for why a port did not open, where it has any.

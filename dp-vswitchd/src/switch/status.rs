@@ -177,6 +177,11 @@ fn interface_columns(bridge: &RunningBridge, interface: &Interface, columns: &mu
     set("ofport", number(ofport));
     set("error", interface.error.as_deref().map_or_else(Datum::empty_set, text));
     let Some(status) = status else {
+        if interface.kind == "patch" && interface.ofport.is_some() {
+            set("admin_state", text("up"));
+            set("link_state", text("up"));
+            return;
+        }
         for column in ["admin_state", "link_state", "mac_in_use", "mtu", "ifindex", "link_resets"] {
             set(column, Datum::empty_set());
         }
