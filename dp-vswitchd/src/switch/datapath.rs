@@ -318,8 +318,8 @@ impl Datapath {
     }
 
     /// The processor of a packet thread; `None` for the main loop.
-    pub(crate) fn core_of(&self, _thread: u32) -> Option<u32> {
-        None
+    pub(crate) fn core_of(&self, thread: u32) -> Option<u32> {
+        self.netdev.place_of(thread)?.core()
     }
 
     /// Its ports by name, for texts.

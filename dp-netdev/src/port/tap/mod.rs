@@ -115,7 +115,8 @@ impl Port for Tap {
             overflow: vec![0; LARGEST].into_boxed_slice(),
         };
         let tx = (0..want.tx.max(1))
-            .map(|_| Box::new(TapTx { device: Arc::clone(&self.device) }) as Box<dyn TxQueue>);
+            .map(|_| TapTx { device: Arc::clone(&self.device), down_until: Instant::default() })
+            .map(|queue| Box::new(queue) as Box<dyn TxQueue>);
         Ok(Queues { rx: vec![Box::new(rx)], tx: tx.collect() })
     }
 
@@ -242,18 +243,33 @@ impl RxQueue for TapRx {
 
 struct TapTx {
     device: Arc<File>,
+    /// Until when the interface counts as down, so that a flood towards one that nobody uses does
+    /// not cost a system call a packet.
+    down_until: Instant,
 }
 
+/// How long an interface that was found down is not tried again.
+const DOWN: Duration = Duration::from_millis(1);
+
 impl TxQueue for TapTx {
-    fn transmit(&mut self, batch: &mut Burst, _now: Instant) -> Sent {
+    fn transmit(&mut self, batch: &mut Burst, now: Instant) -> Sent {
         let mut sent = Sent::default();
         for mut packet in batch.drain() {
+            if now < self.down_until {
+                sent.failed += 1;
+                continue;
+            }
             let header = vnet::transmit(&mut packet);
             let parts = [IoSlice::new(&header), IoSlice::new(packet.data())];
             match (&*self.device).write_vectored(&parts) {
                 Ok(_) => sent.sent(packet.len()),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => sent.queue_full += 1,
-                Err(_) => sent.failed += 1,
+                Err(error) => {
+                    sent.failed += 1;
+                    if error.raw_os_error() == Some(libc::EIO) {
+                        self.down_until = now.after(DOWN);
+                    }
+                }
             }
         }
         sent

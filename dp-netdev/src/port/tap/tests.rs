@@ -128,3 +128,27 @@ fn what_cannot_be_made_says_why() {
         "tap0: make interface: Device or resource busy (os error 16)"
     );
 }
+
+#[test]
+fn an_interface_that_is_down_is_tried_again_in_a_moment() {
+    use dp_core::base::{Duration, Instant};
+    let lab = Namespace::quiet("tapdown").unwrap();
+    let mut port = lab.within(|| Tap::open("tap0", Role::Tap)).unwrap().unwrap();
+    let mut queues = port.queues(QueueCount::ONE).unwrap();
+    lab.ip(&["link", "set", "tap0", "down"]).unwrap();
+    let mut send = |now: Instant| {
+        let mut burst = Burst::default();
+        for _ in 0..3 {
+            let mut packet = Pool::standard().alloc().unwrap();
+            packet.append(60).unwrap().fill(0xff);
+            burst.push(packet).unwrap();
+        }
+        let sent = queues.tx[0].transmit(&mut burst, now);
+        (sent.packets, sent.failed)
+    };
+    let start = Instant::from_millis(1000);
+    assert_eq!(send(start), (0, 3));
+    lab.ip(&["link", "set", "tap0", "up"]).unwrap();
+    assert_eq!(send(start.after(Duration::from_micros(500))), (0, 3), "not tried yet");
+    assert_eq!(send(start.after(Duration::from_millis(1))), (3, 0));
+}
