@@ -310,13 +310,13 @@ fn ports(payload: &[u8], tuple: &mut Tuple) -> Result<(), Unfit> {
     if tuple.rest.sport == 0 || tuple.rest.dport == 0 { Err(Unfit::Header) } else { Ok(()) }
 }
 
-/// A TCP header whose flags can be.
+/// A TCP header.
 #[inline(always)]
 fn segment(payload: &[u8]) -> Option<Segment> {
     let header: [u8; 20] = bytes(payload, 0)?;
     let [_, _, _, _, s0, s1, s2, s3, a0, a1, a2, a3, offset, flags, w0, w1, ..] = header;
     let len = usize::from(offset >> 4) * 4;
-    if len < 20 || len > payload.len() || !are_possible(flags) {
+    if len < 20 || len > payload.len() {
         return None;
     }
     Some(Segment {
@@ -327,15 +327,6 @@ fn segment(payload: &[u8]) -> Option<Segment> {
         len: u32::try_from(payload.len() - len).ok()?,
         header: u16::try_from(len).ok()?,
     })
-}
-
-/// Whether any end would send this set of flags: SYN alone or with ACK; RST alone or with ACK;
-/// otherwise ACK with anything but those.
-const fn are_possible(flags: u8) -> bool {
-    match flags & (SYN | RST | FIN | ACK) {
-        SYN | RST | ACK => true,
-        other => other == SYN | ACK || other == RST | ACK || other == FIN | ACK,
-    }
 }
 
 fn icmp(frame: &[u8], it: &Datagram, header: [u8; 8], seen: &mut Seen) -> Result<(), Unfit> {

@@ -106,20 +106,11 @@ impl Rules {
         if self.0.is_empty() || question.nat {
             return None;
         }
-        // Rules that wait for a hint say nothing of flows without one, whatever the packet is.
-        let asks = |rule: &Rule| {
-            question.hint || !rule.conditions.iter().any(|it| matches!(it, Condition::Hint))
-        };
-        if !self.0.iter().any(asks) {
-            return None;
-        }
-        let flow = question.flow;
+        let rule = self.0.iter().find(|rule| rule.matches(question, wc))?;
+        // Whether it is tracked already matters only to what a rule would let by.
         let tracked = u128::from(CtState::TRK.bits());
         wc.unwildcard_bits(FieldId::CtState, tracked);
-        if flow.get(FieldId::CtState) & tracked != 0 {
-            return None;
-        }
-        self.0.iter().find(|rule| rule.matches(question, wc))
+        (question.flow.get(FieldId::CtState) & tracked == 0).then_some(rule)
     }
 }
 

@@ -186,9 +186,18 @@ impl End {
     }
 }
 
+/// Whether any end would send this set of flags: SYN alone or with ACK; RST alone or with ACK;
+/// otherwise ACK with anything but those.
+const fn are_possible(flags: u8) -> bool {
+    match flags & (SYN | RST | FIN | ACK) {
+        SYN | RST | ACK => true,
+        other => other == SYN | ACK || other == RST | ACK || other == FIN | ACK,
+    }
+}
+
 /// Whether a segment may open a connection: a SYN, or anything of a connection in mid-stream.
 pub(super) const fn opens(segment: &Segment) -> bool {
-    segment.flags & (SYN | ACK) != SYN | ACK
+    are_possible(segment.flags) && segment.flags & (SYN | ACK) != SYN | ACK
 }
 
 /// The ends after the first segment, sender first.
@@ -304,6 +313,9 @@ pub(super) fn update(
 ) -> Verdict {
     use TcpState::{Closed, Closing, Established, FinWait2, SynSent, TimeWait};
     let flags = segment.flags;
+    if !are_possible(flags) {
+        return Verdict::Invalid;
+    }
     if flags & (SYN | ACK) == SYN {
         if from.state >= FinWait2 && to.state >= FinWait2 {
             (from.state, to.state) = (Closed, Closed);
@@ -312,8 +324,11 @@ pub(super) fn update(
         if from.state <= SynSent {
             // The first, or again; what it says now counts.
             let [fresh, _] = begin(segment, header);
-            let high = if from.state == SynSent { from.high } else { 0 };
-            *from = End { high: if gt(high, fresh.high) { high } else { fresh.high }, ..fresh };
+            // What the other end has let it send already stays.
+            let (let_go, unknown) = (from.high != 1, from.scale == Scale::Unknown);
+            let high = if let_go && gt(from.high, fresh.high) { from.high } else { fresh.high };
+            let scale = if unknown { Scale::Unknown } else { fresh.scale };
+            *from = End { high, scale, ..fresh };
             return Verdict::ValidNew;
         }
     }

@@ -477,6 +477,13 @@ fn a_translated_packet_finds_its_connection_again_in_the_same_zone() {
     assert_eq!(lab.tracker.connections(), 1);
     let packet = lab.again(packet, &with_nat(look(2))).expect("goes on");
     assert_eq!(names(found(&packet).state), "new", "not in another zone");
+    // What is said again before an answer has come is translated, committed again, and the same.
+    for frame in [udp(A, B, 1, 2, b"x"), echo(A, B, 8, 7), echo(A, B, 8, 7)] {
+        let packet = lab.again(Lab::packet(&frame), &with_nat(look(1))).expect("goes on");
+        let packet = lab.again(packet, &snat).expect("goes on");
+        assert_eq!(names(found(&packet).state), "new|snat");
+    }
+    assert_eq!(lab.tracker.connections(), 2);
 }
 
 #[test]

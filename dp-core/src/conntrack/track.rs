@@ -4,8 +4,6 @@
 //! and hash all, fetch the records, then one after another. Packets of one connection in one burst
 //! see each other's effects, in their order.
 
-use core::net::IpAddr;
-
 use super::enter::{Fresh, Refused};
 use super::follow::Control;
 use super::fragments::{self, Held};
@@ -203,7 +201,7 @@ impl Conntrack {
             }
         };
         let found = match self.find(waiting.hash, &waiting.tuple) {
-            None => self.known_by_original(packet, call),
+            None => self.known_by_answer(packet, waiting, call),
             found => found,
         };
         let outcome = match found {
@@ -242,20 +240,22 @@ impl Conntrack {
         });
     }
 
-    /// The connection of a packet that an earlier pass has translated, when this one does not: the
-    /// packet's own tuple is no longer the connection's.
+    /// The connection of a packet that an earlier pass in this zone has translated: its tuple is now
+    /// what the other side answers to.
     #[cold]
-    fn known_by_original(&self, packet: &Packet, call: &Call<'_>) -> Option<(Found, &Record)> {
+    fn known_by_answer(
+        &self,
+        packet: &Packet,
+        waiting: &Waiting,
+        call: &Call<'_>,
+    ) -> Option<(Found, &Record)> {
         let before = packet.ct()?;
         let state = CtState::from_bits_retain(before.state);
-        let translated = state.intersects(CtState::SNAT | CtState::DNAT);
-        if !translated || before.zone != call.ct.zone.0 || call.ct.nat.is_some() {
+        if !state.intersects(CtState::SNAT | CtState::DNAT) || before.zone != call.ct.zone.0 {
             return None;
         }
-        let original = original(before)?;
-        let tuple = original.words();
-        let (mut found, record) = self.find(self.secret.hash(&tuple), &tuple)?;
-        found.reply = state.contains(CtState::RPL);
+        let (mut found, record) = self.find(waiting.hash, &key::reversed(&waiting.tuple))?;
+        found.reply = !found.reply;
         Some((found, record))
     }
 
@@ -663,21 +663,4 @@ fn set_original(meta: &mut CtMeta, words: &Words) {
     } else {
         (sport, dport)
     };
-}
-
-/// The original direction that a packet carries. ICMP's has no identifier there.
-fn original(meta: &CtMeta) -> Option<Tuple> {
-    let (src, dst): (IpAddr, IpAddr) = match meta.addrs {
-        CtAddrs::None => return None,
-        CtAddrs::V4(src, dst) => (src.into(), dst.into()),
-        CtAddrs::V6(src, dst) => (src.into(), dst.into()),
-    };
-    let rest = key::Rest {
-        proto: meta.proto,
-        sport: meta.tp_src,
-        dport: meta.tp_dst,
-        zone: crate::base::Zone(meta.zone),
-    };
-    let tuple = Tuple { src, dst, rest };
-    (!tuple.is_icmp()).then_some(tuple)
 }

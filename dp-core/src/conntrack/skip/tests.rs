@@ -109,6 +109,16 @@ fn protocols_ports_and_hints_are_conditions_too() {
 }
 
 #[test]
+fn where_no_rule_matches_the_state_does_not_count() {
+    let policy = policy(&[]);
+    let mut wc = FlowMask::EMPTY.clone();
+    let flow = flow("10.0.0.1", 17, 53);
+    let question = Question { flow: &flow, nat: false, hint: false };
+    assert!(policy.rules().decide(&question, &mut wc).is_none());
+    assert_eq!(wc, FlowMask::EMPTY, "nothing was looked at");
+}
+
+#[test]
 fn counters_outlive_a_change_of_the_rules() {
     let policy = policy(&[(DESTINATIONS, "10.0.0.0/8")]);
     let version = policy.version();
