@@ -8,7 +8,7 @@ use std::sync::Arc;
 use dp_core::base::{Instant, OfPort};
 use thiserror::Error;
 
-use super::edit::{Edit, uses_group};
+use super::edit::Edit;
 use super::flow_mod::Removal;
 use crate::action::{self, Action, ActionError};
 use crate::group::{Bucket, Group, GroupId, GroupKind, GroupStats, Selection};
@@ -136,11 +136,27 @@ impl Edit<'_> {
             GroupId::ALL => self.view().groups().map(|group| group.id).collect(),
             _ => self.view().group(id).map(|group| group.id).into_iter().collect(),
         };
-        for id in gone {
-            self.remove_group(id);
-            self.remove_where(Removal::GroupDelete, |rule| uses_group(rule.actions(), id));
+        for id in &gone {
+            self.remove_group(*id);
+        }
+        if !gone.is_empty() {
+            // Once for all of them: there may be many groups and many rules.
+            let gone: std::collections::HashSet<_, ahash::RandomState> = gone.into_iter().collect();
+            self.remove_where(Removal::GroupDelete, |rule| uses_any(rule.actions(), &gone));
         }
     }
+}
+
+/// Whether a list uses one of these groups, in its action set and in clones too.
+fn uses_any(
+    actions: &[Action],
+    groups: &std::collections::HashSet<GroupId, ahash::RandomState>,
+) -> bool {
+    actions.iter().any(|action| match action {
+        Action::Group(used) => groups.contains(&GroupId(*used)),
+        Action::WriteActions(list) | Action::Clone(list) => uses_any(list, groups),
+        _ => false,
+    })
 }
 
 fn replacement(
