@@ -160,7 +160,9 @@ impl Task for MainTask {
         self.switch.step_warp();
         let now = self.switch.now();
         self.link.run();
+        let before = self.applied;
         self.configure();
+        let configured = self.applied != before;
         self.wires.receive(&self.switch);
         for datapath in self.switch.datapaths() {
             datapath.run(now);
@@ -174,7 +176,13 @@ impl Task for MainTask {
         self.switch.run_underlay(now);
         self.wires.send();
         self.switch.sample_rates(now);
-        self.write_back(now);
+        // Whoever waits for a configuration may use it at once, so it is told a turn later: sockets
+        // of new bridges are opened by the task that runs next.
+        if configured {
+            self.dirty = true;
+        } else {
+            self.write_back(now);
+        }
     }
 
     fn wait(&mut self, wants: &mut Wants) {
