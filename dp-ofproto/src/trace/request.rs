@@ -72,7 +72,10 @@ pub(super) fn parse(
         [flow] => by_datapath(world, ports, flow)?,
         [name, flow] => match world.bridge(name) {
             Some(bridge) => by_bridge(bridge, flow)?,
-            None if name.contains('@') => by_datapath(world, ports, flow)?,
+            // A datapath's name, with its type or alone: what is behind it shows what is meant.
+            None if name.contains('@') || name.starts_with("ovs-") => {
+                by_datapath(world, ports, flow)?
+            }
             None => return Err(format!("{name}: unknown bridge")),
         },
         [_, _, last, ..] => return Err(format!("{last}: invalid argument")),

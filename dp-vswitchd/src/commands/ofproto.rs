@@ -45,6 +45,10 @@ fn datapath(switch: &Switch, arguments: &[&str]) -> Result<Arc<Datapath>, String
     match named {
         Some(bridge) => Ok(Arc::clone(&bridge.datapath)),
         None => {
+            let mut all = switch.datapaths().into_iter();
+            if let Some(found) = all.find(|it| arguments.contains(&it.name.as_str())) {
+                return Ok(found);
+            }
             let name = arguments.iter().find(|word| word.contains('@') && !word.contains('('));
             switch.datapath(name.copied())
         }
