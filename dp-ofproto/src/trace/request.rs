@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use dp_core::base::{OfPort, PortNo};
+use dp_core::boundary::UpcallError;
 use dp_core::flow::compose::compose;
 use dp_core::flow::text::{DpPorts, parse_flow};
 use dp_core::flow::{Extractor, FieldId, FlowKey, VlanLimit, layout};
@@ -164,8 +165,10 @@ fn by_datapath(world: &World, ports: &dyn DpPorts, text: &str) -> Result<Traced,
     let parsed = parse_flow(text, ports);
     let key = parsed.map_err(|error| format!("Bad datapath flow syntax: {error}"))?.key;
     let in_port = key.in_port();
-    let (location, _) =
-        world.find(&key).map_err(|_| format!("no OpenFlow port for datapath port {in_port}"))?;
+    let (location, _) = world.find(&key).map_err(|error| match error {
+        UpcallError::NoTunnel => "no OpenFlow tunnel port for this packet".to_owned(),
+        _ => format!("no OpenFlow port for datapath port {in_port}"),
+    })?;
     Ok(traced(location, key, None))
 }
 

@@ -165,6 +165,10 @@ impl<'a> Context<'a> {
         if port.kind == PortKind::Tunnel {
             self.effects.push(Effect::Count(self.view.bridge.carried(port.ofport).rx));
             self.refuse_unknown_critical();
+            // What makes the packet this port's counts, whoever has found the port.
+            if let Some(tunnels) = &self.world.hooks.tunnels {
+                let _ = tunnels.receive(self.request.key, &mut self.wc);
+            }
         }
         let ip = matches!(self.flow.eth_type(), ETH_TYPE_IPV4 | ETH_TYPE_IPV6);
         let tos = self.flow.load(layout::TUN_TOS);

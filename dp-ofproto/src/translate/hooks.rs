@@ -63,6 +63,8 @@ pub struct TunnelSend<'a> {
     pub bridge: &'a Bridge,
     /// The tunnel's port.
     pub port: &'a BridgePort,
+    /// The packet as it came in.
+    pub received: &'a FlowKey,
     /// The packet; tunnel fields are written by the hook.
     pub flow: &'a mut FlowKey,
     /// What counts.

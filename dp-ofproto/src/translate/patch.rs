@@ -118,6 +118,7 @@ impl Context<'_> {
         let mut send = TunnelSend {
             bridge: &self.view.bridge,
             port,
+            received: self.request.key,
             flow: &mut self.flow,
             wc: &mut self.wc,
             wants_side_effects: self.request.side_effects,

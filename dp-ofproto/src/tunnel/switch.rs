@@ -203,15 +203,13 @@ impl hooks::Tunnels for Tunnels {
     }
 
     fn receive(&self, key: &FlowKey, wc: &mut FlowMask) -> Option<Location> {
-        for place in [
-            layout::TUN_ID,
-            layout::TUN_SRC,
-            layout::TUN_DST,
-            layout::TUN_IPV6_SRC,
-            layout::TUN_IPV6_DST,
-            layout::TUN_TOS,
-        ] {
+        for place in [layout::TUN_ID, layout::TUN_SRC, layout::TUN_DST, layout::TUN_TOS] {
             wc.unwildcard_place(place);
+        }
+        // A tunnel has ends of one family: where these are set, the others are not.
+        if key.load(layout::TUN_DST) == 0 {
+            wc.unwildcard_place(layout::TUN_IPV6_SRC);
+            wc.unwildcard_place(layout::TUN_IPV6_DST);
         }
         // Whether there is a key shows in it; where there is none, nothing more is looked at.
         let own = u16::try_from(key.load(layout::TUN_FLAGS)).unwrap_or(0);
@@ -233,7 +231,9 @@ impl hooks::Tunnels for Tunnels {
             return TunnelSent::Dropped(why, DropReason::TunnelRoutingFailed);
         };
         send::apply(&port.config, send.flow, send.wc);
-        if send::end(send.flow, layout::TUN_DST, layout::TUN_IPV6_DST).is_none() {
+        // A packet does not go back into the tunnel to where it has just arrived.
+        let end = |flow| send::end(flow, layout::TUN_DST, layout::TUN_IPV6_DST);
+        if end(send.flow) == end(send.received) {
             let why = "Not tunneling to our own address".into();
             return TunnelSent::Dropped(why, DropReason::TunnelRoutingFailed);
         }

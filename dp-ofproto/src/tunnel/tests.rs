@@ -110,6 +110,7 @@ impl World {
         let mut send = TunnelSend {
             bridge: &self.bridge,
             port: &port.location.port,
+            received: &FlowKey::EMPTY,
             flow,
             wc: &mut wc,
             wants_side_effects: true,
