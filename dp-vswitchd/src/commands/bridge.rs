@@ -20,7 +20,10 @@ pub(super) fn register(registry: &mut CommandRegistry, switch: &Arc<Switch>) {
     let own = Arc::clone(switch);
     registry.register("qos/show", "interface", 1, 1, move |request| {
         let name = request.argument(0);
-        own.interface(name).ok_or("no such interface")?;
-        Ok::<_, &str>(format!("QoS not configured on {name}\n"))
+        let (bridge, interface) = own.interface(name).ok_or("no such interface")?;
+        match bridge.unsupported_qos(&interface) {
+            Some(kind) => Err(format!("QoS type {kind} is not supported on {name}")),
+            None => Ok(format!("QoS not configured on {name}\n")),
+        }
     });
 }

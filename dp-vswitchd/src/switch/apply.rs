@@ -49,6 +49,7 @@ impl Switch {
                 running.publish();
                 running.set_tables_and_mirrors();
                 changes_of_interfaces(&running);
+                running.tell_unsupported();
                 pin_interfaces(&running);
             }
         }

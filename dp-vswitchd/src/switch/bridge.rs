@@ -1,6 +1,6 @@
 //! A bridge that runs: the OpenFlow layer's bridge, its interfaces, and what they were made from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dp_core::base::{BondId, MacAddr, OfPort, PortNo};
@@ -40,6 +40,8 @@ pub(crate) struct BridgeState {
     pub(crate) bonds: BTreeMap<String, BondId>,
     /// Whether links are up, as far as anybody has been told.
     pub(crate) carriers: BTreeMap<OfPort, bool>,
+    /// What the log has been told once.
+    told: BTreeSet<String>,
 }
 
 /// An interface of a bridge, open or not.
@@ -82,6 +84,7 @@ impl RunningBridge {
                 port_config: BTreeMap::new(),
                 bonds: BTreeMap::new(),
                 carriers: BTreeMap::new(),
+                told: BTreeSet::new(),
             }),
         })
     }
@@ -89,6 +92,32 @@ impl RunningBridge {
     /// Its state, to be looked at or changed.
     pub(crate) fn state(&self) -> MutexGuard<'_, BridgeState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The type of the QoS that an interface's port asks for, where a device could have one: nothing
+    /// here shapes or polices yet. Ports operated by hand have none in the reference either.
+    pub(crate) fn unsupported_qos(&self, interface: &Interface) -> Option<String> {
+        let state = self.state();
+        let port = state.config.ports.iter().find(|port| port.name == interface.port)?;
+        let device = !interface.kind.starts_with("dummy") && interface.number.is_some();
+        port.qos.as_ref().filter(|_| device).map(|qos| qos.kind.clone())
+    }
+
+    /// Says in the log what interfaces ask for and do not get.
+    pub(super) fn tell_unsupported(&self) {
+        let interfaces: Vec<Interface> = self.state().interfaces.values().cloned().collect();
+        for interface in interfaces {
+            let name = &interface.config.name;
+            let qos = self.unsupported_qos(&interface).map(|kind| format!("QoS type {kind}"));
+            let polices = interface.config.policing != Default::default()
+                && !interface.kind.starts_with("dummy");
+            for what in qos.into_iter().chain(polices.then(|| "ingress policing".to_owned())) {
+                let line = format!("{name}: {what} is not supported");
+                if self.state().told.insert(line.clone()) {
+                    log::warn!(target: "bridge", "{line}");
+                }
+            }
+        }
     }
 
     /// Gives the OpenFlow layer the ports and settings as they are now, and what protocols think of
