@@ -183,16 +183,19 @@ impl Switch {
             let reopened = self.reopen(bridge, interface);
             bridge.state().interfaces.insert(reopened.config.name.clone(), reopened);
         }
-        for requesting in [true, false] {
-            for port in &config.ports {
-                for interface in &port.interfaces {
-                    let known = bridge.state().interfaces.contains_key(&interface.name);
-                    if interface.ofport_request.is_some() == requesting && !known {
-                        let added = self.add_interface(bridge, port, interface);
-                        bridge.state().interfaces.insert(interface.name.clone(), added);
-                    }
-                }
-            }
+        let mut new: Vec<_> = config
+            .ports
+            .iter()
+            .flat_map(|port| port.interfaces.iter().map(move |it| (port, it)))
+            .filter(|(_, it)| !bridge.state().interfaces.contains_key(&it.name))
+            .collect();
+        new.sort_by_key(|(_, it)| (it.ofport_request.is_none(), it.ofport_request));
+        for (port, interface) in new {
+            let mut added = self.add_interface(bridge, port, interface);
+            let state = &mut *bridge.state();
+            state.added += 1;
+            added.place = state.added;
+            state.interfaces.insert(interface.name.clone(), added);
         }
     }
 
@@ -261,6 +264,7 @@ impl Switch {
             mac: None,
             error: None,
             reopen: false,
+            place: 0,
         };
         match self.open_interface(bridge, &mut interface, is_local) {
             Ok(ofport) => {

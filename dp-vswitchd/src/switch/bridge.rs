@@ -40,6 +40,8 @@ pub(crate) struct BridgeState {
     pub(crate) bonds: BTreeMap<String, BondId>,
     /// Whether links are up, as far as anybody has been told.
     pub(crate) carriers: BTreeMap<OfPort, bool>,
+    /// How many interfaces have been added so far.
+    pub(crate) added: u64,
     /// What the log has been told once.
     told: BTreeSet<String>,
 }
@@ -60,6 +62,8 @@ pub(crate) struct Interface {
     pub(crate) error: Option<String>,
     /// Whether it is to be opened anew, for its options have changed.
     pub(crate) reopen: bool,
+    /// Its place in the order in which interfaces were added.
+    pub(crate) place: u64,
 }
 
 impl RunningBridge {
@@ -84,6 +88,7 @@ impl RunningBridge {
                 port_config: BTreeMap::new(),
                 bonds: BTreeMap::new(),
                 carriers: BTreeMap::new(),
+                added: 0,
                 told: BTreeSet::new(),
             }),
         })
@@ -130,7 +135,10 @@ impl RunningBridge {
         self.bridge.set_config(settings);
         let by_name: BTreeMap<&str, &PortConfig> =
             state.config.ports.iter().map(|port| (port.name.as_str(), port)).collect();
-        let ports = state.interfaces.values().filter_map(|interface| {
+        // In the order of adding, the bridge's own port first: so they are flooded to.
+        let mut interfaces: Vec<&Interface> = state.interfaces.values().collect();
+        interfaces.sort_by_key(|it| (it.ofport != Some(OfPort::LOCAL), it.place));
+        let ports = interfaces.into_iter().filter_map(|interface| {
             let port = by_name.get(interface.port.as_str())?;
             let mut made = bridge_port(interface, port)?;
             made.bond = state.bonds.get(&port.name).copied();

@@ -26,6 +26,8 @@ pub(crate) struct MainTask {
     statistics_at: Option<Instant>,
     /// When the state of ports is asked for again.
     status_at: Option<Instant>,
+    /// When freed memory goes back to the system.
+    trim_at: Instant,
     /// Whether the last transaction has not been answered as it should.
     dirty: bool,
     /// Whether this one carries the first configuration.
@@ -46,6 +48,7 @@ impl MainTask {
             config: SwitchConfig::default(),
             statistics_at: None,
             status_at: None,
+            trim_at: Instant::default(),
             dirty: false,
             first: Some(detached),
             told_contended: false,
@@ -176,6 +179,10 @@ impl Task for MainTask {
         self.switch.run_underlay(now);
         self.wires.send();
         self.switch.sample_rates(now);
+        if now >= self.trim_at {
+            self.trim_at = now.after(TRIM_INTERVAL);
+            super::trim_unsafe::give_back();
+        }
         // Whoever waits for a configuration may use it at once, so it is told a turn later: sockets
         // of new bridges are opened by the task that runs next.
         if configured {
@@ -205,5 +212,7 @@ impl Task for MainTask {
     }
 }
 
+/// How often freed memory goes back to the system, at most: the loop does not wake up for it.
+const TRIM_INTERVAL: Duration = Duration::from_secs(30);
 /// How often the state of ports is asked for.
 const STATUS_INTERVAL: Duration = Duration::from_secs(1);

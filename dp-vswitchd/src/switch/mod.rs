@@ -20,6 +20,7 @@
 //! | [`apply`] | making what runs equal to the configuration |
 //! | [`services`] | bonds and bridge protocols |
 //! | [`service_status`], [`status`] | what is written back |
+//! | [`trim_unsafe`] | freed memory goes back to the system |
 //! | [`tunnels`] | tunnel ports, routes and neighbours underneath |
 //! | [`features`] | what a datapath can do |
 //! | [`settings`] | mirrors, flow tables, limits |
@@ -44,6 +45,7 @@ mod services;
 mod settings;
 mod status;
 mod system_stats;
+mod trim_unsafe;
 pub(crate) mod tunnels;
 mod vlan;
 mod wires;
