@@ -2,7 +2,7 @@
 //!
 //! libdpdk can be initialised once in a process: each test runs itself again in one of its own.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::process::Command;
 use std::sync::Arc;

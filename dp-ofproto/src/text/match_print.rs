@@ -242,7 +242,10 @@ impl Printer<'_, '_> {
                 self.fields(ICMP)?;
                 self.fields(ND)?;
             }
-            (Some(0x0800 | 0x86dd), Some(6 | 17 | 132)) => self.fields(PORTS)?,
+            // IGMP's type and code have no name of their own.
+            (Some(0x0800), Some(2)) | (Some(0x0800 | 0x86dd), Some(6 | 17 | 132)) => {
+                self.fields(PORTS)?;
+            }
             _ => {}
         }
         if proto == Some(6) {

@@ -110,15 +110,21 @@ fn network(flow: &FlowKey, mask: &mut FlowMask) {
     let proto = flow.nw_proto();
     match (flow.eth_type(), proto) {
         (_, 6) => all(&[layout::TP_SRC, layout::TP_DST, layout::TCP_FLAGS]),
-        (_, 17 | 132) | (0x0800, 1 | 2) => all(&[layout::TP_SRC, layout::TP_DST]),
+        (_, 17 | 132) | (0x0800, 2) => all(&[layout::TP_SRC, layout::TP_DST]),
+        (0x0800, 1) => all(&[low(layout::TP_SRC), low(layout::TP_DST)]),
         (0x86dd, 58) => {
-            all(&[layout::TP_SRC, layout::TP_DST]);
+            all(&[low(layout::TP_SRC), low(layout::TP_DST)]);
             if matches!(flow.load(layout::TP_SRC), 135 | 136) && flow.load(layout::TP_DST) == 0 {
                 all(&[layout::ND_TARGET, layout::ARP_SHA, layout::ARP_THA]);
             }
         }
         _ => {}
     }
+}
+
+/// The byte of a transport port's place that an ICMP type or code lies in.
+const fn low(place: Place) -> Place {
+    Place { offset: place.offset + 1, len: 1 }
 }
 
 /// Values beside the packet's headers.

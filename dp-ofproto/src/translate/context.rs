@@ -40,6 +40,8 @@ pub(super) struct Context<'a> {
     pub(super) depth: u32,
     pub(super) resubmits: u32,
     pub(super) exit: bool,
+    /// The packet came in where a mirror's copies go: it takes part in nothing.
+    pub(super) reserved: bool,
     /// The present list has ended before its end.
     pub(super) end_of_list: bool,
     pub(super) error: Option<TranslateError>,
@@ -88,6 +90,7 @@ impl<'a> Context<'a> {
             depth: 0,
             resubmits: 0,
             exit: false,
+            reserved: false,
             end_of_list: false,
             error: None,
             set: ActionSet::default(),
@@ -143,7 +146,10 @@ impl<'a> Context<'a> {
             let before = self.actions.len();
             match actions {
                 Some(actions) => self.walk(actions, true),
-                None => self.enter_first_table(0),
+                None => {
+                    self.reserved = self.is_mirror_output(&port);
+                    self.enter_first_table(0);
+                }
             }
             self.end_of_tables();
             if !port.forwards && actions.is_none() {
@@ -279,6 +285,10 @@ impl<'a> Context<'a> {
 
     pub(super) fn warn(&mut self, text: std::fmt::Arguments<'_>) {
         self.recorder.note(Weight::Warning, text);
+    }
+
+    pub(super) fn refuse(&mut self, text: std::fmt::Arguments<'_>) {
+        self.recorder.note(Weight::Error, text);
     }
 
     /// Goes over to another bridge; gives the view of the one before.

@@ -216,7 +216,7 @@ pub fn unwildcard_hashed(wc: &mut FlowMask, flow: &FlowKey, fields: HashFields) 
             all(&[FieldId::EthSrc, FieldId::EthDst]);
             all(sources);
             tags_count(wc, flow);
-            ports_count(wc, flow, true);
+            ports_count(wc, flow, false);
         }
         HashFields::SymmetricL3 | HashFields::SymmetricL3L4 | HashFields::SymmetricL3L4Udp
             if !(v4 || v6) =>

@@ -47,7 +47,10 @@ impl Context<'_> {
             return;
         };
         if self.flow.eth_type() == TPID_8021Q && self.flow.vlan_tci() & VLAN_PRESENT == 0 {
-            self.warn(format_args!("dropping packet with partial VLAN tag"));
+            self.refuse(format_args!(
+                "dropping packet with partial VLAN tag received on port {}",
+                from.name
+            ));
             return;
         }
         if self.is_mirror_output(&from) {
@@ -105,18 +108,18 @@ impl Context<'_> {
                 _ => "trunk",
             };
             if kind == "access" {
-                self.warn(format_args!(
+                self.refuse(format_args!(
                     "dropping VLAN {vid} tagged packet received on port {} configured as VLAN {} access port",
                     from.bundle,
                     match from.vlan { VlanMode::Access(tag) => tag, _ => 0 },
                 ));
             } else {
-                self.warn(format_args!(
+                self.refuse(format_args!(
                     "dropping VLAN {vid} packet received on port {} not configured for {kind}ing VLAN {vid}",
                     from.bundle,
                 ));
             }
-            self.note(format_args!("disallowed VLAN VID for this input port, dropping"));
+            self.warn(format_args!("disallowed VLAN VID for this input port, dropping"));
             return None;
         };
         Some(self.as_vlan(from, vlan))

@@ -13,6 +13,14 @@ impl Context<'_> {
     /// Carries out a list; stops early on exit or error, and where the datapath must help first.
     /// `last`: nothing follows it, so that what it does to the packet need not be undone.
     pub(super) fn walk(&mut self, actions: &[Action], last: bool) {
+        if core::mem::take(&mut self.reserved) {
+            let name = self.request.location.port.name.clone();
+            self.refuse(format_args!(
+                "dropping packet received on port {name}, which is reserved exclusively for mirroring"
+            ));
+            self.exit = true;
+            return;
+        }
         if actions.is_empty() {
             self.recorder.nothing();
         }
