@@ -250,10 +250,13 @@ fn flush(zones: u16, each: u32) {
 
 fn main() {
     established("established look-up, 10,000 connections", GOOD, COUNT);
-    established("established look-up, 1,000,000 connections", GOOD, 1_000_000);
+    let million = if dp_benches::measuring() { 1_000_000 } else { COUNT };
+    established("established look-up, 1,000,000 connections", GOOD, million);
     established_near(1_000);
-    established_near(100_000);
-    established_near(1_000_000);
+    if dp_benches::measuring() {
+        established_near(100_000);
+        established_near(1_000_000);
+    }
     established("established look-up, checked", Offloads::empty(), COUNT);
     established_threads(2);
     set_up(1);

@@ -26,7 +26,8 @@ fn flows(field: FieldId, shared: bool) -> usize {
     mask.unwildcard(field);
     let same = ActionList::from([Action::Output(PortNo(2))]);
     let before = held();
-    for number in 0..FLOWS {
+    let count = dp_benches::scaled(FLOWS);
+    for number in 0..count {
         let mut key = FlowKey::EMPTY;
         key.set(FieldId::InPort, 1);
         key.set(FieldId::EthType, 0x86dd);
@@ -39,7 +40,7 @@ fn flows(field: FieldId, shared: bool) -> usize {
     }
     let taken = held() - before;
     drop(pipeline);
-    taken / FLOWS as usize
+    taken / count as usize
 }
 
 /// Bytes that a cache takes whose switch is thrown.
@@ -52,7 +53,8 @@ fn cache(settings: &Settings) -> usize {
 }
 
 fn main() {
-    println!("bytes a megaflow, {FLOWS} flows, list of one action for each:");
+    let count = dp_benches::scaled(FLOWS);
+    println!("bytes a megaflow, {count} flows, list of one action for each:");
     println!("{:8}  IPv4, one lane", flows(FieldId::Ipv4Src, false));
     println!("{:8}  IPv6, two lanes", flows(FieldId::Ipv6Src, false));
     println!("{:8}  IPv4, actions shared", flows(FieldId::Ipv4Src, true));

@@ -27,7 +27,7 @@ const LENGTHS: &[(u8, u32)] = &[
 ];
 
 /// How many routes.
-const ROUTES: usize = 1_000_000;
+const ROUTES: u32 = 1_000_000;
 
 fn next(state: &mut u64) -> u32 {
     *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -61,7 +61,7 @@ fn load(table: &mut RouteTable, state: &mut u64) -> Routes {
     let hops: Vec<NextHop> = (1..=64)
         .map(|n| NextHop::new("br0", Some(IpAddr::V4(Ipv4Addr::new(10, 0, 0, n)))))
         .collect();
-    while table.len() < ROUTES {
+    while table.len() < dp_benches::scaled(ROUTES) as usize {
         let hop = &hops[next(state) as usize % hops.len()];
         assert_eq!(table.add(key(state), hop.clone()), Ok(()), "there is room");
     }
@@ -106,12 +106,12 @@ fn lookups(routes: &Routes, state: &mut u64) {
 fn changes(table: &mut RouteTable, state: &mut u64) {
     let hop = NextHop::new("br1", None);
     let begin = Instant::now();
-    const CHANGES: u32 = 10_000;
-    for _ in 0..CHANGES {
+    let changes = dp_benches::scaled(10_000);
+    for _ in 0..changes {
         assert_eq!(table.add(key(state), hop.clone()), Ok(()), "there is room");
         black_box(table.snapshot());
     }
-    let each = begin.elapsed() / CHANGES;
+    let each = begin.elapsed() / changes;
     println!("{:.1} µs a change, each with a snapshot of its own", each.as_nanos() as f64 / 1e3);
     let begin = Instant::now();
     let default = RouteKey {

@@ -16,3 +16,16 @@ pub mod allocations_unsafe;
 pub mod cases;
 pub mod cycles_unsafe;
 pub mod frames;
+
+/// Whether figures are wanted: under `cargo bench`. Under `cargo test` benchmarks only show that
+/// they run, unoptimised, and take [`scaled`] sizes.
+#[must_use]
+pub fn measuring() -> bool {
+    std::env::args().any(|argument| argument == "--bench")
+}
+
+/// A size: itself where figures are wanted, a hundredth otherwise.
+#[must_use]
+pub fn scaled(size: u32) -> u32 {
+    if measuring() { size } else { (size / 100).max(1) }
+}
