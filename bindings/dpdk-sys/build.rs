@@ -19,7 +19,7 @@ mod found {
 
     /// The libraries that the shim and the bindings call. Drivers are plugins: EAL loads them.
     const LIBRARIES: &[&str] =
-        &["rte_ethdev", "rte_mbuf", "rte_mempool", "rte_ring", "rte_eal", "rte_log"];
+        &["rte_vhost", "rte_ethdev", "rte_mbuf", "rte_mempool", "rte_ring", "rte_eal", "rte_log"];
 
     /// What is bound: the rest of libdpdk's headers stays outside.
     const FUNCTIONS: &[&str] = &[
@@ -35,6 +35,7 @@ mod found {
         "rte_eth_(rx|tx)_queue_setup",
         "rte_eth_(macaddr_get|stats_get|xstats_get|xstats_get_names|promiscuous_enable)",
         "rte_eth_allmulticast_enable",
+        "rte_vhost_(enqueue_burst|dequeue_burst|get_vring_num|get_numa_node)",
         "dpdk_shim_.*",
     ];
 

@@ -427,3 +427,201 @@ fn memif_joins_two_ports() {
         testkit::frames::assert_frames_eq(&sent, &there);
     });
 }
+
+const GUEST: &str = "DP_DPDK_GUEST";
+
+/// A guest: a program with a virtio device at the socket, which sends back what it receives.
+struct Guest(std::process::Child);
+
+impl Guest {
+    fn start(test: &str, socket: &std::path::Path, queues: u32) -> Self {
+        let program = std::env::current_exe().unwrap();
+        let child = Command::new(program)
+            .args([test, "--exact", "--nocapture", "--test-threads=1"])
+            .env("DP_DPDK_TEST", test)
+            .env(GUEST, format!("path={},server=1,queues={queues}", socket.display()))
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        Self(child)
+    }
+
+    /// The guest's own life, in its process.
+    fn live(device: &str, queues: &str) {
+        let device = format!("net_virtio_user0,{device}");
+        let mut port = spec("guest", &device).with("n_rxq", queues).open().unwrap();
+        let mut queues = port.queues(QueueCount { rx: 8, tx: 8 }).unwrap();
+        let now = Instant::default();
+        // Whoever started it ends it; should it be left behind, it ends by itself.
+        let start = Wall::now();
+        while start.elapsed() < Duration::from_secs(60) {
+            for (rx, tx) in queues.rx.iter_mut().zip(&mut queues.tx) {
+                let mut burst = Burst::default();
+                rx.receive(&mut burst, now).unwrap();
+                tx.transmit(&mut burst, now);
+            }
+            std::thread::yield_now();
+        }
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+/// A test with guests at a socket of libdpdk's vhost library.
+fn with_guests(name: &str, queues: &str, body: impl FnOnce()) {
+    let extra = "--no-huge --no-shconf --no-pci --no-telemetry -m 256";
+    alone_with(name, extra, || match std::env::var(GUEST) {
+        Ok(device) => Guest::live(&device, queues),
+        Err(_) => body(),
+    });
+}
+
+/// Waits until a guest that is there has filled its ring with buffers, and sends.
+fn until_it_answers(netdev: &Netdev, hand: &dp_netdev::port::dummy::Hand) {
+    let probe = frames(1);
+    let answered = || {
+        assert!(hand.inject(&probe[0]));
+        netdev.turn(netdev.clock().now());
+        hand.take_sent().len()
+    };
+    until("an answer", || answered() > 0);
+    // Those on their way come, or were lost before the first answer.
+    until("quiet", || {
+        std::thread::sleep(Duration::from_millis(20));
+        netdev.turn(netdev.clock().now());
+        hand.take_sent().is_empty()
+    });
+}
+
+/// Puts frames in by a hand, in groups that fit into a guest's ring, until all have come back.
+fn there_and_back(netdev: &Netdev, hand: &dp_netdev::port::dummy::Hand, sent: &[Vec<u8>]) {
+    let mut back = Vec::new();
+    for (group, frames) in sent.chunks(32).enumerate() {
+        for frame in frames {
+            assert!(hand.inject(frame));
+        }
+        let wanted = group * 32 + frames.len();
+        until("frames back from the guest", || {
+            netdev.turn(netdev.clock().now());
+            back.extend(hand.take_sent());
+            back.len() >= wanted
+        });
+    }
+    testkit::frames::assert_frames_eq(sent, &back);
+}
+
+#[test]
+fn a_guest_comes_goes_and_comes_again() {
+    let name = "a_guest_comes_goes_and_comes_again";
+    with_guests(name, "1", || {
+        let folder = testkit::folder::Folder::new("vhost").unwrap();
+        let socket = folder.path().join("guest.sock");
+        let netdev = switch();
+        let dummy = Dummy::new("in");
+        let hand = dummy.hand();
+        netdev.add_port(PortNo(1), Box::new(dummy)).unwrap();
+        let path = socket.to_str().unwrap();
+        let port = PortSpec::new("dpdkvhostuserclient", "guest").with("vhost-server-path", path);
+        add(&netdev, 2, &port);
+        let up = || netdev.port_status(PortNo(2)).unwrap().link_up;
+        let detail = |name: &str| {
+            let details = netdev.port_details(PortNo(2));
+            details.into_iter().find(|(key, _)| *key == name).map(|(_, value)| value)
+        };
+        assert!(!up());
+        assert_eq!(detail("status").as_deref(), Some("disconnected"));
+        for _ in 0..2 {
+            let dropped = stats(&netdev, 2).tx_dropped;
+            assert!(hand.inject(&frames(1)[0]));
+            netdev.turn(netdev.clock().now());
+            assert_eq!(stats(&netdev, 2).tx_dropped, dropped + 1, "nobody is there");
+            let guest = Guest::start(name, &socket, 1);
+            until("the guest", up);
+            assert_eq!(detail("mode").as_deref(), Some("client"));
+            assert_eq!(detail("num_of_vrings").as_deref(), Some("2"));
+            until("its rings", || detail("vring_0_size").is_some_and(|size| size != "0"));
+            until_it_answers(&netdev, &hand);
+            there_and_back(&netdev, &hand, &frames(300));
+            drop(guest);
+            until("its end", || !up());
+            // As it was killed, it has left its socket behind.
+            std::fs::remove_file(&socket).unwrap();
+        }
+        netdev.remove_port(PortNo(2)).unwrap();
+        assert_eq!(in_use(), 0, "every buffer is back in its pool");
+        // The socket is free for another port.
+        add(&netdev, 2, &port);
+        let twice = port.open().err().unwrap().to_string();
+        assert!(twice.contains("another port has it"), "{twice}");
+    });
+}
+
+#[test]
+fn a_guest_with_several_rings_is_served_by_one_thread() {
+    let name = "a_guest_with_several_rings_is_served_by_one_thread";
+    with_guests(name, "2", || {
+        let folder = testkit::folder::Folder::new("vhost").unwrap();
+        let socket = folder.path().join("guest.sock");
+        let netdev = switch();
+        let dummy = Dummy::new("in");
+        let hand = dummy.hand();
+        netdev.add_port(PortNo(1), Box::new(dummy)).unwrap();
+        let path = socket.to_str().unwrap();
+        let port = PortSpec::new("dpdkvhostuserclient", "guest").with("vhost-server-path", path);
+        add(&netdev, 2, &port);
+        let _guest = Guest::start(name, &socket, 2);
+        until("the guest", || netdev.port_status(PortNo(2)).unwrap().link_up);
+        let rings = || {
+            let details = netdev.port_details(PortNo(2));
+            details.into_iter().find(|(key, _)| *key == "num_of_vrings").map(|(_, value)| value)
+        };
+        until("all rings", || rings().as_deref() == Some("4"));
+        until_it_answers(&netdev, &hand);
+        there_and_back(&netdev, &hand, &frames(64));
+    });
+}
+
+#[test]
+fn a_guest_that_takes_nothing_costs_its_own_packets_only() {
+    let name = "a_guest_that_takes_nothing_costs_its_own_packets_only";
+    if std::env::var(GUEST).is_ok() {
+        // This guest sets its device up and never looks at it again.
+        return with_guests(name, "1", || ());
+    }
+    with_guests(name, "1", || {
+        let folder = testkit::folder::Folder::new("vhost").unwrap();
+        let socket = folder.path().join("guest.sock");
+        let path = socket.to_str().unwrap();
+        let port = PortSpec::new("dpdkvhostuserclient", "slow")
+            .with("vhost-server-path", path)
+            .with("tx-retries-max", "4");
+        let mut slow = port.open().unwrap();
+        let mut queues = slow.queues(QueueCount::ONE).unwrap();
+        let guest = Guest::start(name, &socket, 1);
+        until("the guest", || slow.status().link_up);
+        // Stopped, it holds its rings and frees no place in them.
+        let pid = i32::try_from(guest.0.id()).unwrap();
+        Command::new("kill").args(["-STOP", &pid.to_string()]).status().unwrap();
+        let mut sent = dp_netdev::port::Sent::default();
+        let frame = &frames(1)[0];
+        for _ in 0..200 {
+            let mut burst = Burst::default();
+            for _ in 0..32 {
+                let mut packet = Pool::for_len(frame.len()).unwrap().alloc().unwrap();
+                packet.append(frame.len()).unwrap().copy_from_slice(frame);
+                burst.push(packet).unwrap();
+            }
+            sent.add(queues.tx[0].transmit(&mut burst, Instant::default()));
+        }
+        assert_eq!(u64::from(sent.packets) + sent.dropped(), 6400);
+        assert!(sent.queue_full > 5000, "its ring holds 256: {sent:?}");
+        assert_eq!(sent.failed, 0);
+        assert_eq!(in_use(), 0, "what was copied or refused is back in the pool");
+    });
+}

@@ -1,5 +1,6 @@
 /* See shim.h. */
 #define _GNU_SOURCE
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -15,6 +16,8 @@ void dpdk_shim_flags(struct dpdk_shim_flags *flags)
 		.rx_ip_good = RTE_MBUF_F_RX_IP_CKSUM_GOOD,
 		.rx_l4_mask = RTE_MBUF_F_RX_L4_CKSUM_MASK,
 		.rx_l4_good = RTE_MBUF_F_RX_L4_CKSUM_GOOD,
+		.rx_l4_none = RTE_MBUF_F_RX_L4_CKSUM_NONE,
+		.rx_lro = RTE_MBUF_F_RX_LRO,
 		.indirect_or_external = RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL,
 		.cap_rx_ip_csum = RTE_ETH_RX_OFFLOAD_IPV4_CKSUM,
 		.cap_rx_tcp_csum = RTE_ETH_RX_OFFLOAD_TCP_CKSUM,
@@ -120,6 +123,116 @@ void dpdk_shim_set_tx_lengths(struct rte_mbuf *mbuf, uint16_t l2, uint16_t l3, u
 	mbuf->l3_len = l3;
 	mbuf->l4_len = l4;
 	mbuf->tso_segsz = segment;
+}
+
+uint16_t dpdk_shim_segment(const struct rte_mbuf *mbuf)
+{
+	return mbuf->tso_segsz;
+}
+
+static struct dpdk_shim_guests guests;
+
+/* The socket of a guest, which is what we know it by; empty if libdpdk knows none. */
+static const char *socket_of(int vid, char *path, size_t size)
+{
+	if (rte_vhost_get_ifname(vid, path, size))
+		path[0] = 0;
+	return path;
+}
+
+static int guest_here(int vid)
+{
+	char path[PATH_MAX];
+	uint16_t ring;
+
+	/* We ask all the time: the guest need not tell us. */
+	for (ring = 0; ring < rte_vhost_get_vring_num(vid); ring++)
+		rte_vhost_enable_guest_notification(vid, ring, 0);
+	guests.here(socket_of(vid, path, sizeof path), vid);
+	return 0;
+}
+
+static void guest_gone(int vid)
+{
+	char path[PATH_MAX];
+
+	guests.gone(socket_of(vid, path, sizeof path));
+}
+
+static int guest_ring(int vid, uint16_t ring, int on)
+{
+	char path[PATH_MAX];
+
+	guests.ring(socket_of(vid, path, sizeof path), ring, on);
+	return 0;
+}
+
+static void guest_left(int vid)
+{
+	char path[PATH_MAX];
+
+	guests.left(socket_of(vid, path, sizeof path));
+}
+
+int dpdk_shim_vhost_start(const char *path, const struct dpdk_shim_vhost *how,
+			  const struct dpdk_shim_guests *told)
+{
+	static const struct rte_vhost_device_ops ops = {
+		.new_device = guest_here,
+		.destroy_device = guest_gone,
+		.vring_state_changed = guest_ring,
+		.destroy_connection = guest_left,
+	};
+	/* Frames come in one piece, large ones in memory of their own. What we send is cut. */
+	uint64_t flags = RTE_VHOST_USER_LINEARBUF_SUPPORT | RTE_VHOST_USER_EXTBUF_SUPPORT |
+			 RTE_VHOST_USER_NET_COMPLIANT_OL_FLAGS;
+	uint64_t without = 1ULL << VIRTIO_NET_F_HOST_ECN | 1ULL << VIRTIO_NET_F_HOST_UFO |
+			   1ULL << VIRTIO_NET_F_GUEST_TSO4 | 1ULL << VIRTIO_NET_F_GUEST_TSO6 |
+			   1ULL << VIRTIO_NET_F_GUEST_ECN | 1ULL << VIRTIO_NET_F_GUEST_UFO;
+	int error;
+
+	guests = *told;
+	if (how->client)
+		flags |= RTE_VHOST_USER_CLIENT;
+	if (how->iommu)
+		flags |= RTE_VHOST_USER_IOMMU_SUPPORT;
+	if (how->postcopy)
+		flags |= RTE_VHOST_USER_POSTCOPY_SUPPORT;
+	error = rte_vhost_driver_register(path, flags);
+	if (error)
+		return error;
+	error = rte_vhost_driver_callback_register(path, &ops);
+	if (!error)
+		error = rte_vhost_driver_disable_features(path, without);
+	if (!error)
+		error = rte_vhost_driver_start(path);
+	if (error)
+		rte_vhost_driver_unregister(path);
+	return error;
+}
+
+int dpdk_shim_vhost_stop(const char *path)
+{
+	return rte_vhost_driver_unregister(path);
+}
+
+uint64_t dpdk_shim_vhost_features(int vid)
+{
+	uint64_t features;
+
+	return rte_vhost_get_negotiated_features(vid, &features) ? 0 : features;
+}
+
+int dpdk_shim_vhost_takes_partial(int vid)
+{
+	return dpdk_shim_vhost_features(vid) >> VIRTIO_NET_F_GUEST_CSUM & 1;
+}
+
+uint32_t dpdk_shim_vhost_ring_size(int vid, uint16_t ring)
+{
+	struct rte_vhost_vring vring;
+
+	return rte_vhost_get_vhost_vring(vid, ring, &vring) ? 0 : vring.size;
 }
 
 static void (*log_sink)(const char *text, size_t len);

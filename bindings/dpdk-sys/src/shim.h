@@ -16,6 +16,7 @@
 #include <rte_mbuf.h>
 #include <rte_mempool.h>
 #include <rte_version.h>
+#include <rte_vhost.h>
 
 /* Where the fields of a packet buffer are, and what its flags mean. */
 enum dpdk_shim_constants {
@@ -36,7 +37,7 @@ enum dpdk_shim_constants {
 struct dpdk_shim_flags {
 	uint64_t rx_rss_hash;
 	uint64_t rx_ip_mask, rx_ip_good;
-	uint64_t rx_l4_mask, rx_l4_good;
+	uint64_t rx_l4_mask, rx_l4_good, rx_l4_none, rx_lro;
 	uint64_t indirect_or_external;
 	/* Capabilities of devices. */
 	uint64_t cap_rx_ip_csum, cap_rx_tcp_csum, cap_rx_udp_csum, cap_rx_rss_hash, cap_rx_scatter;
@@ -73,6 +74,31 @@ int dpdk_shim_linearize(struct rte_mbuf *mbuf);
 void dpdk_shim_copy_out(const struct rte_mbuf *mbuf, uint8_t *to);
 void dpdk_shim_set_tx_lengths(struct rte_mbuf *mbuf, uint16_t l2, uint16_t l3, uint16_t l4,
 			      uint16_t segment);
+/* Payload bytes of a segment of a received large frame. */
+uint16_t dpdk_shim_segment(const struct rte_mbuf *mbuf);
+
+/* Guests at vhost-user sockets: who is told that one is there, that it goes, and that it switches a
+ * ring on or off. Called in threads of libdpdk's; the guest's rings may not be used any more when
+ * `gone` returns. */
+struct dpdk_shim_guests {
+	void (*here)(const char *path, int vid);
+	void (*gone)(const char *path);
+	void (*ring)(const char *path, uint16_t ring, int on);
+	void (*left)(const char *path);
+};
+
+struct dpdk_shim_vhost {
+	int client, iommu, postcopy;
+};
+
+/* Watches a socket; 0, or what libdpdk answered. */
+int dpdk_shim_vhost_start(const char *path, const struct dpdk_shim_vhost *how,
+			  const struct dpdk_shim_guests *told);
+int dpdk_shim_vhost_stop(const char *path);
+/* Whether the guest lets us leave checksums to it. */
+int dpdk_shim_vhost_takes_partial(int vid);
+uint64_t dpdk_shim_vhost_features(int vid);
+uint32_t dpdk_shim_vhost_ring_size(int vid, uint16_t ring);
 
 /* Lets libdpdk's log lines go to a function. */
 int dpdk_shim_log_to(void (*sink)(const char *text, size_t len));

@@ -27,7 +27,8 @@ use super::{OpenError, Port};
 use crate::pcapfile::{Resolution, WriterOptions};
 
 /// The kinds that text can name.
-const KINDS: &str = "afpacket (or system), afxdp, afxdp-nonpmd, dpdk, dummy, internal, pcap, tap";
+const KINDS: &str = "afpacket (or system), afxdp, afxdp-nonpmd, dpdk, dpdkvhostuser, \
+                     dpdkvhostuserclient, dummy, internal, pcap, tap";
 
 /// What to open.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -102,6 +103,8 @@ impl PortSpec {
             "afxdp" => Box::new(self.afxdp("afxdp", true)?),
             "afxdp-nonpmd" => Box::new(self.afxdp("afxdp-nonpmd", false)?),
             "dpdk" => self.dpdk()?,
+            "dpdkvhostuser" => self.vhost("dpdkvhostuser", false)?,
+            "dpdkvhostuserclient" => self.vhost("dpdkvhostuserclient", true)?,
             "dummy" => Box::new(self.dummy()?),
             "internal" => Box::new(self.tap("internal", Role::Internal)?),
             "pcap" => Box::new(self.pcap()?),
@@ -175,6 +178,39 @@ impl PortSpec {
         }
         options.mtu = self.choice("mtu_request", "a number of bytes", number)?;
         dpdk::open(&self.name, &options)
+    }
+
+    fn vhost(&self, kind: &'static str, client: bool) -> Result<Box<dyn Port>, OpenError> {
+        let known = [
+            "vhost-server-path",
+            "n_rxq",
+            "mtu_request",
+            "tx-retries-max",
+            "vhost-iommu-support",
+            "vhost-postcopy-support",
+        ];
+        let names = "vhost-server-path, n_rxq, mtu_request, tx-retries-max, vhost-iommu-support, \
+                     vhost-postcopy-support";
+        self.only(kind, &known, names)?;
+        let socket = self.options.get("vhost-server-path").map(String::as_str);
+        let mut options = dpdk::VhostOptions::new(socket, client);
+        let number = |text: &str| text.parse().ok().filter(|&number| number > 0_u16);
+        if let Some(queues) = self.choice("n_rxq", "a number of queues", number)? {
+            options.rx_queues = queues;
+        }
+        options.mtu = self.choice("mtu_request", "a number of bytes", number)?;
+        let most = dpdk::VhostOptions::MOST_RETRIES;
+        let tries = |text: &str| text.parse().ok().filter(|tries| *tries <= most);
+        if let Some(retries) = self.choice("tx-retries-max", "a number from 0 to 32", tries)? {
+            options.retries = retries;
+        }
+        if let Some(on) = self.choice("vhost-iommu-support", "true or false", on_or_off)? {
+            options.iommu = on;
+        }
+        if let Some(on) = self.choice("vhost-postcopy-support", "true or false", on_or_off)? {
+            options.postcopy = on;
+        }
+        dpdk::open_vhost(&self.name, &options)
     }
 
     fn tap(&self, kind: &'static str, role: Role) -> Result<Tap, OpenError> {

@@ -17,7 +17,9 @@ use dp_ofproto::tunnel::is_tunnel;
 
 use super::bridge::{Interface, RunningBridge, own_mac};
 use super::datapath::{DUMMY, Datapath};
+use super::dpdk::is_dpdk;
 use super::ofports::OfPorts;
+use super::open::Opened;
 use super::{Switch, features, open};
 use crate::config::{BridgeConfig, InterfaceConfig, PortConfig, SwitchConfig, is_true};
 use crate::daemon::DummyMode;
@@ -206,8 +208,7 @@ impl Switch {
         let datapath = &bridge.datapath;
         if is_tunnel(&interface.kind) {
             datapath.release_tunnel_port(number);
-            let mut dummies = 0;
-            let read = open::open(&interface.config, &interface.kind, self.dummy, &mut dummies);
+            let read = self.open_as_before(&interface.config, &interface.kind);
             match read.and_then(|_| self.open_tunnel(bridge, &interface)) {
                 Ok(number) => interface.number = Some(number),
                 Err(why) => {
@@ -219,11 +220,10 @@ impl Switch {
             return interface;
         }
         datapath.remove(number);
-        let mut dummies = self.state().dummies;
-        let before = dummies;
-        let opened = open::open(&interface.config, &interface.kind, self.dummy, &mut dummies);
-        // It keeps the address that it has.
-        let known = interface.mac.filter(|_| before != dummies);
+        let opened = self.open_as_before(&interface.config, &interface.kind);
+        // It keeps the address that it has, where it made one up.
+        let own = |opened: &Opened| opened.hand.is_some() || opened.kind.contains("vhost");
+        let known = interface.mac.filter(|_| opened.as_ref().is_ok_and(own));
         let done = opened.and_then(|opened| {
             let Some(port) = opened.port else { return Ok(()) };
             let added = datapath.add(number, port, &opened.kind, opened.hand);
@@ -288,10 +288,7 @@ impl Switch {
         is_local: bool,
     ) -> Result<OfPort, String> {
         let name = interface.config.name.clone();
-        let mut dummies = self.state().dummies;
-        let opened = open::open(&interface.config, &interface.kind, self.dummy, &mut dummies);
-        self.state().dummies = dummies;
-        let opened = opened?;
+        let opened = self.open(&interface.config, &interface.kind)?;
         let failed =
             |why: String| format!("could not add network device {name} to ofproto ({why})");
         let ofport = take_ofport(bridge, &interface.config, is_local)
@@ -320,7 +317,7 @@ impl Switch {
             interface.ofport = None;
             return Err(match error {
                 // A device of libdpdk is attached only now; its own words say enough.
-                AddPortError::Open(error) if interface.kind == "dpdk" => error.to_string(),
+                AddPortError::Open(error) if is_dpdk(&interface.kind) => error.to_string(),
                 error => failed(error.to_string()),
             });
         }
@@ -331,6 +328,30 @@ impl Switch {
 }
 
 impl Switch {
+    /// Opens what a row names, for the first time: dummy ports are numbered.
+    fn open(&self, config: &InterfaceConfig, kind: &str) -> Result<Opened, String> {
+        let mut dummies = self.state().dummies;
+        let opened = self.open_numbered(config, kind, &mut dummies);
+        self.state().dummies = dummies;
+        opened
+    }
+
+    /// Opens what a row names once more: it takes no new number.
+    fn open_as_before(&self, config: &InterfaceConfig, kind: &str) -> Result<Opened, String> {
+        let mut dummies = self.state().dummies;
+        self.open_numbered(config, kind, &mut dummies)
+    }
+
+    fn open_numbered(
+        &self,
+        config: &InterfaceConfig,
+        kind: &str,
+        number: &mut u32,
+    ) -> Result<Opened, String> {
+        let vhost = self.state().dpdk.vhost.clone();
+        open::open(config, kind, self.dummy, &vhost, number)
+    }
+
     /// Opens a port that belongs to no bridge.
     pub(crate) fn add_bare_port(
         &self,
@@ -339,10 +360,7 @@ impl Switch {
         number: Option<PortNo>,
     ) -> Result<(), String> {
         let kind = open::effective_kind(&datapath.kind, &config.kind, false);
-        let mut dummies = self.state().dummies;
-        let opened = open::open(config, &kind, self.dummy, &mut dummies);
-        self.state().dummies = dummies;
-        let opened = opened?;
+        let opened = self.open(config, &kind)?;
         let port = opened.port.ok_or("Operation not supported")?;
         let number = number.or_else(|| datapath.choose_number(&config.name));
         let number = number.ok_or("No space left on device")?;
@@ -365,9 +383,7 @@ impl Switch {
             };
             let Some(mut interface) = found else { continue };
             datapath.remove(old);
-            let mut dummies = self.state().dummies;
-            let opened = open::open(&interface.config, &kind, self.dummy, &mut dummies);
-            let opened = opened.map_err(drop)?;
+            let opened = self.open_as_before(&interface.config, &kind).map_err(drop)?;
             let port = opened.port.ok_or(())?;
             datapath.add(new, port, &opened.kind, opened.hand).map_err(drop)?;
             interface.number = Some(new);

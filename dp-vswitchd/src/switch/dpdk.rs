@@ -1,5 +1,7 @@
-//! libdpdk as the configuration wants it: initialised once, when `dpdk-init` first says so, and
-//! ports of type dpdk.
+//! libdpdk as the configuration wants it: initialised once, when `dpdk-init` first says so; its
+//! ports, and those of guests.
+
+use std::path::PathBuf;
 
 use dp_core::base::Instant;
 use dp_netdev::port::dpdk::{self, EalOptions};
@@ -12,6 +14,16 @@ use crate::config::{InterfaceConfig, Settings, number_or};
 #[derive(Debug, Default)]
 pub(super) struct DpdkState {
     asked: bool,
+    pub(super) vhost: VhostSettings,
+}
+
+/// What holds for all ports of guests, as it stood when libdpdk was initialised.
+#[derive(Clone, Debug, Default)]
+pub(super) struct VhostSettings {
+    /// Where sockets are that we make.
+    folder: PathBuf,
+    iommu: bool,
+    postcopy: bool,
 }
 
 /// What an interface's options may say that has no effect here, and is warned about.
@@ -35,6 +47,11 @@ impl Switch {
         if std::mem::replace(&mut self.state().dpdk.asked, true) {
             return;
         }
+        self.state().dpdk.vhost = VhostSettings {
+            folder: self.vhost_folder(settings),
+            iommu: settings.get("vhost-iommu-support").is_some_and(|it| it == "true"),
+            postcopy: settings.get("vhost-postcopy-support").is_some_and(|it| it == "true"),
+        };
         if let Some(version) = dpdk::version() {
             log::info!(target: "dpdk", "Using {version}");
         }
@@ -59,6 +76,19 @@ impl Switch {
         }
     }
 
+    /// `vhost-sock-dir`: a folder inside ours.
+    fn vhost_folder(&self, settings: &Settings) -> PathBuf {
+        let own = self.paths.in_run_folder("");
+        let Some(inside) = settings.get("vhost-sock-dir") else { return own };
+        if inside.contains("..") {
+            let own = own.display();
+            log::error!(target: "dpdk", "vhost-user sock directory request '{own}{inside}' has \
+                invalid characters '..' - using {own} instead.");
+            return self.paths.in_run_folder("");
+        }
+        own.join(inside.trim_start_matches('/'))
+    }
+
     /// Tells what libdpdk has logged, and considers dealing queues anew.
     pub(super) fn run_threads(&self, now: Instant) {
         tell_log();
@@ -77,15 +107,42 @@ fn tell_log() {
     }
 }
 
-/// Opens a port of type dpdk.
-pub(super) fn open(config: &InterfaceConfig) -> Result<Box<dyn Port>, OpenError> {
-    let mut spec = PortSpec::new("dpdk", &config.name);
+/// Whether a type is one of libdpdk's: opening tells in its own words why it fails.
+pub(super) fn is_dpdk(kind: &str) -> bool {
+    matches!(kind, "dpdk" | "dpdkvhostuser" | "dpdkvhostuserclient")
+}
+
+/// Opens a port of libdpdk.
+pub(super) fn open(
+    config: &InterfaceConfig,
+    kind: &str,
+    vhost: &VhostSettings,
+) -> Result<Box<dyn Port>, OpenError> {
+    let mut spec = PortSpec::new(kind, &config.name);
     for (option, value) in &config.options {
         if NOT_SUPPORTED.contains(&option.as_str()) {
             log::warn!(target: "netdev_dpdk", "{}: option {option} is not supported", config.name);
         } else {
             spec.options.insert(option.clone(), value.clone());
         }
+    }
+    if kind != "dpdk" {
+        let word = |on: bool| if on { "true" } else { "false" }.to_owned();
+        spec.options.insert("vhost-iommu-support".to_owned(), word(vhost.iommu));
+        spec.options.insert("vhost-postcopy-support".to_owned(), word(vhost.postcopy));
+    }
+    if kind == "dpdkvhostuser" {
+        let name = &config.name;
+        if name.contains(['/', '\\']) {
+            return Err(OpenError::BadOption {
+                port: name.clone(),
+                option: "name",
+                value: name.clone(),
+                expected: "a file's name: no slash may be in it",
+            });
+        }
+        let socket = vhost.folder.join(name).to_string_lossy().into_owned();
+        spec.options.insert("vhost-server-path".to_owned(), socket);
     }
     // Queues that no descriptor ring of the device could serve are as many as it has.
     if number_or(&config.options, "n_rxq", 1) < 1 {

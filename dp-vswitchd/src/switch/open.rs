@@ -11,6 +11,7 @@ use dp_netdev::port::{Change, OpenError, Port, PortSpec};
 use dp_ofproto::tunnel;
 
 use super::datapath::DUMMY;
+use super::dpdk::{VhostSettings, is_dpdk};
 use crate::config::{InterfaceConfig, number_or};
 use crate::daemon::DummyMode;
 
@@ -43,7 +44,7 @@ pub(super) fn known_kinds(dummy: DummyMode) -> Vec<&'static str> {
         kinds.extend(["dummy", "dummy-internal", "dummy-pmd"]);
     }
     if dpdk::is_running() {
-        kinds.push("dpdk");
+        kinds.extend(["dpdk", "dpdkvhostuser", "dpdkvhostuserclient"]);
     }
     kinds.sort_unstable();
     kinds
@@ -54,6 +55,7 @@ pub(super) fn open(
     config: &InterfaceConfig,
     kind: &str,
     mode: DummyMode,
+    vhost: &VhostSettings,
     number: &mut u32,
 ) -> Result<Opened, String> {
     let name = &config.name;
@@ -84,8 +86,8 @@ pub(super) fn open(
             let port = spec.open().map_err(|it| failed(words(&it)))?;
             Ok(Opened { port: Some(port), kind: kind.to_owned(), hand: None })
         }
-        "dpdk" => {
-            let port = super::dpdk::open(config).map_err(|error| error.to_string())?;
+        kind if is_dpdk(kind) => {
+            let port = super::dpdk::open(config, kind, vhost).map_err(|error| error.to_string())?;
             Ok(Opened { port: Some(port), kind: kind.to_owned(), hand: None })
         }
         "patch" => patch(config),

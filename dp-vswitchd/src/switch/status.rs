@@ -9,6 +9,7 @@ use dp_core::boundary::{Datapath as _, PortInfo};
 use dp_ofproto::tunnel::is_tunnel;
 
 use super::bridge::{Interface, RunningBridge, own_mac};
+use super::dpdk::is_dpdk;
 use super::{Switch, features, open, system_stats};
 use dp_netdev::port::dpdk;
 
@@ -198,7 +199,7 @@ fn interface_columns(bridge: &RunningBridge, interface: &Interface, columns: &mu
     let pretended = interface.config.options.get("ifindex").and_then(|it| it.parse().ok());
     let pretended = pretended.filter(|_| interface.kind.starts_with("dummy"));
     set("ifindex", number(pretended.unwrap_or(i64::from(status.ifindex))));
-    let number = interface.number.filter(|_| interface.kind == "dpdk");
+    let number = interface.number.filter(|_| is_dpdk(&interface.kind));
     let details = number.map(|it| bridge.datapath.netdev.port_details(it));
     set(
         "status",

@@ -1,6 +1,6 @@
 //! What stands here without the feature `dpdk`: answers that say so.
 
-use super::{EalOptions, InitError, Options, PoolInfo};
+use super::{EalOptions, InitError, Options, PoolInfo, VhostOptions};
 use crate::port::{OpenError, Port};
 
 /// Initialises libdpdk.
@@ -46,6 +46,16 @@ pub fn attach_thread() {}
 ///
 /// [`OpenError::NoDpdk`].
 pub fn open(name: &str, options: &Options) -> Result<Box<dyn Port>, OpenError> {
+    let _ = options;
+    Err(OpenError::NoDpdk { name: name.to_owned(), why: InitError::NotBuilt.to_string() })
+}
+
+/// Opens a port for guests.
+///
+/// # Errors
+///
+/// [`OpenError::NoDpdk`].
+pub fn open_vhost(name: &str, options: &VhostOptions) -> Result<Box<dyn Port>, OpenError> {
     let _ = options;
     Err(OpenError::NoDpdk { name: name.to_owned(), why: InitError::NotBuilt.to_string() })
 }

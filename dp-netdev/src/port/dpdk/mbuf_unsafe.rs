@@ -165,6 +165,9 @@ impl Mbuf {
         place.offloads = meta.offloads;
         place.rss_hash = meta.rss_hash;
         place.known = meta.known;
+        if meta.offloads.contains(Offloads::TSO) {
+            place.segment = meta.segment;
+        }
         packet
     }
 
@@ -183,6 +186,15 @@ impl Mbuf {
         }
         if found & flags.rx_l4_mask == flags.rx_l4_good {
             meta.offloads |= Offloads::RX_L4_CSUM_GOOD;
+        }
+        if found & flags.rx_l4_mask == flags.rx_l4_none {
+            // The sender is on this machine and has left it to us.
+            meta.offloads |= Offloads::L4_CSUM_PARTIAL;
+        }
+        if found & flags.rx_lro != 0 {
+            meta.offloads |= Offloads::TSO;
+            // SAFETY: a buffer that we hold alone.
+            meta.segment = unsafe { sys::dpdk_shim_segment(self.0.as_ptr()) };
         }
         meta
     }

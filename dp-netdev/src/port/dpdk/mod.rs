@@ -14,6 +14,9 @@
 //! the handle's header lies in the buffer's private area, so that turning one into the other is a
 //! subtraction and four fields. Buffers of other origin are copied at transmission.
 //!
+//! Virtual machines and containers are reached through vhost-user sockets ([`open_vhost`]): their
+//! rings are no device, and come and go while the port stays.
+//!
 //! libdpdk is initialised once in a process ([`init`]), which is costly and cannot be undone. Pools
 //! are process-wide and never freed, so no packet can outlive its buffer.
 //!
@@ -31,6 +34,8 @@ mod device_unsafe;
 #[cfg(feature = "dpdk")]
 mod eal_unsafe;
 #[cfg(feature = "dpdk")]
+mod guest_unsafe;
+#[cfg(feature = "dpdk")]
 mod mbuf_unsafe;
 #[cfg(feature = "dpdk")]
 mod mempool_unsafe;
@@ -39,6 +44,8 @@ mod queue_unsafe;
 #[cfg(feature = "dpdk")]
 mod running;
 #[cfg(feature = "dpdk")]
+mod vhost_unsafe;
+#[cfg(feature = "dpdk")]
 use running as imp;
 
 #[cfg(not(feature = "dpdk"))]
@@ -46,8 +53,8 @@ mod absent;
 #[cfg(not(feature = "dpdk"))]
 use absent as imp;
 
-pub use imp::{attach_thread, init, is_running, open, pools, take_log, version};
-pub use options::{EalOptions, Options};
+pub use imp::{attach_thread, init, is_running, open, open_vhost, pools, take_log, version};
+pub use options::{EalOptions, Options, VhostOptions};
 
 /// Whether this program was built with libdpdk.
 pub const BUILT: bool = cfg!(feature = "dpdk");

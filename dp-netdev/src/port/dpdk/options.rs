@@ -105,6 +105,45 @@ impl Options {
     }
 }
 
+/// How a port for guests opens.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VhostOptions {
+    /// The socket's path; without one no guest ever comes.
+    pub socket: Option<String>,
+    /// Whether the guest's side makes the socket, and we connect to it and connect again.
+    pub client: bool,
+    /// Threads that receive from guests; each has its share of a guest's rings.
+    pub rx_queues: u16,
+    /// The MTU; 1,500 if none is asked for.
+    pub mtu: Option<u16>,
+    /// How often frames for which a guest's ring has no place are tried again, up to
+    /// [`Self::MOST_RETRIES`].
+    pub retries: u8,
+    /// Whether guests may use an IOMMU of theirs.
+    pub iommu: bool,
+    /// Whether guests may move to another host before their memory has.
+    pub postcopy: bool,
+}
+
+impl VhostOptions {
+    /// The most tries again.
+    pub const MOST_RETRIES: u8 = 32;
+    /// Tries again if nothing is asked for.
+    pub const RETRIES: u8 = 8;
+
+    /// One receive queue at a socket.
+    #[must_use]
+    pub fn new(socket: Option<&str>, client: bool) -> Self {
+        Self {
+            socket: socket.map(str::to_owned),
+            client,
+            rx_queues: 1,
+            retries: Self::RETRIES,
+            ..Self::default()
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

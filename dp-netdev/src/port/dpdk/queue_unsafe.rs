@@ -1,4 +1,4 @@
-//! Receive and transmit queues of a device.
+//! Receive and transmit queues: of a device, and of whatever else takes libdpdk's buffers ([`Way`]).
 //!
 //! # Cost
 //!
@@ -15,8 +15,9 @@ use dp_core::base::Instant;
 use dp_core::packet::{BURST, Burst, Offloads, Packet};
 use dpdk_sys as sys;
 
-use super::device_unsafe::Device;
+use super::device_unsafe::{Device, Leaves};
 use super::mbuf_unsafe::{Flags, Mbuf, Refused};
+use super::mempool_unsafe::Mempool;
 use crate::offload::{self, Layout, PENDING, Unfinished};
 use crate::port::{Lost, RxEnd, RxQueue, Sent, TxQueue, fits};
 
@@ -51,25 +52,110 @@ impl RxQueue for Rx {
         for mbuf in mbufs.iter().take(usize::from(count)) {
             // SAFETY: the driver has written as many pointers as it said.
             let mbuf = unsafe { mbuf.assume_init() };
-            let Some(mbuf) = NonNull::new(mbuf) else { continue };
             // SAFETY: a buffer of the pool that the queue was set up with, given to us.
-            let mbuf = unsafe { Mbuf::new(mbuf) };
-            match mbuf.into_packet(&self.flags) {
-                // There is room: no more were asked for.
-                Ok(packet) => drop(burst.push(packet)),
-                Err(Refused::Oversize) => lost.oversize += 1,
-                Err(Refused::NoBuffer) => lost.no_buffer += 1,
-            }
+            unsafe { receive(mbuf, &self.flags, burst, &mut lost) };
         }
         Ok(lost)
     }
 }
 
-/// A transmit queue.
-pub(super) struct Tx {
+/// Takes a buffer that was received. There is room in the burst.
+///
+/// # Safety
+///
+/// The pointer is null, or a buffer from a pool of ours that nobody else holds.
+#[inline(always)]
+pub(super) unsafe fn receive(
+    mbuf: *mut sys::rte_mbuf,
+    flags: &Flags,
+    burst: &mut Burst,
+    lost: &mut Lost,
+) {
+    let Some(mbuf) = NonNull::new(mbuf) else { return };
+    // SAFETY: the caller's word.
+    let mbuf = unsafe { Mbuf::new(mbuf) };
+    match mbuf.into_packet(flags) {
+        // There is room: no more were asked for.
+        Ok(packet) => drop(burst.push(packet)),
+        Err(Refused::Oversize) => lost.oversize += 1,
+        Err(Refused::NoBuffer) => lost.no_buffer += 1,
+    }
+}
+
+/// Where buffers go.
+///
+/// # Safety
+///
+/// Of the buffers that [`Self::give`] says it has taken, it holds or has freed each; the others it
+/// leaves to the caller.
+pub(super) unsafe trait Way: Send {
+    /// Sends buffers that the caller holds; returns how many, from the first on, were taken.
+    fn give(&mut self, mbufs: &mut [*mut sys::rte_mbuf]) -> usize;
+    /// Whether there is anybody to take them.
+    fn is_there(&self) -> bool;
+    /// Where copies of foreign packets come from.
+    fn pool(&self) -> Mempool;
+    /// The largest frame, without its header.
+    fn mtu(&self) -> u32;
+    /// What may be left to the other side.
+    fn leaves(&self) -> Leaves;
+    /// The library's flags.
+    fn flags(&self) -> &Flags;
+}
+
+/// The way to a device.
+pub(super) struct ToDevice {
     port: u16,
     queue: u16,
     device: Arc<Device>,
+}
+
+impl ToDevice {
+    /// The transmit queue of this number. There must be one of it at most.
+    pub(super) fn new(device: Arc<Device>, queue: u16) -> Self {
+        Self { port: device.port(), queue, device }
+    }
+}
+
+// SAFETY: libdpdk's drivers take the first buffers and say how many.
+unsafe impl Way for ToDevice {
+    #[inline(always)]
+    fn give(&mut self, mbufs: &mut [*mut sys::rte_mbuf]) -> usize {
+        let count = mbufs.len() as u16;
+        // SAFETY: the device is started as long as we hold it, this is the queue's only user, and
+        // the pointers are buffers that the caller holds.
+        usize::from(unsafe { sys::tx_burst(self.port, self.queue, mbufs.as_mut_ptr(), count) })
+    }
+
+    #[inline(always)]
+    fn is_there(&self) -> bool {
+        true
+    }
+
+    #[inline(always)]
+    fn pool(&self) -> Mempool {
+        self.device.pool()
+    }
+
+    #[inline(always)]
+    fn mtu(&self) -> u32 {
+        self.device.mtu()
+    }
+
+    #[inline(always)]
+    fn leaves(&self) -> Leaves {
+        self.device.leaves
+    }
+
+    #[inline(always)]
+    fn flags(&self) -> &Flags {
+        &self.device.flags
+    }
+}
+
+/// A transmit queue.
+pub(super) struct Tx<W> {
+    way: W,
     out: Outgoing,
 }
 
@@ -82,11 +168,10 @@ struct Outgoing {
 // SAFETY: the buffers are held by this queue alone, and any thread may send or free them.
 unsafe impl Send for Outgoing {}
 
-impl Tx {
-    /// The transmit queue of this number. There must be one of it at most.
-    pub(super) fn new(device: Arc<Device>, queue: u16) -> Self {
-        let out = Outgoing { mbufs: [core::ptr::null_mut(); BURST], count: 0 };
-        Self { port: device.port(), queue, device, out }
+impl<W: Way> Tx<W> {
+    /// A queue over a way that nobody else has.
+    pub(super) fn new(way: W) -> Self {
+        Self { way, out: Outgoing { mbufs: [core::ptr::null_mut(); BURST], count: 0 } }
     }
 
     #[inline(always)]
@@ -105,25 +190,23 @@ impl Tx {
     #[inline(always)]
     fn send(&mut self, sent: &mut Sent) {
         let count = core::mem::take(&mut self.out.count);
-        // SAFETY: the device is started as long as we hold it, this is the queue's only user, and
-        // the first `count` pointers are buffers that we hold.
-        let taken = unsafe {
-            sys::tx_burst(self.port, self.queue, self.out.mbufs.as_mut_ptr(), count as u16)
-        };
-        if usize::from(taken) < count {
-            self.refuse(usize::from(taken), count, sent);
+        let Some(mbufs) = self.out.mbufs.get_mut(..count) else { return };
+        let taken = self.way.give(mbufs);
+        if taken < count {
+            self.refuse(taken, count, sent);
         }
     }
 
     #[cold]
     fn refuse(&mut self, taken: usize, count: usize, sent: &mut Sent) {
+        let there = self.way.is_there();
         for mbuf in self.out.mbufs.get(taken..count).unwrap_or_default() {
             let Some(mbuf) = NonNull::new(*mbuf) else { continue };
-            // SAFETY: the driver has not taken it, so it is still ours.
+            // SAFETY: it was not taken, so it is still ours.
             let mbuf = unsafe { Mbuf::new(mbuf) };
             sent.packets -= 1;
             sent.bytes -= u64::from(mbuf.frame_len());
-            sent.queue_full += 1;
+            *if there { &mut sent.queue_full } else { &mut sent.failed } += 1;
         }
     }
 
@@ -131,7 +214,7 @@ impl Tx {
     #[cold]
     fn finish(&mut self, packet: Packet, sent: &mut Sent) {
         let pending = packet.meta().offloads.intersection(PENDING);
-        let leaves = self.device.leaves;
+        let leaves = self.way.leaves();
         let segments = pending.contains(Offloads::TSO);
         if (leaves.checksums && !segments) || (leaves.segments && segments) {
             match self.leave(packet, segments, sent) {
@@ -144,7 +227,7 @@ impl Tx {
 
     /// Leaves the work to the device; the packet again if it is of a kind that the device cannot.
     fn leave(&mut self, packet: Packet, segments: bool, sent: &mut Sent) -> Option<Packet> {
-        let flags = self.device.flags;
+        let flags = *self.way.flags();
         let frame = packet.data();
         let Some(layout) = Layout::of(frame) else { return Some(packet) };
         let Some(payload) = layout.payload(frame) else { return Some(packet) };
@@ -165,7 +248,7 @@ impl Tx {
         let [l2, l3, l4] = lengths.map(|len| u16::try_from(len).unwrap_or(u16::MAX));
         let segment = if segments { packet.meta().segment } else { 0 };
         let len = packet.len();
-        if !segments && !fits(packet.data(), self.device.mtu()) {
+        if !segments && !fits(packet.data(), self.way.mtu()) {
             sent.oversize += 1;
             return None;
         }
@@ -195,7 +278,7 @@ impl Tx {
     /// A packet without work left.
     #[inline(always)]
     fn plain(&mut self, packet: Packet, sent: &mut Sent) {
-        if !fits(packet.data(), self.device.mtu()) {
+        if !fits(packet.data(), self.way.mtu()) {
             sent.oversize += 1;
             return;
         }
@@ -211,12 +294,12 @@ impl Tx {
     fn buffer(&self, packet: Packet) -> Option<Mbuf> {
         match Mbuf::of_packet(packet) {
             Ok(mbuf) => Some(mbuf),
-            Err(foreign) => self.device.pool().alloc()?.filled(foreign.data()),
+            Err(foreign) => self.way.pool().alloc()?.filled(foreign.data()),
         }
     }
 }
 
-impl TxQueue for Tx {
+impl<W: Way> TxQueue for Tx<W> {
     #[inline]
     fn transmit(&mut self, batch: &mut Burst, _now: Instant) -> Sent {
         let mut sent = Sent::default();

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::device_unsafe::{Device, Link};
 pub use super::eal_unsafe::{attach_thread, init, is_running, take_log, version};
-use super::queue_unsafe::{Rx, Tx};
+use super::queue_unsafe::{Rx, ToDevice, Tx};
+pub use super::vhost_unsafe::open_vhost;
 use super::{Options, PoolInfo, mempool_unsafe};
 use crate::port::{Change, OpenError, Port, QueueCount, Queues, RxQueue, Status, TxQueue};
 
@@ -79,7 +80,8 @@ impl Port for Dpdk {
         let rx = (0..device.rx_queues)
             .map(|queue| Box::new(Rx::new(Arc::clone(&device), queue)) as Box<dyn RxQueue>);
         let tx = (0..device.tx_queues)
-            .map(|queue| Box::new(Tx::new(Arc::clone(&device), queue)) as Box<dyn TxQueue>);
+            .map(|queue| ToDevice::new(Arc::clone(&device), queue))
+            .map(|way| Box::new(Tx::new(way)) as Box<dyn TxQueue>);
         Ok(Queues { rx: rx.collect(), tx: tx.collect() })
     }
 
