@@ -68,6 +68,8 @@ reasons! {
     RxOversize = "datapath_drop_rx_oversize",
     /// No megaflow matched and there is no slow path, or it had no room or no answer.
     UpcallError = "datapath_drop_upcall_error",
+    /// No megaflow matched, and translating more of the port's packets would starve established flows.
+    UpcallOverload = "datapath_drop_upcall_overload",
     /// What came to the end of a tunnel is no packet of that tunnel.
     TunnelPopError = "datapath_drop_tunnel_pop_error",
     /// A packet in a tunnel ends inside the tunnel's headers, or they claim more than there is.

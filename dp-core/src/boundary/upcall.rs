@@ -36,6 +36,8 @@ pub enum UpcallError {
     NoTunnel,
     /// The slow path has no room for more flows.
     NoRoom,
+    /// Upcalls of the port have used up their time: others would have to wait.
+    Overload,
 }
 
 impl UpcallError {
@@ -47,6 +49,7 @@ impl UpcallError {
             Self::NoRecircContext => DropReason::NoRecircContext,
             Self::NoTunnel => DropReason::InvalidTunnelMetadata,
             Self::NoRoom => DropReason::UpcallError,
+            Self::Overload => DropReason::UpcallOverload,
         }
     }
 }

@@ -195,7 +195,7 @@ impl Netdev {
         for (queue, index) in queues.into_iter().zip(0..) {
             let counters = Arc::new(RxCounters::default());
             let end = Arc::clone(&entry.end);
-            let slot = RxSlot { port: number, number: index, queue, counters, end };
+            let slot = RxSlot::new(number, index, queue, counters, end);
             let mut share = RxShare {
                 number: index,
                 thread: None,

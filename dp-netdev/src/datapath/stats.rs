@@ -56,6 +56,10 @@ pub struct ThreadStats {
     pub busy_turns: u64,
     /// Times that it slept.
     pub naps: u64,
+    /// Cycles of turns in which packets moved.
+    pub busy_cycles: u64,
+    /// Cycles of them that upcalls took.
+    pub upcall_cycles: u64,
 }
 
 impl Totals {
@@ -166,6 +170,8 @@ impl Netdev {
                 turns: turns.turns.get(),
                 busy_turns: turns.busy.get(),
                 naps: turns.naps.get(),
+                busy_cycles: turns.busy_cycles.get(),
+                upcall_cycles: turns.upcall_cycles.get(),
             };
         let workers = self.workers();
         workers.iter().map(|it| stats((it.id, &it.turns, &it.pipeline))).collect()

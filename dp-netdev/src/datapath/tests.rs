@@ -1,4 +1,5 @@
 mod control;
+mod storm;
 
 use super::{AddPortError, Config, Netdev, PortEvent, PortEventKind};
 use crate::pcapfile;

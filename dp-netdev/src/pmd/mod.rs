@@ -20,12 +20,14 @@
 //! | [`assign`] | which thread serves which receive queue |
 //! | [`command`] | what the control side may ask, and the mailbox |
 //! | [`counters`] | what is counted: by queue, by thread |
+//! | [`fairness`] | what keeps a storm of new flows from starving others |
 //! | [`rest`] | what a thread does when there is nothing to do |
 //! | [`thread`] | the loop on a thread |
 
 pub mod assign;
 pub(crate) mod command;
 pub mod counters;
+mod fairness;
 pub mod rest;
 pub(crate) mod thread;
 mod turn;

@@ -12,11 +12,12 @@ use dp_core::conntrack::Conntrack;
 use dp_core::execute::TxBatches;
 use dp_core::packet::{BURST, Burst};
 use dp_core::pipeline::{Pipeline, PipelineCounters, Settings};
-use dp_core::sync::Published;
+use dp_core::sync::{Counter, Published};
 use dp_core::tunnel::Ends;
 
 use super::command::{Command, Execute, Mailbox};
 use super::counters::{INTERVAL, LoopCounters, RxCounters, TxCounters};
+use super::fairness::{Budget, is_control, is_owed};
 use crate::port::{PortError, RxEnd, RxQueue, TxQueue, Wake, dpdk};
 use crate::system::cycles;
 
@@ -36,6 +37,24 @@ pub(crate) struct RxSlot {
     pub(crate) queue: Box<dyn RxQueue>,
     pub(crate) counters: Arc<RxCounters>,
     pub(crate) end: Arc<End>,
+    pub(crate) budget: Budget,
+    /// What it has taken of the turn, in cycles, and whether it brings all that a burst can hold.
+    pub(crate) took: u64,
+    pub(crate) full: bool,
+}
+
+impl RxSlot {
+    /// The queue `number` of a port.
+    pub(crate) fn new(
+        port: PortNo,
+        number: u32,
+        queue: Box<dyn RxQueue>,
+        counters: Arc<RxCounters>,
+        end: Arc<End>,
+    ) -> Self {
+        let budget = Budget::new(cycles());
+        Self { port, number, queue, counters, end, budget, took: 0, full: false }
+    }
 }
 
 /// A transmit queue that a thread uses.
@@ -86,17 +105,27 @@ impl End {
     }
 }
 
-/// A slow path whose time is measured.
+/// A slow path whose time is measured, and limited.
 struct Timed<'a> {
     sink: &'a dyn UpcallSink,
     counters: &'a LoopCounters,
+    /// Cycles that it may take for this burst.
+    most: u64,
+    asked: Counter,
+    spent: Counter,
 }
 
 impl UpcallSink for Timed<'_> {
     fn upcall(&self, upcall: &Upcall<'_>, now: Instant) -> Result<Verdict, UpcallError> {
+        self.asked.add(1);
+        if self.spent.get() >= self.most && !is_control(upcall.key) {
+            return Err(UpcallError::Overload);
+        }
         let began = cycles();
         let answer = self.sink.upcall(upcall, now);
-        self.counters.upcall_cycles.add(cycles().wrapping_sub(began));
+        let spent = cycles().wrapping_sub(began);
+        self.spent.add(spent);
+        self.counters.upcall_cycles.add(spent);
         answer
     }
 
@@ -116,6 +145,16 @@ impl UpcallSink for Timed<'_> {
     fn widened(&self, asked: Ufid, installed: Ufid) {
         self.sink.widened(asked, installed);
     }
+}
+
+/// What came of serving a queue.
+#[derive(Clone, Copy, Default)]
+struct Served {
+    packets: usize,
+    /// Cycles.
+    took: u64,
+    /// The queue has come to its end.
+    ended: bool,
 }
 
 /// All that one packet thread owns.
@@ -194,41 +233,25 @@ impl Pmd {
         Arc::clone(&self.counters)
     }
 
-    /// Serves every queue once; returns how many packets moved.
+    /// Serves every queue once, and those again that one of the others made wait; returns how many
+    /// packets moved.
     pub(crate) fn turn(&mut self, now: Instant) -> usize {
         self.obey();
         let began = self.mark;
-        let mut mark = began;
         let mut moved = self.run_executes(now);
-        let mut ended = false;
-        for slot in &mut self.rx {
-            match slot.queue.receive(&mut self.burst, now) {
-                Ok(lost) => {
-                    if lost.total() != 0 {
-                        slot.counters.lose(lost);
-                        for (reason, count) in lost.reasons() {
-                            self.pipeline.counters().drops.add(reason, count);
-                        }
-                    }
-                }
-                Err(end) => {
-                    slot.end.note(&end);
-                    slot.port = PortNo::NONE;
-                    ended = true;
-                }
-            }
-            if self.burst.is_empty() {
-                continue;
-            }
-            moved += self.burst.len();
-            let bytes = self.burst.iter().map(|packet| packet.len() as u64).sum();
-            slot.counters.packets.add(self.burst.len() as u64);
-            slot.counters.bytes.add(bytes);
-            let sink = Timed { sink: &*self.sink, counters: &self.counters };
-            self.pipeline.process(slot.port, &mut self.burst, now, &sink, &mut self.out);
-            let after = cycles();
-            slot.counters.cycles.add(after.wrapping_sub(mark));
-            mark = after;
+        let (mut ended, mut worst) = (false, 0);
+        for index in 0..self.rx.len() {
+            let Some(slot) = self.rx.get_mut(index) else { break };
+            slot.took = 0;
+            let served = self.serve(index, now);
+            moved += served.packets;
+            ended |= served.ended;
+            worst = worst.max(served.took);
+        }
+        if self.rx.len() > 1 {
+            let served = self.serve_owed(worst, now);
+            moved += served.packets;
+            ended |= served.ended;
         }
         if ended {
             self.rx.retain(|slot| slot.port != PortNo::NONE);
@@ -252,6 +275,68 @@ impl Pmd {
             self.sweep(now);
         }
         moved
+    }
+
+    /// Receives a burst from the queue at this place, and takes it through.
+    #[inline]
+    fn serve(&mut self, index: usize, now: Instant) -> Served {
+        let Some(slot) = self.rx.get_mut(index) else { return Served::default() };
+        match slot.queue.receive(&mut self.burst, now) {
+            Ok(lost) => {
+                if lost.total() != 0 {
+                    slot.counters.lose(lost);
+                    for (reason, count) in lost.reasons() {
+                        self.pipeline.counters().drops.add(reason, count);
+                    }
+                }
+            }
+            Err(end) => {
+                slot.end.note(&end);
+                slot.port = PortNo::NONE;
+                return Served { ended: true, ..Served::default() };
+            }
+        }
+        let packets = self.burst.len();
+        slot.full = packets == BURST;
+        if packets == 0 {
+            return Served::default();
+        }
+        let bytes = self.burst.iter().map(|packet| packet.len() as u64).sum();
+        slot.counters.packets.add(packets as u64);
+        slot.counters.bytes.add(bytes);
+        let sink = Timed {
+            sink: &*self.sink,
+            counters: &self.counters,
+            most: slot.budget.open(self.mark, packets),
+            asked: Counter::new(0),
+            spent: Counter::new(0),
+        };
+        self.pipeline.process(slot.port, &mut self.burst, now, &sink, &mut self.out);
+        slot.budget.close(packets, sink.asked.get(), sink.spent.get());
+        let after = cycles();
+        let took = after.wrapping_sub(self.mark);
+        self.mark = after;
+        slot.counters.cycles.add(took);
+        slot.took += took;
+        Served { packets, took, ended: false }
+    }
+
+    /// Serves queues that bring full bursts until they have taken what the costliest took.
+    fn serve_owed(&mut self, worst: u64, now: Instant) -> Served {
+        let mut all = Served::default();
+        for index in 0..self.rx.len() {
+            while self.rx.get(index).is_some_and(|it| it.full && is_owed(it.took, worst)) {
+                // Room for another burst.
+                self.send(now);
+                let served = self.serve(index, now);
+                all.packets += served.packets;
+                all.ended |= served.ended;
+                if served.packets == 0 {
+                    break;
+                }
+            }
+        }
+        all
     }
 
     /// Ends connections that are over: a few records at a time, so that no packet waits for it.

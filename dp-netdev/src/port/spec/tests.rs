@@ -34,7 +34,7 @@ fn what_is_wrong_is_said() {
         ("pcap:a,rx=b", "port 'pcap:a,rx=b': expected one capture to replay"),
         (
             "ether:x",
-            "ether: no such kind of port; there are afpacket (or system), afxdp, afxdp-nonpmd, dpdk, dummy, internal, pcap, tap",
+            "ether: no such kind of port; there are afpacket (or system), afxdp, afxdp-nonpmd, dpdk, dpdkvhostuser, dpdkvhostuserclient, dummy, internal, pcap, tap",
         ),
         ("dummy:d,mtu=9", "d: a dummy port has no option 'mtu'; it has pcap, rxq_pcap, tx_pcap"),
         ("tap:t,x=", "t: a tap port has no option 'x'; it has none"),
