@@ -1,4 +1,4 @@
-//! Two hosts in network namespaces, joined by a datapath with two `afpacket` ports.
+//! Two hosts in network namespaces, joined by a datapath with ports of the kernel's interfaces.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
@@ -7,13 +7,14 @@ use dp_core::base::{Instant, PortNo};
 use dp_core::boundary::{Datapath, Upcall, UpcallError, UpcallSink, Verdict};
 use dp_core::flow::{FlowMask, layout};
 use dp_netdev::datapath::PortEventKind;
-use dp_netdev::port::Change;
 use dp_netdev::port::afpacket::{AfPacket, Options};
 use dp_netdev::port::tap::{Role, Tap};
+use dp_netdev::port::{Change, PortSpec, QueueCount};
 use dp_netdev::{Config, Idle, Netdev};
 use std::sync::Arc;
 use std::time::Duration;
 use testkit::netns::{Namespace, veth_pair};
+use testkit::patience::eventually;
 
 /// Joins ports 1 and 2.
 struct Wire;
@@ -49,11 +50,15 @@ impl Lab {
     }
 
     fn netdev(&self) -> Arc<Netdev> {
+        self.netdev_of("system")
+    }
+
+    fn netdev_of(&self, kind: &str) -> Arc<Netdev> {
         let netdev = Netdev::new(Arc::new(Wire), Config::default()).unwrap();
         for (number, name) in [(1, "sw0"), (2, "sw1")] {
             let add = || {
-                let port = AfPacket::open(name, Options::default()).unwrap();
-                netdev.add_port(PortNo(number), Box::new(port)).unwrap();
+                let port = PortSpec::new(kind, name).open().unwrap();
+                netdev.add_port(PortNo(number), port).unwrap();
             };
             self.switch.within(add).unwrap();
         }
@@ -99,6 +104,63 @@ fn ping_of_all_sizes_passes_both_ways() {
         assert_eq!(netdev.totals().dropped_in_all(), 0);
         assert_eq!(netdev.flow_count(), 2);
     }
+}
+
+#[test]
+fn ping_tcp_and_udp_pass_between_xdp_sockets() {
+    testkit::packages::ensure(&["iputils-ping", "iperf3"]).unwrap();
+    let lab = Lab::new("xdp", "1500");
+    for host in &lab.hosts {
+        // What a sender leaves to the device is not told to XDP sockets.
+        host.exec(&["ethtool", "--offload", "eth0", "tx", "off"]).unwrap();
+    }
+    let netdev = lab.netdev_of("afxdp");
+    let running = netdev.start(&[], Idle::Sleep).unwrap();
+    for bytes in [1, 56, 1472, 4000] {
+        for (from, address) in [(0, "10.7.0.2"), (1, "fd07::1")] {
+            let report = lab.ping(from, address, bytes).unwrap();
+            assert!(report.contains(" 0% packet loss"), "{bytes} bytes: {report}");
+        }
+    }
+    let _server = lab.hosts[1].spawn(&["iperf3", "--server"]).unwrap();
+    let mut tcp = vec!["iperf3", "--client", "10.7.0.2", "--bytes", "10M"];
+    let done = (0..100).any(|_| {
+        // The server may not listen yet.
+        std::thread::sleep(Duration::from_millis(50));
+        lab.hosts[0].exec(&tcp).is_ok()
+    });
+    assert!(done, "{:?}", netdev.totals());
+    tcp.truncate(3);
+    let udp = ["--udp", "--bitrate", "5M", "--length", "1000", "--time", "1", "--json"];
+    let report = lab.hosts[0].exec(&[&tcp[..], &udp].concat()).unwrap();
+    let lost = report.split("\"lost_packets\":").nth(1).unwrap();
+    let lost: u32 = lost.split(',').next().unwrap().trim().parse().unwrap();
+    assert!(lost < 60, "{lost} of 625 datagrams: {:?}", netdev.totals());
+    running.stop();
+    let sent = netdev.ports()[1].stats;
+    assert!(sent.tx_bytes > 5_000_000, "{sent:?}");
+}
+
+#[test]
+fn the_xdp_program_of_a_killed_process_is_gone() {
+    const NAME: &str = "the_xdp_program_of_a_killed_process_is_gone";
+    if std::env::var("DP_XDP_HOLDER").is_ok() {
+        let mut port = PortSpec::new("afxdp", "sw0").open().unwrap();
+        let _queues = port.queues(QueueCount::ONE).unwrap();
+        std::thread::sleep(Duration::from_secs(60));
+        return;
+    }
+    let lab = Lab::new("xdpkill", "1500");
+    let attached = || lab.switch.exec(&["ip", "link", "show", "sw0"]).unwrap().contains("prog/xdp");
+    let program = std::env::current_exe().unwrap();
+    let program = program.to_str().unwrap();
+    let holder = ["env", "DP_XDP_HOLDER=1", program, NAME, "--exact", "--test-threads=1"];
+    let holder = lab.switch.spawn(&holder).unwrap();
+    let soon = Duration::from_secs(20);
+    eventually("its program is attached", soon, || attached().then_some(()));
+    // Dropping it kills it.
+    drop(holder);
+    eventually("nothing is left behind", soon, || (!attached()).then_some(()));
 }
 
 /// Port 1 is an access port of VLAN 42, port 2 the trunk.
