@@ -65,6 +65,14 @@ impl Netdev {
     }
 }
 
+impl Netdev {
+    /// The bonds that have a table here, with the port of each bucket.
+    #[must_use]
+    pub fn bond_assignments(&self) -> Vec<(BondId, Assignment)> {
+        lock(&self.bonds).iter().map(|(id, bond)| (*id, bond.ports)).collect()
+    }
+}
+
 impl Bond {
     /// Tells a thread of it.
     fn tell(&mut self, id: BondId, worker: &Worker) -> Result<(), DatapathError> {

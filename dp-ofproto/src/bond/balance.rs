@@ -61,9 +61,16 @@ impl Bond {
         share.member
     }
 
-    /// The member of each share, for a datapath that chooses by itself.
-    pub fn assignments(&mut self) -> Vec<Option<OfPort>> {
-        (0..SHARES as u32).map(|hash| self.share(hash)).collect()
+    /// The member of each share, for a datapath that chooses by itself; none where there is no
+    /// partner.
+    pub fn assignments(&mut self) -> [Option<OfPort>; SHARES] {
+        let deals = self.hashes_in_datapath();
+        let mut hash = 0;
+        [(); SHARES].map(|()| {
+            let member = if deals { self.share(hash) } else { None };
+            hash += 1;
+            member
+        })
     }
 
     /// Counts what a share has carried.

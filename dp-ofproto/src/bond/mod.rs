@@ -82,6 +82,8 @@ pub struct Bond {
     id: BondId,
     /// The recirculation id by which hashed packets come back.
     recirc: Option<u32>,
+    /// The datapath has the table by which it chooses members.
+    tabled: bool,
     config: Config,
     lacp: LacpState,
     members: BTreeMap<OfPort, Member>,
@@ -103,6 +105,7 @@ impl Bond {
             name: name.to_owned(),
             id,
             recirc: None,
+            tabled: false,
             next_rebalance: now.after(config.rebalance_interval),
             config,
             lacp: LacpState::Off,
@@ -158,6 +161,26 @@ impl Bond {
     #[must_use]
     pub const fn recirc(&self) -> Option<u32> {
         self.recirc
+    }
+
+    /// Whether the datapath is to choose members from a table of its own.
+    #[must_use]
+    pub fn wants_table(&self) -> bool {
+        self.config.lb_output && self.config.mode == Mode::BalanceTcp
+    }
+
+    /// Says whether the datapath has that table: until it does, hashed packets come back.
+    pub fn set_tabled(&mut self, tabled: bool) {
+        if tabled != self.tabled {
+            self.tabled = tabled;
+            self.version += 1;
+        }
+    }
+
+    /// Whether the datapath is asked to choose.
+    #[must_use]
+    pub fn chooses_in_datapath(&self) -> bool {
+        self.tabled && self.wants_table()
     }
 
     /// Adds a member, or changes its name and address. A new member is enabled as soon as its link
@@ -255,6 +278,12 @@ impl Bond {
         let delay = self.members.values().filter_map(Member::delayed_until).min();
         let balance = self.balances().then_some(self.next_rebalance);
         delay.into_iter().chain(balance).min()
+    }
+
+    /// Whether the next [`Self::run`] looks at what shares have carried.
+    #[must_use]
+    pub fn rebalances_at(&self, now: Instant) -> bool {
+        self.balances() && now >= self.next_rebalance
     }
 
     /// Whether traffic is dealt out among members.

@@ -40,7 +40,7 @@ impl Bonds for Services {
         let member = if bond.hashes_in_datapath() {
             let Some(recirc) = bond.recirc() else { return BondOutput::None };
             if flow.recirc_id().0 != recirc {
-                return if bond.config().lb_output {
+                return if bond.chooses_in_datapath() {
                     BondOutput::Datapath(id)
                 } else {
                     BondOutput::Recirculate { id: recirc, basis }

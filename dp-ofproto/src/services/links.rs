@@ -94,6 +94,14 @@ impl Services {
         }
     }
 
+    /// Calls `with` for this bond.
+    pub fn change_bond<T>(&self, bond: BondId, with: impl FnOnce(&mut Bond) -> T) -> Option<T> {
+        let mut state = self.state();
+        let answer = state.bonds.get_mut(&bond).map(|entry| with(&mut entry.bond));
+        self.notice(&mut state);
+        answer
+    }
+
     /// Calls `with` for each bond, with its bridge's name; in the order in which they were made.
     pub fn each_bond(&self, mut with: impl FnMut(&str, &mut Bond)) {
         for entry in self.state().bonds.values_mut() {

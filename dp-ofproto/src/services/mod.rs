@@ -160,6 +160,11 @@ impl Services {
         self.version.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Says that something else has changed by which answers may differ.
+    pub fn look_again(&self) {
+        self.version.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Lets translation know that answers may differ, if they do.
     fn notice(&self, state: &mut State) -> bool {
         let bonds = state.bonds.values().map(|entry| entry.bond.version());

@@ -6,13 +6,14 @@ use dp_core::base::MacAddr;
 use dp_ofproto::bond;
 
 use crate::switch::Switch;
-use crate::unixctl::CommandRegistry;
+use crate::unixctl::{CommandRegistry, Request};
 
 /// Registers the family.
 pub(super) fn register(registry: &mut CommandRegistry, switch: &Arc<Switch>) {
     register_shown(registry, switch);
     register_changes(registry, switch);
     register_lacp(registry, switch);
+    register_tables(registry, switch);
     registry.register("bond/hash", "mac [vlan] [basis]", 1, 3, |request| {
         let mac: MacAddr = request.argument(0).parse().map_err(|_| "invalid mac")?;
         let number = |place| leading_number(request.arguments().get(place).map(String::as_str));
@@ -65,6 +66,26 @@ fn register_shown(registry: &mut CommandRegistry, switch: &Arc<Switch>) {
     });
 }
 
+fn register_tables(registry: &mut CommandRegistry, switch: &Arc<Switch>) {
+    let own = Arc::clone(switch);
+    registry.register("dpif-netdev/bond-show", "[dp]", 0, 1, move |request| {
+        let datapath = match request.arguments().first() {
+            Some(name) => own.datapaths().into_iter().find(|it| it.name == *name),
+            None => own.datapath(None).ok(),
+        };
+        let datapath = datapath.ok_or("please specify an existing datapath")?;
+        let mut text = String::new();
+        for (id, ports) in datapath.netdev.bond_assignments() {
+            text += if text.is_empty() { "Bonds:\n" } else { "" };
+            text += &format!("  bond-id {}:\n", id.0);
+            for (bucket, port) in ports.iter().enumerate() {
+                text += &format!("    bucket {bucket} - member {}\n", port.0);
+            }
+        }
+        Ok::<_, &str>(text)
+    });
+}
+
 fn register_changes(registry: &mut CommandRegistry, switch: &Arc<Switch>) {
     let own = Arc::clone(switch);
     registry.register("bond/migrate", "port hash member", 3, 3, move |request| {
@@ -78,9 +99,9 @@ fn register_changes(registry: &mut CommandRegistry, switch: &Arc<Switch>) {
         });
         changed(&own, answer, "migrated")
     });
-    for name in ["bond/set-active-member", "bond/set-active-slave"] {
+    for (name, alias) in [("bond/set-active-member", false), ("bond/set-active-slave", true)] {
         let own = Arc::clone(switch);
-        registry.register(name, "port member", 2, 2, move |request| {
+        let handler = move |request: &Request<'_>| {
             let member = request.argument(1);
             let mut word = "done";
             let answer = own.services.with_bond(request.argument(0), |one| {
@@ -89,22 +110,37 @@ fn register_changes(registry: &mut CommandRegistry, switch: &Arc<Switch>) {
                 Ok(())
             });
             changed(&own, answer, word)
-        });
+        };
+        register_maybe_alias(registry, name, alias, handler);
     }
-    for (name, enable) in [
-        ("bond/enable-member", true),
-        ("bond/disable-member", false),
-        ("bond/enable-slave", true),
-        ("bond/disable-slave", false),
+    for (name, enable, alias) in [
+        ("bond/enable-member", true, false),
+        ("bond/disable-member", false, false),
+        ("bond/enable-slave", true, true),
+        ("bond/disable-slave", false, true),
     ] {
         let own = Arc::clone(switch);
-        registry.register(name, "port member", 2, 2, move |request| {
+        let handler = move |request: &Request<'_>| {
             let member = request.argument(1);
             let answer = own.services.with_bond(request.argument(0), |one| {
                 one.force(member, enable).map_err(|error| error.to_string())
             });
             changed(&own, answer, if enable { "enabled" } else { "disabled" })
-        });
+        };
+        register_maybe_alias(registry, name, alias, handler);
+    }
+}
+
+fn register_maybe_alias(
+    registry: &mut CommandRegistry,
+    name: &str,
+    alias: bool,
+    handler: impl FnMut(&Request<'_>) -> Result<String, String> + 'static,
+) {
+    if alias {
+        registry.register_alias(name, "port member", 2, 2, handler);
+    } else {
+        registry.register(name, "port member", 2, 2, handler);
     }
 }
 

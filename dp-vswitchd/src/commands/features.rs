@@ -75,7 +75,12 @@ fn set_features(switch: &Switch, request: &Request<'_>) -> Result<String, String
     };
     match words.get(2) {
         None => Ok(line(feature)),
-        Some(value) if datapath.lessen(feature, &value.to_ascii_lowercase()) => Ok(String::new()),
+        Some(value) if datapath.lessen(feature, &value.to_ascii_lowercase()) => {
+            // Bonds may have to balance in another way.
+            switch.services.look_again();
+            switch.touch();
+            Ok(String::new())
+        }
         Some(value) => Err(format!("{wanted} is {} and cannot be set to {value}", feature.value)),
     }
 }

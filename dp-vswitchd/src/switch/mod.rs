@@ -19,6 +19,7 @@
 //! | [`scheduling`], [`kernels`] | packet threads, pipelines, machine code |
 //! | [`apply`] | making what runs equal to the configuration |
 //! | [`services`] | bonds and bridge protocols |
+//! | [`bond_tables`] | bonds whose member the datapath chooses |
 //! | [`service_status`], [`status`] | what is written back |
 //! | [`trim_unsafe`] | freed memory goes back to the system |
 //! | [`tunnels`] | tunnel ports, routes and neighbours underneath |
@@ -29,6 +30,7 @@
 //! | [`main_task`] | all of it as a task of the main loop |
 
 pub(crate) mod apply;
+mod bond_tables;
 pub(crate) mod bridge;
 mod controllers;
 pub(crate) mod datapath;
@@ -106,6 +108,9 @@ struct State {
     exit: Option<(Responder, bool)>,
     warp: Option<Warp>,
     recircs: services::BondRecircs,
+    bond_tables: bond_tables::BondTables,
+    /// The version of the bonds that the tables were made from.
+    bonds_seen: u64,
     /// Whether something that is written back may have changed.
     touched: bool,
     /// What has happened in the main loop.

@@ -87,7 +87,9 @@ impl Switch {
         let of = |bridge: &str, ofport: OfPort| {
             facts.get(&(bridge.to_owned(), ofport)).copied().unwrap_or_default()
         };
+        self.count_bond_tables(now);
         let turn = self.services.run(now, of);
+        self.sync_bond_tables();
         let sent = !turn.outgoing.is_empty() || !turn.announce.is_empty();
         for outgoing in turn.outgoing {
             self.send(&outgoing, now);

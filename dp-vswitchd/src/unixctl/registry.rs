@@ -61,6 +61,8 @@ pub struct CommandRegistry {
 
 struct Command {
     usage: String,
+    /// `list-commands` does not show it.
+    hidden: bool,
     least: usize,
     most: usize,
     handler: Handler,
@@ -133,6 +135,26 @@ impl CommandRegistry {
         self.insert(name, usage, least, most, Handler::Deferred(Box::new(handler)));
     }
 
+    /// Adds a former name of a command that is registered already, for scripts that know no other;
+    /// it is not listed.
+    pub fn register_alias<R, E, F>(
+        &mut self,
+        name: &str,
+        usage: &str,
+        least: usize,
+        most: usize,
+        handler: F,
+    ) where
+        R: Into<Reply>,
+        E: fmt::Display,
+        F: FnMut(&Request<'_>) -> Result<R, E> + 'static,
+    {
+        self.register(name, usage, least, most, handler);
+        if let Some(command) = self.commands.get_mut(name) {
+            command.hidden = true;
+        }
+    }
+
     /// The names of all commands, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.commands.keys().map(String::as_str)
@@ -177,12 +199,12 @@ impl CommandRegistry {
     }
 
     fn insert(&mut self, name: &str, usage: &str, least: usize, most: usize, handler: Handler) {
-        let command = Command { usage: usage.to_owned(), least, most, handler };
+        let command = Command { usage: usage.to_owned(), hidden: false, least, most, handler };
         self.commands.insert(name.to_owned(), command);
     }
 
     fn list(&self, format: Format) -> Reply {
-        let commands = self.commands.iter();
+        let commands = self.commands.iter().filter(|(_, it)| !it.hidden);
         match format {
             Format::Json => Reply::Json(Value::Object(
                 commands
