@@ -16,6 +16,8 @@
 pub mod bfd;
 pub mod bpdu;
 pub mod cfm;
+#[cfg(test)]
+mod lab;
 pub mod lacp;
 pub mod mcast;
 mod random;

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use dp_core::base::{Instant, OfPort};
 
+use crate::openflow::port::state;
+
 use super::{Outgoing, Services, State, Turn};
 use crate::protocols::rstp::{self, Rstp};
 use crate::protocols::stp::{self, Stp};
@@ -50,6 +52,23 @@ impl Tree {
             Self::Rstp(rstp) => {
                 rstp.state(ofport).map_or((true, true), |state| (state.learns(), state.forwards()))
             }
+        }
+    }
+
+    /// The bits of a port's state in OpenFlow 1.0, which alone has them.
+    fn openflow_state(&self, ofport: OfPort) -> u32 {
+        match self {
+            Self::Stp(stp) => match stp.state(ofport) {
+                Some(stp::State::Blocking) => state::STP_BLOCK,
+                Some(stp::State::Learning) => state::STP_LEARN,
+                Some(stp::State::Forwarding) => state::STP_FORWARD,
+                Some(stp::State::Listening | stp::State::Disabled) | None => state::STP_LISTEN,
+            },
+            Self::Rstp(rstp) => match rstp.state(ofport) {
+                Some(rstp::State::Learning) => state::STP_LEARN,
+                Some(rstp::State::Forwarding) => state::STP_FORWARD,
+                Some(rstp::State::Discarding) | None => state::STP_LISTEN,
+            },
         }
     }
 
@@ -127,6 +146,13 @@ impl Services {
     #[must_use]
     pub fn tree_lets(&self, bridge: &str, ofport: OfPort) -> (bool, bool) {
         self.state().trees.get(bridge).map_or((true, true), |tree| tree.lets(ofport))
+    }
+
+    /// What OpenFlow 1.0 tells of a port's state in the tree: bits of
+    /// [`state`](crate::openflow::port::state).
+    #[must_use]
+    pub fn tree_openflow_state(&self, bridge: &str, ofport: OfPort) -> u32 {
+        self.state().trees.get(bridge).map_or(0, |tree| tree.openflow_state(ofport))
     }
 
     /// The answer of `with` for a bridge's tree; `None`: it has none.

@@ -67,7 +67,7 @@ impl Context<'_> {
             self.note(format_args!("OFPPC_NO_FWD set, skipping output"));
             return;
         }
-        if !port.forwards {
+        if !port.forwards && !self.is_own_frame(port) {
             self.note(format_args!("STP not in forwarding state, skipping output"));
             return;
         }
@@ -92,6 +92,13 @@ impl Context<'_> {
                 self.actions.push(DpAction::Output(port.port));
             }
         }
+    }
+
+    /// Whether a packet is one of a protocol that is spoken by a port: a port that carries nothing else
+    /// carries those.
+    fn is_own_frame(&mut self, port: &BridgePort) -> bool {
+        let Some(protocols) = self.world.hooks.protocols.clone() else { return false };
+        !protocols.consumes(&self.view.bridge, port, &self.flow, &mut self.wc).is_empty()
     }
 
     /// At most this many bytes of the packet; what follows has all of it again.

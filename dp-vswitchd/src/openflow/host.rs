@@ -71,6 +71,7 @@ impl Host for BridgeHost {
                     if status.link_up && status.admin_up { state::LIVE } else { state::LINK_DOWN };
                 mac = status.mac;
             }
+            link |= self.switch.services.tree_openflow_state(&self.bridge.name, port);
             let none = LinkFeatures::default();
             let desc = PortDesc {
                 port,

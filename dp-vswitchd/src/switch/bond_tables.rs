@@ -60,7 +60,8 @@ impl Switch {
         state.bonds_seen = version;
         state.recircs.retain(|id, _| alive.contains(id));
         let tables = &mut state.bond_tables;
-        let gone: Vec<BondId> = tables.keys().filter(|it| !wanted.contains_key(it)).copied().collect();
+        let gone: Vec<BondId> =
+            tables.keys().filter(|it| !wanted.contains_key(it)).copied().collect();
         for id in gone {
             self.services.change_bond(id, |bond| bond.set_tabled(false));
             if let Some(table) = tables.remove(&id)
@@ -79,7 +80,8 @@ impl Switch {
                 log::warn!(target: "dpif", "bond {}: its table is not set: {error}", id.0);
                 continue;
             }
-            let counted = tables.remove(&id).map_or_else(|| Box::new([0; BUCKETS]), |it| it.counted);
+            let counted =
+                tables.remove(&id).map_or_else(|| Box::new([0; BUCKETS]), |it| it.counted);
             tables.insert(id, BondTable { datapath, ports, counted });
             self.services.change_bond(id, |bond| bond.set_tabled(true));
         }
@@ -89,14 +91,13 @@ impl Switch {
         let mut wanted = BTreeMap::new();
         for bridge in self.bridges() {
             let state = bridge.state();
-            if state.bonds.is_empty() || bridge.datapath.lessened("lb_output_action").as_deref() == Some("false") {
+            if state.bonds.is_empty()
+                || bridge.datapath.lessened("lb_output_action").as_deref() == Some("false")
+            {
                 continue;
             }
-            let numbers: BTreeMap<_, _> = state
-                .interfaces
-                .values()
-                .filter_map(|it| Some((it.ofport?, it.number?)))
-                .collect();
+            let numbers: BTreeMap<_, _> =
+                state.interfaces.values().filter_map(|it| Some((it.ofport?, it.number?))).collect();
             for id in state.bonds.values() {
                 let members = self.services.change_bond(*id, |bond| {
                     let all_ports = bond.members().all(|(member, _)| numbers.contains_key(&member));

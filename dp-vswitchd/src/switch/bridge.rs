@@ -25,6 +25,8 @@ pub(crate) struct RunningBridge {
     pub(crate) bridge: Arc<Bridge>,
     services: Arc<Services>,
     state: Mutex<BridgeState>,
+    /// What the log has been told of the protocols' settings, once.
+    said: Mutex<BTreeSet<String>>,
 }
 
 /// What changes with the configuration.
@@ -79,6 +81,7 @@ impl RunningBridge {
             datapath,
             bridge: Arc::new(bridge),
             services,
+            said: Mutex::default(),
             state: Mutex::new(BridgeState {
                 config: BridgeConfig { ports: Vec::new(), ..config.clone() },
                 interfaces: BTreeMap::new(),
@@ -97,6 +100,14 @@ impl RunningBridge {
     /// Its state, to be looked at or changed.
     pub(crate) fn state(&self) -> MutexGuard<'_, BridgeState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says in the log what is wrong with the settings, once.
+    pub(super) fn tell_once(&self, level: log::Level, line: &str) {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.len() < SAID && said.insert(line.to_owned()) {
+            log::log!(target: "bridge", level, "bridge {}: {line}", self.name);
+        }
     }
 
     /// The type of the QoS that an interface's port asks for, where a device could have one: nothing
@@ -195,6 +206,9 @@ fn bridge_port(interface: &Interface, port: &PortConfig) -> Option<BridgePort> {
     }
     Some(made)
 }
+
+/// How many different complaints a bridge may make.
+const SAID: usize = 1000;
 
 /// The settings of the MAC table.
 fn macs(config: &BridgeConfig) -> MacTableConfig {

@@ -3,7 +3,7 @@
 //! What they are is in [`dp_ofproto::services`]; here their wishes are read from the configuration,
 //! the facts about ports are gathered for them, and the frames that they send leave by the bridges.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use dp_core::base::{BondId, Instant, MacAddr, OfPort, PortNo};
@@ -19,6 +19,7 @@ use dp_ofproto::services::trees::TreeWish;
 use dp_ofproto::services::watch::WatchWish;
 use dp_ofproto::services::{Outgoing, PortFacts};
 use dp_ofproto::translate::recirc::RecircRef;
+use log::Level;
 
 use super::bridge::{BridgeState, Interface, RunningBridge};
 use super::{Datapath, Switch};
@@ -357,50 +358,74 @@ fn tree_wish(
             || ofport == OfPort::LOCAL;
         let mirrored = config.mirrors.iter().any(|it| it.output_port.as_ref() == Some(&port.name));
         let off = port.other_config.get(enable).is_some_and(|value| value == "false");
-        if !internal && !mirrored && !off && is_up(ofport) {
+        if !internal && !mirrored && !off {
             ports.push((port, interface, ofport));
         }
     }
     Some(if config.rstp_enable {
-        let wishes = numbered(&ports, "rstp-port-num", 4095)
+        let wishes = numbered(bridge, &ports, "rstp-port-num", 4095)
+            .into_iter()
             .map(|(port, interface, ofport, number)| {
-                (ofport, rstp_port(bridge, port, interface, number))
+                (ofport, rstp_port(bridge, port, interface, number, is_up(ofport)))
             })
             .collect();
         TreeWish::Rstp(rstp::Config::from_keys(state.mac, &config.other_config), wishes)
     } else {
-        let wishes = numbered(&ports, "stp-port-num", 255)
+        let own = |it: &&(&PortConfig, _, _)| it.0.other_config.contains_key("stp-port-num");
+        let by_hand = ports.iter().filter(own).count();
+        if by_hand != 0 && by_hand != ports.len() {
+            let line = "must manually configure all STP port IDs or none, disabling";
+            bridge.tell_once(Level::Error, line);
+            return None;
+        }
+        let wishes = numbered(bridge, &ports, "stp-port-num", 255)
+            .into_iter()
             .map(|(port, interface, ofport, number)| {
-                (ofport, stp_port(bridge, port, interface, number))
+                (ofport, stp_port(bridge, port, interface, number, is_up(ofport)))
             })
             .collect();
         TreeWish::Stp(stp::Config::from_keys(state.mac, &config.other_config), wishes)
     })
 }
 
-/// The ports with their numbers in the tree: the configured ones, and the lowest that are free.
+/// The ports with their numbers in the tree: the configured ones, and the lowest that are free. A port
+/// whose number is out of range, or somebody else's, takes no part.
 fn numbered<'a>(
-    ports: &'a [(&'a PortConfig, &'a Interface, OfPort)],
+    bridge: &RunningBridge,
+    ports: &[(&'a PortConfig, &'a Interface, OfPort)],
     key: &'static str,
     most: u16,
-) -> impl Iterator<Item = (&'a PortConfig, &'a Interface, OfPort, u16)> {
-    let configured = move |port: &PortConfig| {
+) -> Vec<(&'a PortConfig, &'a Interface, OfPort, u16)> {
+    let mut taken = BTreeSet::new();
+    let mut numbered = Vec::new();
+    let (by_hand, others): (Vec<_>, Vec<_>) =
+        ports.iter().copied().partition(|(port, ..)| port.other_config.contains_key(key));
+    for (port, interface, ofport) in by_hand {
         let number = u16::try_from(number_or(&port.other_config, key, 0)).unwrap_or(0);
-        (1..=most).contains(&number).then_some(number)
-    };
-    let mut taken: Vec<u16> = ports.iter().filter_map(|(port, ..)| configured(port)).collect();
-    ports.iter().filter_map(move |(port, interface, ofport)| {
-        let number = configured(port).or_else(|| {
-            let free = (1..=most).find(|number| !taken.contains(number))?;
-            taken.push(free);
-            Some(free)
-        })?;
-        Some((*port, *interface, *ofport, number))
-    })
+        if !(1..=most).contains(&number) {
+            bridge.tell_once(Level::Error, &format!("port {}: invalid {key}", port.name));
+        } else if !taken.insert(number) {
+            let line = format!("port {}: duplicate {key} {number}, disabling", port.name);
+            bridge.tell_once(Level::Error, &line);
+        } else {
+            numbered.push((port, interface, ofport, number));
+        }
+    }
+    for (port, interface, ofport) in others {
+        let Some(number) = (1..=most).find(|it| !taken.contains(it)) else {
+            let line = format!("port {}: too many ports take part, disabling", port.name);
+            bridge.tell_once(Level::Error, &line);
+            continue;
+        };
+        taken.insert(number);
+        numbered.push((port, interface, ofport, number));
+    }
+    numbered
 }
 
+/// A port's priority: the lower eight bits of what is set, as the reference has it.
 fn priority(keys: &Settings, key: &str) -> u8 {
-    u8::try_from(number_or(keys, key, 128)).unwrap_or(128)
+    u64::try_from(number_or(keys, key, 128)).map_or(128, |it| it as u8)
 }
 
 fn stp_port(
@@ -408,16 +433,19 @@ fn stp_port(
     port: &PortConfig,
     interface: &Interface,
     number: u16,
+    up: bool,
 ) -> stp::PortConfig {
     let keys = &port.other_config;
     stp::PortConfig {
+        up,
         name: port.name.clone(),
         mac: mac_of(bridge, interface),
         priority: priority(keys, "stp-port-priority"),
         number: u8::try_from(number).unwrap_or(u8::MAX),
-        path_cost: u32::try_from(number_or(keys, "stp-path-cost", 0))
-            .ok()
-            .filter(|&cost| cost != 0)
+        // The protocol's costs have 32 bits, the reference's 16.
+        path_cost: keys
+            .contains_key("stp-path-cost")
+            .then(|| u32::from(number_or(keys, "stp-path-cost", 0) as u16))
             .unwrap_or_else(|| stp::path_cost(0)),
     }
 }
@@ -427,16 +455,18 @@ fn rstp_port(
     port: &PortConfig,
     interface: &Interface,
     number: u16,
+    up: bool,
 ) -> rstp::PortConfig {
     let keys = &port.other_config;
     rstp::PortConfig {
+        up,
         name: port.name.clone(),
         mac: mac_of(bridge, interface),
         priority: priority(keys, "rstp-port-priority") & 0xf0,
         number,
         path_cost: u32::try_from(number_or(keys, "rstp-path-cost", 0))
             .ok()
-            .filter(|&cost| cost != 0)
+            .filter(|cost| (1..=200_000_000).contains(cost))
             .unwrap_or_else(|| rstp::path_cost(0)),
         admin_edge: is_true(keys, "rstp-port-admin-edge"),
         auto_edge: keys.get("rstp-port-auto-edge").is_none_or(|value| value != "false"),

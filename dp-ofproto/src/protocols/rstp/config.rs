@@ -28,18 +28,22 @@ pub struct Config {
 pub(super) const HELLO_TIME: u16 = 2;
 
 impl Config {
-    /// The settings of a bridge with this address and these `other_config`; values outside the
-    /// standard's ranges are brought into them.
+    /// The settings of a bridge with this address and these `other_config`. Times outside the
+    /// standard's ranges, and those that contradict each other (17.13), are left at their defaults.
     #[must_use]
     pub fn from_keys(mac: MacAddr, keys: &BTreeMap<String, String>) -> Self {
         let number = |key: &str| keys.get(key).and_then(|value| value.parse::<u64>().ok());
         let within = |key: &str, low: u64, high: u64, default: u64| {
-            number(key).unwrap_or(default).clamp(low, high)
+            number(key).filter(|it| (low..=high).contains(it)).unwrap_or(default)
         };
-        let priority = number("rstp-priority").map_or(0x8000, |it| it.min(61_440) as u16 & 0xf000);
+        // As the reference, which keeps the lower 16 bits.
+        let priority = number("rstp-priority").map_or(0x8000, |it| it as u16 & 0xf000);
         let own = keys.get("rstp-address").and_then(|it| it.parse().ok());
-        let forward_delay = within("rstp-forward-delay", 4, 30, 15);
-        let max_age = within("rstp-max-age", 6, 40, 20).min(2 * (forward_delay - 1));
+        let delay = within("rstp-forward-delay", 4, 30, 15);
+        let age = within("rstp-max-age", 6, 40, 20);
+        let agree = |(age, delay): &(u64, u64)| *age <= 2 * (delay - 1);
+        let ways = [(age, delay), (20, delay), (age, 15)];
+        let (max_age, forward_delay) = ways.into_iter().find(agree).unwrap_or((20, 15));
         Self {
             id: BridgeId::new(priority, own.unwrap_or(mac)),
             rapid: number("rstp-force-protocol-version").is_none_or(|version| version >= 2),
@@ -63,6 +67,8 @@ impl Config {
 /// The settings of a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PortConfig {
+    /// Whether its link is up: a port whose link is down takes no part, and keeps its number.
+    pub up: bool,
     /// Its name.
     pub name: String,
     /// Its address.

@@ -85,7 +85,6 @@ impl Rstp {
         if anew {
             for port in self.ports.values_mut() {
                 *port = Port::new(port.config.clone(), now);
-                port.enabled = true;
             }
         } else {
             self.ports.values_mut().for_each(Port::reselect);
@@ -93,7 +92,7 @@ impl Rstp {
         self.settle(now);
     }
 
-    /// Adds a port that is up, or changes its settings.
+    /// Adds a port, or changes its settings.
     pub fn put_port(&mut self, ofport: OfPort, config: PortConfig, now: Instant) {
         match self.ports.get_mut(&ofport) {
             Some(port) => {
@@ -101,21 +100,20 @@ impl Rstp {
                     port.mcheck = true;
                 }
                 if port.config != config {
+                    port.enabled = config.up;
                     port.config = config;
                     port.reselect();
                 }
             }
             None => {
-                let mut port = Port::new(config, now);
-                port.enabled = true;
-                self.ports.insert(ofport, port);
+                self.ports.insert(ofport, Port::new(config, now));
                 self.version += 1;
             }
         }
         self.settle(now);
     }
 
-    /// A port is gone, or its link is down.
+    /// A port is gone.
     pub fn remove_port(&mut self, ofport: OfPort, now: Instant) {
         if let Some(port) = self.ports.remove(&ofport) {
             self.version += 1;
@@ -132,7 +130,7 @@ impl Rstp {
 
     /// Takes what follows the length field of a frame that came in by a port (17.23).
     pub fn receive(&mut self, ofport: OfPort, llc: &[u8], now: Instant) {
-        let Some(port) = self.ports.get_mut(&ofport) else { return };
+        let Some(port) = self.ports.get_mut(&ofport).filter(|port| port.enabled) else { return };
         port.stats.rx += 1;
         let Ok(bpdu) = Bpdu::parse(llc) else {
             port.stats.errors += 1;

@@ -196,10 +196,10 @@ pub(super) struct Port {
 impl Port {
     /// A port at the beginning of all machines.
     pub(super) fn new(config: PortConfig, now: Instant) -> Self {
-        let oper_edge = config.admin_edge;
+        let (oper_edge, enabled) = (config.admin_edge, config.up);
         Self {
             config,
-            enabled: false,
+            enabled,
             stats: PortStats::default(),
             since: now,
             agree: false,

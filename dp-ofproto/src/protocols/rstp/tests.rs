@@ -4,18 +4,11 @@ use dp_core::base::{Duration, Instant, MacAddr, OfPort};
 
 use super::config::path_cost;
 use super::{Config, PortConfig, Role, Rstp, State};
-
-type Wire = [(usize, u16); 2];
-
-/// Bridges with wires between their ports, in a time of their own.
-struct Lab {
-    now: Instant,
-    bridges: Vec<Rstp>,
-    wires: Vec<Wire>,
-}
+use crate::protocols::lab::{Lab, RING, Speaker, TWO, WIRINGS, Wire};
 
 fn port(number: u16) -> PortConfig {
     PortConfig {
+        up: true,
         name: format!("p{number}"),
         mac: MacAddr::new(2, 0, 0, 0, 1, number as u8),
         priority: 128,
@@ -33,73 +26,48 @@ fn config(at: usize, pairs: &[(&str, &str)]) -> Config {
     Config::from_keys(MacAddr::new(2, 0, 0, 0, 0, at as u8), &keys)
 }
 
-impl Lab {
-    fn new(configs: Vec<Config>, wires: &[Wire]) -> Self {
-        let now = Instant::from_millis(10_000);
-        let named = |(at, config)| Rstp::new(&format!("br{at}"), config, now);
-        let mut bridges: Vec<Rstp> = configs.into_iter().enumerate().map(named).collect();
-        for (at, number) in wires.iter().flatten() {
-            bridges[*at].put_port(OfPort(*number), port(*number), now);
-        }
-        Self { now, bridges, wires: wires.to_vec() }
+impl Speaker for Rstp {
+    fn plug(&mut self, ofport: OfPort, now: Instant) {
+        self.put_port(ofport, port(ofport.0), now);
     }
 
-    fn plain(bridges: usize, wires: &[Wire]) -> Self {
-        Self::new((0..bridges).map(|at| config(at, &[])).collect(), wires)
+    fn unplug(&mut self, ofport: OfPort, now: Instant) {
+        self.remove_port(ofport, now);
     }
 
-    fn pass(&mut self, millis: u64) {
-        for _ in 0..millis / 100 {
-            self.now = self.now.after(Duration::from_millis(100));
-            for bridge in &mut self.bridges {
-                bridge.run(self.now);
-            }
-            for _ in 0..20 {
-                self.deliver();
-            }
-        }
+    fn pass(&mut self, now: Instant) {
+        self.run(now);
     }
 
-    fn deliver(&mut self) {
-        for at in 0..self.bridges.len() {
-            for (from, frame) in self.bridges[at].send() {
-                let ends = self.wires.iter().flat_map(|[a, b]| [(*a, *b), (*b, *a)]);
-                let there: Vec<_> =
-                    ends.filter(|(a, _)| *a == (at, from.0)).map(|(_, b)| b).collect();
-                for (bridge, to) in there {
-                    self.bridges[bridge].receive(OfPort(to), &frame[14..], self.now);
-                }
-            }
-        }
+    fn frames(&mut self) -> Vec<(OfPort, Vec<u8>)> {
+        self.send()
     }
 
-    fn forwarding(&self) -> usize {
-        let both = |wire: &&Wire| {
-            wire.iter().all(|(at, number)| {
-                self.bridges[*at].state(OfPort(*number)) == Some(State::Forwarding)
-            })
-        };
-        self.wires.iter().filter(both).count()
+    fn hear(&mut self, ofport: OfPort, llc: &[u8], now: Instant) {
+        self.receive(ofport, llc, now);
     }
 
-    fn forget_flushes(&mut self) {
-        for bridge in &mut self.bridges {
-            bridge.take_flush();
-        }
+    fn carries(&self, ofport: OfPort) -> bool {
+        self.state(ofport) == Some(State::Forwarding)
     }
 
-    fn cut(&mut self, wire: usize) {
-        for (at, number) in self.wires.remove(wire) {
-            self.bridges[at].remove_port(OfPort(number), self.now);
-        }
+    fn flushes(&mut self) -> bool {
+        self.take_flush()
     }
 }
 
-const TWO: [Wire; 2] = [[(0, 1), (1, 1)], [(0, 2), (1, 2)]];
+fn lab(configs: Vec<Config>, wires: &[Wire]) -> Lab<Rstp> {
+    let named = |(at, config), now| Rstp::new(&format!("br{at}"), config, now);
+    Lab::wired(|now| configs.into_iter().enumerate().map(|it| named(it, now)).collect(), wires)
+}
+
+fn plain(bridges: usize, wires: &[Wire]) -> Lab<Rstp> {
+    lab((0..bridges).map(|at| config(at, &[])).collect(), wires)
+}
 
 #[test]
 fn two_bridges_agree_at_once() {
-    let mut lab = Lab::plain(2, &TWO);
+    let mut lab = plain(2, &TWO);
     lab.pass(1000);
     assert!(lab.bridges[0].is_root() && !lab.bridges[1].is_root());
     assert_eq!(lab.forwarding(), 1, "by proposal and agreement, without waiting");
@@ -115,7 +83,7 @@ fn two_bridges_agree_at_once() {
 
 #[test]
 fn the_alternate_port_takes_over_at_once() {
-    let mut lab = Lab::plain(2, &TWO);
+    let mut lab = plain(2, &TWO);
     lab.pass(10_000);
     lab.forget_flushes();
     lab.cut(0);
@@ -127,7 +95,7 @@ fn the_alternate_port_takes_over_at_once() {
 
 #[test]
 fn a_port_without_a_bridge_behind_it_becomes_an_edge() {
-    let mut lab = Lab::plain(1, &[[(0, 1), (0, 9)]]);
+    let mut lab = plain(1, &[[(0, 1), (0, 9)]]);
     lab.wires.clear();
     lab.bridges[0].remove_port(OfPort(9), lab.now);
     lab.pass(2000);
@@ -141,46 +109,8 @@ fn a_port_without_a_bridge_behind_it_becomes_an_edge() {
 
 #[test]
 fn trees_without_loops_come_of_any_wiring() {
-    let wirings: &[(usize, &[Wire])] = &[
-        (2, &[[(0, 1), (1, 1)], [(0, 2), (1, 2)], [(0, 3), (1, 3)]]),
-        (3, &[[(0, 1), (1, 1)], [(1, 2), (2, 1)], [(2, 2), (0, 2)]]),
-        (3, &[[(0, 1), (1, 1)], [(1, 2), (2, 1)], [(2, 2), (0, 2)], [(0, 3), (2, 3)]]),
-        (
-            4,
-            &[
-                [(0, 1), (1, 1)],
-                [(1, 2), (2, 1)],
-                [(2, 2), (3, 1)],
-                [(3, 2), (0, 2)],
-                [(0, 3), (2, 3)],
-                [(1, 3), (3, 3)],
-            ],
-        ),
-        (
-            5,
-            &[
-                [(4, 1), (3, 1)],
-                [(3, 2), (2, 1)],
-                [(2, 2), (1, 1)],
-                [(1, 2), (0, 1)],
-                [(0, 2), (4, 2)],
-            ],
-        ),
-        (
-            6,
-            &[
-                [(0, 1), (1, 1)],
-                [(1, 2), (2, 1)],
-                [(2, 2), (3, 1)],
-                [(3, 2), (4, 1)],
-                [(4, 2), (5, 1)],
-                [(5, 2), (0, 2)],
-                [(1, 3), (4, 3)],
-            ],
-        ),
-    ];
-    for (bridges, wires) in wirings {
-        let mut lab = Lab::plain(*bridges, wires);
+    for (bridges, wires) in WIRINGS {
+        let mut lab = plain(*bridges, wires);
         lab.pass(60_000);
         assert_eq!(lab.forwarding(), bridges - 1, "{bridges} bridges, {wires:?}");
         assert!(lab.bridges[0].is_root());
@@ -193,8 +123,7 @@ fn trees_without_loops_come_of_any_wiring() {
 
 #[test]
 fn the_best_priority_becomes_root_wherever_it_comes_up() {
-    let ring = [[(0, 1), (1, 1)], [(1, 2), (2, 1)], [(2, 2), (0, 2)]];
-    let mut lab = Lab::plain(3, &ring);
+    let mut lab = plain(3, &RING);
     lab.pass(20_000);
     let now = lab.now;
     lab.bridges[2].configure(config(2, &[("rstp-priority", "4097")]), now);
@@ -209,7 +138,7 @@ fn the_best_priority_becomes_root_wherever_it_comes_up() {
 
 #[test]
 fn a_port_wired_to_another_of_the_same_bridge_is_a_backup() {
-    let mut lab = Lab::plain(1, &[[(0, 1), (0, 2)]]);
+    let mut lab = plain(1, &[[(0, 1), (0, 2)]]);
     lab.pass(40_000);
     assert_eq!(lab.bridges[0].role(OfPort(1)), Role::Designated);
     assert_eq!(lab.bridges[0].role(OfPort(2)), Role::Backup);
@@ -218,7 +147,7 @@ fn a_port_wired_to_another_of_the_same_bridge_is_a_backup() {
 
 #[test]
 fn silence_of_the_root_is_noticed_after_three_hellos() {
-    let mut lab = Lab::plain(2, &TWO[..1]);
+    let mut lab = plain(2, &TWO[..1]);
     lab.pass(10_000);
     lab.wires.clear();
     lab.pass(4000);
@@ -230,7 +159,7 @@ fn silence_of_the_root_is_noticed_after_three_hellos() {
 #[test]
 fn a_bridge_in_stp_mode_is_spoken_to_in_its_own_way() {
     let old = config(1, &[("rstp-force-protocol-version", "0")]);
-    let mut lab = Lab::new(vec![config(0, &[]), old], &TWO);
+    let mut lab = lab(vec![config(0, &[]), old], &TWO);
     lab.pass(60_000);
     assert!(lab.bridges[0].is_root() && !lab.bridges[1].is_root());
     assert_eq!(lab.forwarding(), 1);
@@ -247,7 +176,7 @@ fn a_bridge_in_stp_mode_is_spoken_to_in_its_own_way() {
 #[test]
 fn a_topology_change_travels_and_ends() {
     let chain = [[(0, 1), (1, 1)], [(1, 2), (2, 1)]];
-    let mut lab = Lab::plain(3, &chain);
+    let mut lab = plain(3, &chain);
     lab.pass(30_000);
     lab.forget_flushes();
     let now = lab.now;
@@ -264,7 +193,7 @@ fn a_topology_change_travels_and_ends() {
 
 #[test]
 fn a_port_sends_no_more_than_its_hold_count_in_a_second() {
-    let mut lab = Lab::new(vec![config(0, &[("rstp-transmit-hold-count", "3")])], &TWO[..0]);
+    let mut lab = lab(vec![config(0, &[("rstp-transmit-hold-count", "3")])], &TWO[..0]);
     lab.bridges[0].put_port(OfPort(1), port(1), lab.now);
     let mut sent = 0;
     for cost in 1..100 {
@@ -277,7 +206,7 @@ fn a_port_sends_no_more_than_its_hold_count_in_a_second() {
 
 #[test]
 fn damaged_and_old_data_units_are_counted_and_change_nothing() {
-    let mut lab = Lab::plain(2, &TWO);
+    let mut lab = plain(2, &TWO);
     lab.pass(10_000);
     let frame = loop {
         lab.now = lab.now.after(Duration::from_secs(1));
@@ -288,7 +217,8 @@ fn damaged_and_old_data_units_are_counted_and_change_nothing() {
             break frame;
         }
     };
-    let errors = |lab: &Lab| lab.bridges[1].port_status(OfPort(1), lab.now).unwrap().stats.errors;
+    let errors =
+        |lab: &Lab<Rstp>| lab.bridges[1].port_status(OfPort(1), lab.now).unwrap().stats.errors;
     for len in 14..14 + 38 {
         lab.bridges[1].receive(OfPort(1), &frame[14..len], lab.now);
     }
@@ -298,4 +228,38 @@ fn damaged_and_old_data_units_are_counted_and_change_nothing() {
     lab.bridges[1].receive(OfPort(1), &old[14..], lab.now);
     assert_eq!(errors(&lab), 39);
     assert_eq!(lab.forwarding(), 1);
+}
+
+#[test]
+fn a_port_whose_link_is_down_keeps_its_place_and_says_nothing() {
+    let mut lab = plain(2, &TWO);
+    lab.pass(10_000);
+    let now = lab.now;
+    lab.bridges[1].put_port(OfPort(1), PortConfig { up: false, ..port(1) }, now);
+    lab.pass(100);
+    assert_eq!(lab.bridges[1].role(OfPort(2)), Role::Root, "the other one takes over at once");
+    assert_eq!(lab.bridges[1].role(OfPort(1)), Role::Disabled);
+    let sent = |lab: &Lab<Rstp>| lab.bridges[1].port_status(OfPort(1), lab.now).unwrap().stats.tx;
+    let before = sent(&lab);
+    lab.pass(10_000);
+    assert_eq!(sent(&lab), before);
+    let now = lab.now;
+    lab.bridges[1].put_port(OfPort(1), port(1), now);
+    lab.pass(10_000);
+    assert_eq!(lab.bridges[1].role(OfPort(1)), Role::Root);
+    assert_eq!(lab.forwarding(), 1);
+}
+
+#[test]
+fn times_that_contradict_each_other_are_left_at_their_defaults() {
+    let times = |age: &str, delay: &str| {
+        let config = config(0, &[("rstp-max-age", age), ("rstp-forward-delay", delay)]);
+        (config.max_age, config.forward_delay)
+    };
+    assert_eq!(times("28", "15"), (28, 15));
+    assert_eq!(times("29", "15"), (20, 15));
+    assert_eq!(times("20", "10"), (20, 15));
+    assert_eq!(times("40", "4"), (20, 15));
+    assert_eq!(times("5", "31"), (20, 15));
+    assert_eq!(times("6", "4"), (6, 4));
 }

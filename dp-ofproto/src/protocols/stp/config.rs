@@ -28,14 +28,16 @@ impl Config {
         let seconds = |key: &str, low: u64, high: u64, default: u64| {
             Duration::from_secs(number(key).unwrap_or(default).clamp(low, high))
         };
-        let priority = number("stp-priority").and_then(|it| u16::try_from(it).ok());
+        // As the reference, which keeps the lower 16 bits.
+        let priority = number("stp-priority").map(|it| it as u16);
         let own = keys.get("stp-system-id").and_then(|it| it.parse().ok());
         let hello = seconds("stp-hello-time", 1, 10, 2);
-        // 8.10.2: both ends of the range that the other times leave.
-        let forward_delay = seconds("stp-forward-delay", 4, 30, 15);
-        let most = (forward_delay - Duration::from_secs(1)) * 2;
+        // 8.10.2: both other times leave a range. The reference has the hello time at one second as
+        // soon as it is set, and so never finds the age too short for it.
         let least = (hello + Duration::from_secs(1)) * 2;
-        let max_age = seconds("stp-max-age", 6, 40, 20).min(most).max(least);
+        let max_age = seconds("stp-max-age", 6, 40, 20).max(least);
+        let enough = max_age / 2 + Duration::from_secs(1);
+        let forward_delay = seconds("stp-forward-delay", 4, 30, 15).max(enough);
         let id = BridgeId::new(priority.unwrap_or(0x8000), own.unwrap_or(mac));
         Self { id, hello, max_age, forward_delay }
     }
@@ -44,6 +46,8 @@ impl Config {
 /// The settings of a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PortConfig {
+    /// Whether its link is up: a port whose link is down takes no part, and keeps its number.
+    pub up: bool,
     /// Its name.
     pub name: String,
     /// Its address.

@@ -114,15 +114,22 @@ impl Stp {
         }
     }
 
-    /// Adds a port that is up, or changes its settings (8.8.2, 8.8.5, 8.8.6).
+    /// Adds a port, or changes its settings (8.8.2, 8.8.3, 8.8.5, 8.8.6).
     pub fn put_port(&mut self, ofport: OfPort, config: PortConfig, now: Instant) {
         let own = self.own_vector(config.id());
+        let was_root = self.is_root();
         match self.ports.get_mut(&ofport) {
             Some(port) => {
                 let mine = port.best.bridge == own.bridge && port.best.port == port.config.id();
+                let (was, up) = (port.config.up, config.up);
                 port.config = config;
                 if mine {
                     port.best.port = own.port;
+                }
+                if was != up {
+                    self.flush |= port.state >= State::Learning;
+                    port.restart(own, now);
+                    self.version += 1;
                 }
             }
             None => {
@@ -132,9 +139,12 @@ impl Stp {
         }
         self.update(now);
         self.select_states(now);
+        if self.is_root() && !was_root {
+            self.become_root(now);
+        }
     }
 
-    /// A port is gone, or its link is down (8.8.3).
+    /// A port is gone (8.8.3).
     pub fn remove_port(&mut self, ofport: OfPort, now: Instant) {
         let was_root = self.is_root();
         let Some(port) = self.ports.remove(&ofport) else { return };
@@ -157,6 +167,9 @@ impl Stp {
     /// Takes what follows the length field of a frame that came in by a port.
     pub fn receive(&mut self, ofport: OfPort, llc: &[u8], now: Instant) {
         let Some(port) = self.ports.get_mut(&ofport) else { return };
+        if port.state == State::Disabled {
+            return;
+        }
         port.stats.rx += 1;
         match Bpdu::parse(llc) {
             // A rapid bridge's configuration says all that a plain one does (9.3.4).
@@ -296,6 +309,9 @@ impl Stp {
             let needed = self.root_port == Some(ofport) || self.is_designated(ofport);
             let is_root_port = self.root_port == Some(ofport);
             let Some(port) = self.ports.get_mut(&ofport) else { continue };
+            if port.state == State::Disabled {
+                continue;
+            }
             if is_root_port {
                 port.config_pending = false;
                 port.acknowledge = false;
@@ -343,7 +359,7 @@ impl Stp {
     fn send_configs(&mut self, now: Instant) {
         let all: Vec<OfPort> = self.ports.keys().copied().collect();
         for ofport in all {
-            if self.is_designated(ofport) {
+            if self.is_designated(ofport) && self.state(ofport) != Some(State::Disabled) {
                 self.send_config(ofport, now);
             }
         }
@@ -427,7 +443,8 @@ impl Stp {
             let forwards = port.state == State::Forwarding;
             self.version += 1;
             // 8.6.12: a tree in which somebody else's port forwards has changed.
-            if forwards && self.ports.keys().any(|&at| self.is_designated(at)) {
+            let up = self.ports.iter().filter(|(_, port)| port.state != State::Disabled);
+            if forwards && up.into_iter().any(|(&at, _)| self.is_designated(at)) {
                 self.flush = true;
                 self.detect_change(now);
             }

@@ -10,6 +10,8 @@ use crate::protocols::bpdu::BridgeId;
 /// What a port does with packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum State {
+    /// Nothing: its link is down.
+    Disabled,
     /// Nothing.
     Blocking,
     /// Nothing, and soon more.
@@ -37,6 +39,7 @@ impl State {
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
+            Self::Disabled => "disabled",
             Self::Blocking => "blocking",
             Self::Listening => "listening",
             Self::Learning => "learning",
@@ -107,9 +110,10 @@ pub(super) struct Port {
 
 impl Port {
     pub(super) fn new(config: PortConfig, best: Vector, now: Instant) -> Self {
+        let state = if config.up { State::Blocking } else { State::Disabled };
         Self {
             config,
-            state: State::Blocking,
+            state,
             since: now,
             best,
             heard_until: None,
@@ -119,6 +123,12 @@ impl Port {
             acknowledge: false,
             stats: PortStats::default(),
         }
+    }
+
+    /// Its link has gone or come: what was heard by it counts no more.
+    pub(super) fn restart(&mut self, own: Vector, now: Instant) {
+        let stats = self.stats;
+        *self = Self { stats, ..Self::new(self.config.clone(), own, now) };
     }
 
     pub(super) fn enter(&mut self, state: State, now: Instant) {

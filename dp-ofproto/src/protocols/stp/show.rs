@@ -79,7 +79,7 @@ impl Stp {
             "Interface", "Role", "State", "Cost", "Pri.Nbr"
         )?;
         writeln!(text, "  ---------- ---------- ---------- ----- -------")?;
-        for (ofport, port) in &self.ports {
+        for (ofport, port) in self.ports.iter().filter(|(_, port)| port.config.up) {
             let role = self.role(*ofport);
             writeln!(
                 text,
