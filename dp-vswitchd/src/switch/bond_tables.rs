@@ -43,7 +43,7 @@ impl Switch {
                     bond.account(hash, now.saturating_sub(*before));
                 }
             });
-            table.counted = Box::new(bytes);
+            *table.counted = bytes;
         }
     }
 

@@ -443,10 +443,10 @@ fn stp_port(
         priority: priority(keys, "stp-port-priority"),
         number: u8::try_from(number).unwrap_or(u8::MAX),
         // The protocol's costs have 32 bits, the reference's 16.
-        path_cost: keys
-            .contains_key("stp-path-cost")
-            .then(|| u32::from(number_or(keys, "stp-path-cost", 0) as u16))
-            .unwrap_or_else(|| stp::path_cost(0)),
+        path_cost: match keys.get("stp-path-cost") {
+            Some(_) => u32::from(number_or(keys, "stp-path-cost", 0) as u16),
+            None => stp::path_cost(0),
+        },
     }
 }
 

@@ -83,7 +83,8 @@ impl Rstp {
         let anew = config.id != self.config.id || config.rapid != self.config.rapid;
         self.config = config;
         if anew {
-            for port in self.ports.values_mut() {
+            // Ports that are down remember what they heard.
+            for port in self.ports.values_mut().filter(|port| port.enabled) {
                 *port = Port::new(port.config.clone(), now);
             }
         } else {

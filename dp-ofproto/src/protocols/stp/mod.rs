@@ -98,7 +98,8 @@ impl Stp {
         let old = core::mem::replace(&mut self.config, config);
         let id = self.config.id;
         // 8.8.4: what was designated by us still is, under another name.
-        for port in self.ports.values_mut().filter(|port| port.best.bridge == old.id) {
+        let up = self.ports.values_mut().filter(|port| port.state != State::Disabled);
+        for port in up.filter(|port| port.best.bridge == old.id) {
             port.best.bridge = id;
             if port.best.root == old.id {
                 port.best.root = id;
@@ -272,7 +273,7 @@ impl Stp {
         };
         let heard = self.ports.iter().filter(|(_, port)| {
             let mine = port.best.bridge == own && port.best.port == port.config.id();
-            !mine && port.best.root < own
+            !mine && port.best.root < own && port.state != State::Disabled
         });
         let best = heard.min_by_key(|(_, port)| way(port)).map(|(at, port)| (*at, way(port)));
         match best {
@@ -281,8 +282,9 @@ impl Stp {
             }
             None => (self.root_port, self.root, self.root_cost) = (None, own, 0),
         }
+        let up = self.ports.iter().filter(|(_, port)| port.state != State::Disabled);
         let ours: Vec<(OfPort, Vector)> =
-            self.ports.iter().map(|(at, port)| (*at, self.own_vector(port.config.id()))).collect();
+            up.map(|(at, port)| (*at, self.own_vector(port.config.id()))).collect();
         for (ofport, mine) in ours {
             let designated = self.is_designated(ofport);
             let Some(port) = self.ports.get_mut(&ofport) else { continue };
@@ -515,6 +517,8 @@ impl Stp {
             Role::Root
         } else if self.is_designated(ofport) {
             Role::Designated
+        } else if self.state(ofport) == Some(State::Disabled) {
+            Role::Disabled
         } else {
             Role::Alternate
         }
