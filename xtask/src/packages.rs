@@ -12,6 +12,7 @@ use crate::process;
 
 /// Package name and what needs it. The only list: `cargo xtask packages` installs it.
 const PACKAGES: &[(&str, &str)] = &[
+    ("curl", "an FTP client that knows every way"),
     ("ethtool", "turns offloads of test interfaces on and off"),
     ("g++", "compiles libFuzzer's runtime"),
     ("iperf3", "TCP streams between namespaces"),
@@ -24,7 +25,10 @@ const PACKAGES: &[(&str, &str)] = &[
     ("pkg-config", "finds libdpdk"),
     ("python3-scapy", "builds and judges packets"),
     ("tcpdump", "records captures"),
+    ("tftp-hpa", "a TFTP client"),
+    ("tftpd-hpa", "a TFTP server"),
     ("tshark", "judges packets"),
+    ("vsftpd", "an FTP server"),
 ];
 
 /// Makes sure that every package of the list is installed.

@@ -1,0 +1,10 @@
+//! Connection tracking as its users meet it.
+//!
+//! * `random`: the same packets through the same flows in the installed reference and in ours;
+//! * `live`: hosts in namespaces with the kernel's own stack and real clients and servers on both
+//!   sides of our daemon.
+
+mod hosts;
+mod live;
+mod random;
+mod transfers;
