@@ -78,6 +78,20 @@ impl TupleFilter {
         *self == Self::default()
     }
 
+    /// The tuple, if every part of one is given; ICMP needs all three of its own.
+    #[must_use]
+    pub fn exact(&self, zone: Zone) -> Option<Tuple> {
+        let (src, dst, proto) = (self.src?, self.dst?, self.proto?);
+        let mut rest = Rest { proto, zone, ..Rest::default() };
+        (rest.sport, rest.dport) = if matches!(proto, super::inspect::ICMP | super::inspect::ICMPV6)
+        {
+            (self.icmp_id?, u16::from_be_bytes([self.icmp_type?, self.icmp_code?]))
+        } else {
+            (self.sport?, self.dport?)
+        };
+        Some(Tuple { src, dst, rest })
+    }
+
     /// Whether a tuple is as it says.
     #[must_use]
     pub fn matches(&self, tuple: &Tuple) -> bool {
@@ -87,13 +101,14 @@ impl TupleFilter {
         let Rest { proto, sport, dport, .. } = tuple.rest;
         let ends =
             fits(self.src, tuple.src) && fits(self.dst, tuple.dst) && fits(self.proto, proto);
-        ends && if tuple.is_icmp() {
+        let icmp = || {
             fits(self.icmp_id, sport)
                 && fits(self.icmp_type, tuple.icmp_type())
                 && fits(self.icmp_code, tuple.icmp_code())
-        } else {
-            fits(self.sport, sport) && fits(self.dport, dport)
-        }
+        };
+        // Of ICMP a port is the identifier, or type and code.
+        let ports = || fits(self.sport, sport) && fits(self.dport, dport);
+        ends && ports() && (!tuple.is_icmp() || icmp())
     }
 }
 
@@ -117,6 +132,16 @@ impl Filter {
     #[must_use]
     pub fn is_zone_only(&self) -> bool {
         self.mark.is_none() && self.label.is_none() && self.orig.is_empty() && self.reply.is_empty()
+    }
+
+    /// The one tuple that is meant, of either direction: where nothing else is said but a zone,
+    /// which is zone 0 unless it is.
+    #[must_use]
+    pub fn exact(&self) -> Option<Tuple> {
+        if self.mark.is_some() || self.label.is_some() || !self.reply.is_empty() {
+            return None;
+        }
+        self.orig.exact(self.zone.unwrap_or_default())
     }
 
     /// Whether a connection is meant.
@@ -186,6 +211,14 @@ impl Conntrack {
     pub fn flush_matching(&self, filter: &Filter, now: Instant) -> usize {
         if filter.is_zone_only() {
             return self.flush(filter.zone, now);
+        }
+        if let Some(tuple) = filter.exact() {
+            let words = tuple.words();
+            let found = self.find(self.secret.hash(&words), &words);
+            let ended = found.is_some_and(|(found, record)| {
+                !record.is_expired(now) && self.end(found.index, found.generation, now)
+            });
+            return usize::from(ended);
         }
         (0..self.table.end())
             .filter(|&index| {

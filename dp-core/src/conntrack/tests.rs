@@ -311,7 +311,8 @@ fn a_flush_takes_a_zone_or_all_or_what_is_named() {
     assert_eq!(lab.tracker.flush(Some(Zone(2)), lab.now), 0);
     assert_eq!(lab.tracker.zone_limit(Zone(1)).count, 50);
     assert_eq!(lab.tracker.zone_limit(Zone(2)).count, 0);
-    let orig = text::tuple_filter("ct_nw_src=10.0.0.1,ct_nw_proto=17,ct_tp_src=7").expect("good");
+    let [orig, _] =
+        text::tuple_filters(["ct_nw_src=10.0.0.1,ct_nw_proto=17,ct_tp_src=7"]).expect("good");
     let filter = super::dump::Filter { orig, zone: Some(Zone(3)), ..Default::default() };
     assert_eq!(lab.tracker.flush_matching(&filter, lab.now), 1);
     assert_eq!(lab.state(&udp(B, A, 2, 7, b"x"), &look(3)), "new");

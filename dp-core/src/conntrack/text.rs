@@ -288,18 +288,30 @@ pub fn label(text: &str) -> Result<Masked<u128>, FilterError> {
     Ok(Masked { value, mask })
 }
 
-/// A tuple as `flush-conntrack` reads it: `ct_nw_src=…,ct_nw_dst=…,ct_nw_proto=…,ct_tp_src=…`.
+/// Tuples of the first direction and of the reply as `flush-conntrack` reads them:
+/// `ct_nw_src=…,ct_nw_dst=…,ct_nw_proto=…,ct_tp_src=…`. Zeros and what is not said may be anything.
 ///
 /// # Errors
 ///
-/// Where it is none, in the reference's words.
-pub fn tuple_filter(text: &str) -> Result<TupleFilter, FilterError> {
+/// Where one is none, or they are of different families, in the reference's words.
+pub fn tuple_filters<'a>(
+    texts: impl IntoIterator<Item = &'a str>,
+) -> Result<[TupleFilter; 2], FilterError> {
+    let mut out = [TupleFilter::default(); 2];
+    let mut v6 = None;
+    for (place, text) in out.iter_mut().zip(texts) {
+        *place = tuple_filter(text, &mut v6)?;
+    }
+    Ok(out)
+}
+
+fn tuple_filter(text: &str, v6: &mut Option<bool>) -> Result<TupleFilter, FilterError> {
     let mut out = TupleFilter::default();
     for part in text.split(',').filter(|part| !part.is_empty()) {
         let (key, value) = part
             .split_once('=')
             .ok_or_else(|| FilterError(format!("field {part} missing value")))?;
-        tuple_field(&mut out, key, value)?;
+        tuple_field(&mut out, v6, key, value)?;
     }
     let icmp = out.proto.is_some_and(|proto| proto == 1 || proto == 58);
     let has_icmp = out.icmp_id.is_some() || out.icmp_type.is_some() || out.icmp_code.is_some();
@@ -313,28 +325,34 @@ pub fn tuple_filter(text: &str) -> Result<TupleFilter, FilterError> {
     Ok(out)
 }
 
-fn tuple_field(out: &mut TupleFilter, key: &str, value: &str) -> Result<(), FilterError> {
+fn tuple_field(
+    out: &mut TupleFilter,
+    family: &mut Option<bool>,
+    key: &str,
+    value: &str,
+) -> Result<(), FilterError> {
     let failed = || FilterError(format!("failed to parse field {key}"));
-    let address = |other: Option<IpAddr>, v6: bool| {
+    let mut address = |v6: bool| {
         let found: IpAddr = value.parse().map_err(|_| failed())?;
         if found.is_ipv6() != v6 {
             return Err(failed());
         }
-        if other.is_some_and(|other| other.is_ipv6() != v6) {
+        if *family.get_or_insert(v6) != v6 {
             return Err(FilterError(format!("the L3 protocol does not match {value}")));
         }
-        Ok(Some(found))
+        Ok(Some(found).filter(|found| !found.is_unspecified()))
     };
     let port = || value.parse::<u16>().map(Some).map_err(|_| failed());
+    let some_port = || port().map(|port| port.filter(|port| *port != 0));
     let byte = || value.parse::<u8>().map(Some).map_err(|_| failed());
     match key {
-        "ct_nw_src" => out.src = address(out.dst.or(out.src), false)?,
-        "ct_nw_dst" => out.dst = address(out.src.or(out.dst), false)?,
-        "ct_ipv6_src" => out.src = address(out.dst.or(out.src), true)?,
-        "ct_ipv6_dst" => out.dst = address(out.src.or(out.dst), true)?,
-        "ct_nw_proto" => out.proto = byte()?,
-        "ct_tp_src" => out.sport = port()?,
-        "ct_tp_dst" => out.dport = port()?,
+        "ct_nw_src" => out.src = address(false)?,
+        "ct_nw_dst" => out.dst = address(false)?,
+        "ct_ipv6_src" => out.src = address(true)?,
+        "ct_ipv6_dst" => out.dst = address(true)?,
+        "ct_nw_proto" => out.proto = byte()?.filter(|proto| *proto != 0),
+        "ct_tp_src" => out.sport = some_port()?,
+        "ct_tp_dst" => out.dport = some_port()?,
         "icmp_id" => out.icmp_id = port()?,
         "icmp_type" => out.icmp_type = byte()?,
         "icmp_code" => out.icmp_code = byte()?,

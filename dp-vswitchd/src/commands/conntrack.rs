@@ -32,7 +32,7 @@ pub(super) fn register(registry: &mut CommandRegistry, switch: &Arc<Switch>) {
         flush,
     );
     add("dump-conntrack-exp", "[dp] [zone=N]", 0, 2, |call| {
-        let (zone, _) = call.zone()?;
+        let zone = call.only_zone()?;
         Ok(text::expected(call.tracker()?, zone, call.now))
     });
     add("ct-stats-show", "[dp] [zone=N]", 0, 4, statistics);
@@ -45,20 +45,20 @@ pub(super) fn register(registry: &mut CommandRegistry, switch: &Arc<Switch>) {
         Ok(format!("{}\n", call.plain()?.tracker()?.connections()))
     });
     add("ct-enable-tcp-seq-chk", "[dp]", 0, 1, |call| {
-        call.tracker()?.set_checks_sequence(true);
+        call.plain()?.tracker()?.set_checks_sequence(true);
         Ok("enabling TCP sequence checking successful".to_owned())
     });
     add("ct-disable-tcp-seq-chk", "[dp]", 0, 1, |call| {
-        call.tracker()?.set_checks_sequence(false);
+        call.plain()?.tracker()?.set_checks_sequence(false);
         Ok("disabling TCP sequence checking successful".to_owned())
     });
     add("ct-get-tcp-seq-chk", "[dp]", 0, 1, |call| {
-        let on = call.tracker()?.checks_sequence();
+        let on = call.plain()?.tracker()?.checks_sequence();
         Ok(format!("TCP sequence checking: {}\n", if on { "enabled" } else { "disabled" }))
     });
     add("ct-set-sweep-interval", "[dp] ms", 1, 2, set_sweep_interval);
     add("ct-get-sweep-interval", "[dp]", 0, 1, |call| {
-        Ok(call.tracker()?.sweep_interval().as_millis().to_string())
+        Ok(call.plain()?.tracker()?.sweep_interval().as_millis().to_string())
     });
     add("ipf-set-enabled", "[dp] v4|v6", 1, 2, |call| {
         call.tracker()?.fragments().set_enabled(call.family()?, true);
@@ -169,48 +169,52 @@ impl Call {
         if self.words.is_empty() { Ok(self) } else { Err(invalid("datapath not found")) }
     }
 
-    /// The words behind the one that may be `zone=N`.
-    fn zone(&self) -> Result<(Option<Zone>, &[String]), String> {
-        match self.words.split_first() {
-            Some((first, rest)) if first.starts_with("zone=") => {
-                let zone = first.strip_prefix("zone=").and_then(|text| text.parse().ok());
-                let zone = zone.ok_or_else(|| invalid("datapath not found"))?;
-                Ok((Some(Zone(zone)), rest))
+    /// The zone, if nothing but `zone=N` is said.
+    fn only_zone(&self) -> Result<Option<Zone>, String> {
+        match self.words.as_slice() {
+            [] => Ok(None),
+            [word] => {
+                let zone = word.strip_prefix("zone=").and_then(|text| text.parse().ok());
+                zone.map(|zone| Some(Zone(zone))).ok_or_else(|| invalid("datapath not found"))
             }
-            Some(_) => Err(invalid("datapath not found")),
-            None => Ok((None, &[])),
+            _ => Err(invalid("datapath not found")),
         }
     }
 }
 
 fn dump(call: &Call) -> Result<String, String> {
-    let (zone, _) = call.zone()?;
+    let zone = call.only_zone()?;
     let detail = Detail { more: call.more, statistics: call.statistics };
     Ok(text::dump(call.tracker()?, zone, detail, call.now))
 }
 
 fn flush(call: &Call) -> Result<String, String> {
     let mut filter = Filter::default();
-    let mut tuples = 0;
-    for word in call.words.iter().filter(|word| !word.is_empty()) {
-        if let Some(zone) = word.strip_prefix("zone=") {
-            let zone = zone.parse().map_err(|_| invalid("failed to parse zone"))?;
-            filter.zone = Some(Zone(zone));
-        } else if let Some(mark) = word.strip_prefix("mark=") {
-            filter.mark = Some(text::mark(mark).map_err(invalid)?);
-        } else if let Some(label) = word.strip_prefix("labels=") {
-            filter.label = Some(text::label(label).map_err(invalid)?);
-        } else {
-            let tuple = text::tuple_filter(word).map_err(invalid)?;
-            match tuples {
-                0 => filter.orig = tuple,
-                1 => filter.reply = tuple,
-                _ => return Err(invalid("invalid arguments")),
-            }
-            tuples += 1;
-        }
+    let mut words = call.words.as_slice();
+    // In this order, each once at most.
+    let mut take = |key: &str| {
+        let value = words.first()?.strip_prefix(key)?;
+        words = words.get(1..).unwrap_or_default();
+        Some(value)
+    };
+    if let Some(zone) = take("zone=") {
+        filter.zone = Some(Zone(zone.parse().map_err(|_| invalid("failed to parse zone"))?));
     }
-    call.tracker()?.flush_matching(&filter, call.now);
+    if let Some(mark) = take("mark=") {
+        filter.mark = Some(text::mark(mark).map_err(invalid)?);
+    }
+    if let Some(label) = take("labels=") {
+        filter.label = Some(text::label(label).map_err(invalid)?);
+    }
+    [filter.orig, filter.reply] =
+        text::tuple_filters(words.iter().map(String::as_str)).map_err(invalid)?;
+    if words.len() > 2 {
+        return Err(invalid("invalid arguments"));
+    }
+    let ended = call.tracker()?.flush_matching(&filter, call.now);
+    if ended == 0 && filter.exact().is_some() {
+        return Err("ovs-vswitchd: failed to flush conntrack (No such file or directory)\n".into());
+    }
     Ok(String::new())
 }
 
@@ -221,7 +225,7 @@ fn statistics(call: &Call) -> Result<String, String> {
     more |= words.len() != call.words.len();
     let narrowed =
         Call { datapath: call.datapath.clone(), more, statistics: false, words, now: call.now };
-    let (zone, _) = narrowed.zone()?;
+    let zone = narrowed.only_zone()?;
     Ok(text::statistics(call.tracker()?, zone, more, call.now))
 }
 
@@ -237,6 +241,9 @@ fn buckets(call: &Call) -> Result<String, String> {
 }
 
 fn set_max(call: &Call) -> Result<String, String> {
+    if call.words.len() > 1 {
+        return Err(invalid("datapath not found"));
+    }
     let max = call.words.first().and_then(|word| word.parse().ok());
     let max = max.ok_or_else(|| invalid("maxconns missing or malformed"))?;
     call.tracker()?.set_max_connections(max);
@@ -245,6 +252,7 @@ fn set_max(call: &Call) -> Result<String, String> {
 
 fn set_sweep_interval(call: &Call) -> Result<String, String> {
     let millis = call.words.first().and_then(|word| word.parse::<u32>().ok());
+    let millis = millis.filter(|millis| *millis != 0 && call.words.len() == 1);
     let millis = millis.ok_or_else(|| invalid("invalid sweep value"))?;
     call.tracker()?.set_sweep_interval(Duration::from_millis(millis.into()));
     Ok("setting sweep interval successful\n".to_owned())
@@ -274,7 +282,7 @@ fn set_limits(call: &Call) -> Result<String, String> {
     let mut limits = Vec::new();
     let mut default = None;
     for word in &call.words {
-        if let Some(limit) = word.strip_prefix("default=") {
+        if let Some(limit) = word.strip_prefix("default=").filter(|_| default.is_none()) {
             default = Some(limit.parse().map_err(|_| invalid("invalid default limit"))?);
         } else {
             limits.push(zone_limit(word)?);
@@ -310,6 +318,7 @@ fn zones(word: &str) -> Result<Vec<Zone>, String> {
     let list = word.strip_prefix("zone=");
     let list = list.ok_or_else(|| invalid(format!("invalid argument {word}")))?;
     list.split(',')
+        .filter(|zone| !zone.is_empty())
         .map(|zone| zone.parse().map(Zone).map_err(|_| invalid("invalid zone")))
         .collect()
 }
@@ -332,6 +341,9 @@ fn del_limits(call: &Call) -> Result<String, String> {
 }
 
 fn get_limits(call: &Call) -> Result<String, String> {
+    if call.words.len() > 1 {
+        return Err(invalid("datapath not found"));
+    }
     let zones = call.words.first().map_or(Ok(Vec::new()), |word| zones(word))?;
     Ok(text::limits(call.tracker()?, &zones))
 }

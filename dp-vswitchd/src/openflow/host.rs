@@ -179,7 +179,7 @@ impl Host for BridgeHost {
             mark: which.mark.map(|(value, mask)| Masked { value, mask }),
             label: which.label.map(|(value, mask)| Masked { value, mask }),
             orig: tuple(&which.orig, which.ip_proto),
-            reply: tuple(&which.reply, which.ip_proto),
+            reply: tuple(&which.reply, 0),
         };
         tracker.flush_matching(&filter, self.switch.now());
         Ok(())
@@ -251,11 +251,10 @@ const METERS: u32 = 65_536;
 fn tuple(tuple: &Tuple, proto: u8) -> TupleFilter {
     let address =
         |ip: Option<Ipv6Addr>| ip.map(|ip| ip.to_ipv4_mapped().map_or(IpAddr::V6(ip), IpAddr::V4));
-    let said = *tuple != Tuple::default();
     TupleFilter {
         src: address(tuple.src),
         dst: address(tuple.dst),
-        proto: (said && proto != 0).then_some(proto),
+        proto: (proto != 0).then_some(proto),
         sport: tuple.src_port,
         dport: tuple.dst_port,
         icmp_id: tuple.icmp_id,
