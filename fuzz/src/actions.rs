@@ -168,7 +168,10 @@ fn ct(bytes: &mut Bytes<'_>) -> Action {
             persistent: false,
             choice: dp_core::action::ct::NatChoice::Default,
         };
-        ct.nat = Some(Nat { to: Some(to).filter(|_| ct.commit) });
+        let other = if to.end == NatEnd::Src { NatEnd::Dst } else { NatEnd::Src };
+        let also = NatTarget { end: other, ..to.clone() };
+        let also = Some(also).filter(|_| ct.commit && bytes.below(4) == 0);
+        ct.nat = Some(Nat { to: Some(to).filter(|_| ct.commit), also });
     }
     Action::Ct(Box::new(ct))
 }

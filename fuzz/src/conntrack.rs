@@ -94,11 +94,14 @@ fn step(tracker: &Conntrack, frame: &[u8], how: u8, now: Instant) {
         persistent: false,
         choice: NatChoice::Default,
     };
+    let other = if to.end == NatEnd::Src { NatEnd::Dst } else { NatEnd::Src };
+    let also = NatTarget { end: other, ..to.clone() };
+    let also = (how & 0x14 == 0x14).then_some(also);
     let ct = Ct {
         zone: Zone(u16::from(how & 1)),
         commit: how & 4 != 0,
         force: how & 12 == 12,
-        nat: (how & 8 != 0).then_some(Nat { to: (how & 4 != 0).then_some(to) }),
+        nat: (how & 8 != 0).then_some(Nat { to: (how & 4 != 0).then_some(to), also }),
         helper: (how & 4 != 0).then_some(if how & 0x20 != 0 { Helper::Tftp } else { Helper::Ftp }),
         mark: Some(Masked { value: 1, mask: 3 }),
         ..Ct::default()

@@ -54,6 +54,8 @@ pub struct Nat {
     /// For new connections that are committed: what to translate to. `None` translates packets of
     /// connections that have a translation already.
     pub to: Option<NatTarget>,
+    /// What the other end is translated to as well.
+    pub also: Option<NatTarget>,
 }
 
 /// What a new connection is translated to.

@@ -55,7 +55,7 @@ pub use expect::Expected;
 pub use fragments::{Family, Fragments};
 pub use key::{Rest, Tuple};
 pub use tcp::{Scale, TcpState};
-pub use timeout::{Life, OTHER_KEYS, TimeoutPolicy};
+pub use timeout::{Life, TimeoutPolicy};
 pub use track::Tracked;
 pub use zones::ZoneLimit;
 

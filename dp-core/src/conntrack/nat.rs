@@ -35,6 +35,34 @@ impl Conntrack {
         target: &NatTarget,
         now: Instant,
     ) -> impl Iterator<Item = Tuple> + use<> {
+        self.replies(tuple, tuple.reversed(), target, now)
+    }
+
+    /// As [`Self::candidates`], where the destination is translated as well: it goes first, and what
+    /// the source becomes is looked for behind a few of its choices.
+    pub(super) fn candidates_of_both(
+        &self,
+        tuple: &Tuple,
+        src: &NatTarget,
+        dst: &NatTarget,
+        now: Instant,
+    ) -> impl Iterator<Item = Tuple> {
+        let own = tuple.rest.sport;
+        let there = self.candidates(tuple, dst, now);
+        // Another source port is the source's own business here.
+        let there = there.filter(move |reply| reply.rest.dport == own || reply.is_icmp());
+        let src = src.clone();
+        let tuple = *tuple;
+        there.take(STARTS as usize).flat_map(move |reply| self.replies(&tuple, reply, &src, now))
+    }
+
+    fn replies(
+        &self,
+        tuple: &Tuple,
+        reply: Tuple,
+        target: &NatTarget,
+        now: Instant,
+    ) -> impl Iterator<Item = Tuple> + use<> {
         let words = tuple.words();
         let mut seed = self.secret.hash(&words);
         if target.choice == NatChoice::Random {
@@ -49,7 +77,6 @@ impl Conntrack {
         };
         let addresses = Addresses::new(target.addresses, own);
         let ports = Ports::new(tuple, target);
-        let reply = tuple.reversed();
         // One address after another, from the one that the hash says; few, for ranges are large.
         let nth = move |step| addresses.nth(u128::from(address_seed >> 16).wrapping_add(step));
         let chosen = (0..addresses.count.min(u128::from(STARTS))).flat_map(move |step| {

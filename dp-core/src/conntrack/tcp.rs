@@ -115,7 +115,14 @@ pub(super) struct End {
     pub(super) window: u16,
     pub(super) scale: Scale,
     pub(super) state: TcpState,
+    /// Some of what it has sent is not acknowledged. Kept where a policy asks ([`watch`]).
+    pub(super) unacked: bool,
+    /// How many times it has sent the same again, at most [`AGAIN`]. Kept where a policy asks.
+    pub(super) again: u8,
 }
+
+/// How many times an end says the same until its connection is taken for stuck.
+pub(super) const AGAIN: u8 = 3;
 
 /// What a segment means for its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,7 +167,9 @@ impl End {
                 bits if bits & 0x40 != 0 => Scale::Bits(bits & 15),
                 _ => Scale::None,
             },
-            state: TcpState::from_bits(state.into()),
+            state: TcpState::from_bits((state & 0x0f).into()),
+            unacked: state & 0x10 != 0,
+            again: state >> 5 & 3,
         }
     }
 
@@ -172,7 +181,8 @@ impl End {
             Scale::Unknown => 0x80,
         };
         let [w0, w1] = self.window.to_le_bytes();
-        let rest = u32::from_le_bytes([scale, self.state as u8, w0, w1]);
+        let state = self.state as u8 | u8::from(self.unacked) << 4 | (self.again & 3) << 5;
+        let rest = u32::from_le_bytes([scale, state, w0, w1]);
         // What has not changed is not written: the line may be another processor's.
         if words.low.get() != self.low {
             words.low.set(self.low);
@@ -422,15 +432,39 @@ pub(super) fn update(
 /// What two ends together make the connection's life.
 pub(super) fn life(one: TcpState, two: TcpState) -> Life {
     use TcpState::{Closing, Established, FinWait2};
-    if one >= FinWait2 && two >= FinWait2 {
+    if one == FinWait2 && two == FinWait2 {
+        Life::TcpDone
+    } else if one >= FinWait2 && two >= FinWait2 {
         Life::TcpClosed
     } else if one >= Closing && two >= Closing {
-        Life::TcpFinWait
+        Life::TcpLastAck
     } else if one < Established || two < Established {
         Life::TcpOpening
+    } else if one >= FinWait2 || two >= FinWait2 {
+        Life::TcpCloseWait
     } else if one >= Closing || two >= Closing {
         Life::TcpClosing
     } else {
         Life::TcpEstablished
     }
+}
+
+/// Notes of a segment that fits whether the ends know of each other's; `before` is how far its sender
+/// had come.
+pub(super) fn watch(segment: &Segment, before: u32, from: &mut End, to: &mut End) {
+    if gt(from.low, before) {
+        (from.unacked, from.again) = (true, 0);
+    } else if segment.len != 0 {
+        from.again = (from.again + 1).min(AGAIN);
+    }
+    if segment.flags & ACK != 0 && geq(segment.ack, to.low) {
+        (to.unacked, to.again) = (false, 0);
+    }
+}
+
+/// What shortens a connection's life beside its state.
+pub(super) fn strains(from: &End, to: &End) -> impl Iterator<Item = Life> {
+    let stuck = from.again.max(to.again) >= AGAIN;
+    let unacked = from.unacked || to.unacked;
+    stuck.then_some(Life::TcpRetransmit).into_iter().chain(unacked.then_some(Life::TcpUnack))
 }

@@ -2,6 +2,7 @@
 
 mod announced;
 mod frames;
+mod lives;
 mod pieces;
 mod pressure;
 mod scripts;
@@ -123,7 +124,7 @@ fn target(end: NatEnd, first: &str, last: &str, ports: Option<(u16, u16)>) -> Ct
         persistent: false,
         choice: NatChoice::Default,
     };
-    Ct { nat: Some(Nat { to: Some(to) }), ..commit(1) }
+    Ct { nat: Some(Nat { to: Some(to), also: None }), ..commit(1) }
 }
 
 const A: &str = "10.0.0.1";
@@ -546,4 +547,61 @@ fn ends_meet_no_stranger_over_random_changes() {
         assert_eq!(lab.state(&at(&entry.reply), &look(zone)), "est|rpl", "{entry:?}");
         assert_eq!(lab.state(&at(&entry.orig), &look(zone)), "est", "{entry:?}");
     }
+}
+
+#[test]
+fn both_ends_of_a_connection_are_translated_at_once() {
+    let part = |end, first, last, ports| {
+        let nat: Ct = target(end, first, last, ports);
+        nat.nat.and_then(|nat| nat.to)
+    };
+    for (a, b, public, real) in
+        [(A, B, "10.0.0.200", "10.0.0.50"), (A6, B6, "fc00::200", "fc00::50")]
+    {
+        let mut lab = Lab::new();
+        let src = part(NatEnd::Src, public, public, Some((5000, 5001)));
+        let dst = part(NatEnd::Dst, real, real, Some((8080, 8080)));
+        let nats = [(src.clone(), dst.clone()), (dst, src)];
+        for (nth, (to, also)) in nats.into_iter().enumerate() {
+            let both = Ct { nat: Some(Nat { to, also }), ..commit(1) };
+            let port = 70 + u16::try_from(nth).expect("small");
+            let (meta, out) = lab.through(&udp(a, b, port, 80, b"x"), &both).expect("goes on");
+            assert_eq!(names(meta.state), "new|snat|dnat");
+            let used = u16::from_be_bytes([out[out.len() - 9], out[out.len() - 8]]);
+            assert!((5000..=5001).contains(&used), "{used}");
+            assert_eq!(out, udp(public, real, used, 8080, b"x"));
+            let (meta, out) = lab
+                .through(&udp(real, public, 8080, used, b"y"), &with_nat(look(1)))
+                .expect("goes on");
+            assert_eq!(names(meta.state), "est|rpl|snat|dnat");
+            assert_eq!(out, udp(b, a, 80, port, b"y"));
+        }
+        // Two ports are two connections to one destination.
+        let to = part(NatEnd::Src, public, public, Some((5000, 5001)));
+        let also = part(NatEnd::Dst, real, real, Some((8080, 8080)));
+        let both = Ct { nat: Some(Nat { to, also }), ..commit(1) };
+        assert_eq!(lab.state(&udp(a, b, 72, 80, b"x"), &both), "dropped");
+        assert_eq!(lab.tracker.counters().nat_exhausted.get(), 1);
+    }
+}
+
+#[test]
+fn a_source_of_zeros_keeps_its_address_and_changes_its_port_only_if_it_must() {
+    let mut lab = Lab::new();
+    // The reply to the first is what the second one's would be.
+    let dnat = target(NatEnd::Dst, "10.0.0.50", "10.0.0.50", None);
+    let (_, out) = lab.through(&udp(A, "10.0.0.9", 7000, 53, b"x"), &dnat).expect("goes on");
+    assert_eq!(out, udp(A, "10.0.0.50", 7000, 53, b"x"));
+    let zeros = target(NatEnd::Src, "0.0.0.0", "0.0.0.0", None);
+    let (meta, out) = lab.through(&udp(A, "10.0.0.50", 7000, 53, b"x"), &zeros).expect("goes on");
+    assert_eq!(names(meta.state), "new|snat");
+    let port = u16::from_be_bytes([out[34], out[35]]);
+    assert!(port != 7000 && port >= 1024, "{port}");
+    assert_eq!(out, udp(A, "10.0.0.50", port, 53, b"x"));
+    let (_, out) =
+        lab.through(&udp("10.0.0.50", A, 53, port, b"y"), &with_nat(look(1))).expect("goes on");
+    assert_eq!(out, udp("10.0.0.50", A, 53, 7000, b"y"));
+    // Without a conflict nothing changes.
+    let (_, out) = lab.through(&udp(A, B, 7001, 53, b"x"), &zeros).expect("goes on");
+    assert_eq!(out, udp(A, B, 7001, 53, b"x"));
 }

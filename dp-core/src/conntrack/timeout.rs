@@ -27,7 +27,7 @@ macro_rules! states {
                 match self { $(Self::$name => $key,)* }
             }
 
-            /// Seconds, where no policy says otherwise.
+            /// Seconds, where no policy says otherwise; 0: those of [`Self::whole`].
             #[must_use]
             pub const fn default_seconds(self) -> u32 {
                 match self { $(Self::$name => $seconds,)* }
@@ -59,12 +59,34 @@ states! {
     IcmpFirst = "icmp_first", 60;
     /// ICMP: question and answer.
     IcmpReply = "icmp_reply", 30;
+    /// TCP: both ends have sent SYN, and no answer to one.
+    TcpSynSent2 = "tcp_syn_sent2", 0;
+    /// TCP: one end has finished, and the other knows.
+    TcpCloseWait = "tcp_close_wait", 0;
+    /// TCP: both ends have finished, and not both know.
+    TcpLastAck = "tcp_last_ack", 0;
+    /// TCP: both ends have finished, and both know; it has no key.
+    TcpDone = "", 0;
+    /// TCP: an end has said the same again and again (three times); no state of its own.
+    TcpRetransmit = "tcp_retransmit", 0;
+    /// TCP: an end has said what is not acknowledged; no state of its own.
+    TcpUnack = "tcp_unack", 0;
 }
 
-/// Further keys that policies may have; the states that they are about are not told apart here, as
-/// the reference does not tell them apart in its userspace datapath.
-pub const OTHER_KEYS: &[&str] =
-    &["tcp_close_wait", "tcp_last_ack", "tcp_syn_sent2", "tcp_retransmit", "tcp_unack"];
+impl Life {
+    /// The state that it is part of: the reference's userspace datapath tells these no further
+    /// apart, and its figures hold where a policy does not name the part.
+    #[must_use]
+    pub const fn whole(self) -> Self {
+        match self {
+            Self::TcpSynSent2 => Self::TcpFirst,
+            Self::TcpCloseWait => Self::TcpClosing,
+            Self::TcpLastAck => Self::TcpFinWait,
+            Self::TcpDone => Self::TcpClosed,
+            other => other,
+        }
+    }
+}
 
 const LIVES: usize = Life::ALL.len();
 
@@ -73,23 +95,27 @@ const LIVES: usize = Life::ALL.len();
 pub struct TimeoutPolicy([u32; LIVES]);
 
 impl TimeoutPolicy {
-    /// Sets the seconds of a key. `false`: there is no such key. Those in [`OTHER_KEYS`] are taken
-    /// and have no state to hold for.
+    /// Sets the seconds of a key. `false`: there is no such key.
     #[must_use]
     pub fn set(&mut self, key: &str, seconds: u32) -> bool {
         for (life, place) in Life::ALL.iter().zip(&mut self.0) {
-            if life.key() == key {
+            if life.key() == key && !key.is_empty() {
                 *place = seconds;
                 return true;
             }
         }
-        OTHER_KEYS.contains(&key)
+        false
     }
 
     /// The seconds of a state, if the policy has them.
     #[must_use]
     pub fn seconds(&self, life: Life) -> Option<u32> {
         self.0.get(life as usize).copied().filter(|&seconds| seconds != 0)
+    }
+
+    /// Whether it asks for what only watching every segment tells.
+    fn watches(&self) -> bool {
+        [Life::TcpRetransmit, Life::TcpUnack].iter().any(|&life| self.seconds(life).is_some())
     }
 }
 
@@ -99,6 +125,8 @@ pub(super) struct Timeouts {
     default: [Word32; LIVES],
     others: ArcSwap<HashMap<u32, TimeoutPolicy>>,
     names: Locked<Vec<(Box<str>, u32)>>,
+    /// Whether any of them watches every segment.
+    watching: Word32,
 }
 
 /// The number of the default policy.
@@ -109,7 +137,12 @@ impl Default for Timeouts {
         let default = core::array::from_fn(|at| {
             Word32::new(Life::ALL.get(at).map_or(0, |life| life.default_seconds()))
         });
-        Self { default, others: ArcSwap::default(), names: Locked::default() }
+        Self {
+            default,
+            others: ArcSwap::default(),
+            names: Locked::default(),
+            watching: Word32::new(0),
+        }
     }
 }
 
@@ -117,15 +150,55 @@ impl Timeouts {
     /// When a connection in this state ends if nothing more comes.
     #[inline(always)]
     pub(super) fn expiry(&self, policy: u32, life: Life, now: Instant) -> u64 {
-        let seconds = if policy == DEFAULT_POLICY { None } else { self.special(policy, life) };
-        let seconds =
-            seconds.or_else(|| self.default.get(life as usize).map(Word32::get)).unwrap_or(0);
-        now.0.saturating_add(u64::from(seconds) * 1_000_000_000)
+        now.0.saturating_add(u64::from(self.seconds(policy, life)) * 1_000_000_000)
+    }
+
+    /// Seconds of a state; 0 where one that is no state of its own is not named.
+    #[inline(always)]
+    fn seconds(&self, policy: u32, life: Life) -> u32 {
+        let special = if policy == DEFAULT_POLICY { None } else { self.special(policy, life) };
+        let default = |life: Life| self.default.get(life as usize).map_or(0, Word32::get);
+        special.unwrap_or_else(|| figure(default, life))
     }
 
     #[cold]
     fn special(&self, policy: u32, life: Life) -> Option<u32> {
-        self.others.load().get(&policy)?.seconds(life)
+        let others = self.others.load();
+        let policy = others.get(&policy)?;
+        let said = figure(|life| policy.seconds(life).unwrap_or(0), life);
+        (said != 0).then_some(said)
+    }
+
+    /// Whether connections of this policy have every segment watched: [`Self::shortened`].
+    #[inline(always)]
+    pub(super) fn watches(&self, policy: u32) -> bool {
+        self.watching.get() != 0 && self.watched(policy)
+    }
+
+    #[cold]
+    fn watched(&self, policy: u32) -> bool {
+        [Life::TcpRetransmit, Life::TcpUnack].iter().any(|&life| self.seconds(policy, life) != 0)
+    }
+
+    /// As [`Self::expiry`], or earlier where these hold and a policy names them.
+    pub(super) fn shortened(
+        &self,
+        policy: u32,
+        life: Life,
+        parts: impl IntoIterator<Item = Life>,
+        now: Instant,
+    ) -> u64 {
+        let whole = self.expiry(policy, life, now);
+        let named = |part: &Life| self.seconds(policy, *part) != 0;
+        let part = parts.into_iter().find(named);
+        part.map_or(whole, |part| whole.min(self.expiry(policy, part, now)))
+    }
+
+    /// Notes whether any policy watches.
+    fn look_again(&self) {
+        let watching =
+            self.watched(DEFAULT_POLICY) || self.others.load().values().any(TimeoutPolicy::watches);
+        self.watching.set(u32::from(watching));
     }
 
     /// Sets what holds where no policy is named.
@@ -133,6 +206,7 @@ impl Timeouts {
         for (&life, place) in Life::ALL.iter().zip(&self.default) {
             place.set(policy.seconds(life).unwrap_or_else(|| life.default_seconds()));
         }
+        self.look_again();
     }
 
     /// Adds or replaces a policy; `None` removes it, and its connections go by the default.
@@ -146,6 +220,7 @@ impl Timeouts {
             };
             Arc::new(new)
         });
+        self.look_again();
     }
 
     /// The number of a policy's name, which is known from now on.
@@ -169,6 +244,17 @@ impl Timeouts {
         let number = u32::try_from(names.len() + 1).unwrap_or(DEFAULT_POLICY);
         names.push((name.into(), number));
         number
+    }
+}
+
+/// The seconds of a state, or of what it is part of.
+#[inline(always)]
+fn figure(said: impl Fn(Life) -> u32, life: Life) -> u32 {
+    match said(life) {
+        // Whoever tells the last acknowledgment apart means by `tcp_time_wait` what comes behind it.
+        0 if life == Life::TcpDone && said(Life::TcpLastAck) != 0 => said(Life::TcpFinWait),
+        0 => said(life.whole()),
+        seconds => seconds,
     }
 }
 

@@ -10,7 +10,7 @@ use super::fragments::{self, Held};
 use super::inspect::{self, Seen, TCP, Unfit};
 use super::key::{self, Tuple, Words};
 use super::record::{Found, Record, Status, words};
-use super::tcp::{self, End, Verdict};
+use super::tcp::{self, End, TcpState, Verdict};
 use super::timeout::{DEFAULT_POLICY, Life};
 use super::{Conntrack, CtState, rewrite, shift};
 use crate::action::Ct;
@@ -343,7 +343,8 @@ impl Conntrack {
         let [one, two] = &record.tcp;
         let (from_words, to_words) = if found.reply { (two, one) } else { (one, two) };
         let (mut from, mut to) = (End::load(from_words), End::load(to_words));
-        if call.strict && tcp::flows(&segment, &mut from, &mut to) {
+        let watched = self.timeouts.watches(record.policy.get());
+        if call.strict && !watched && tcp::flows(&segment, &mut from, &mut to) {
             from.store(from_words);
             to.store(to_words);
             self.prolong(record, Life::TcpEstablished, call.now);
@@ -355,16 +356,26 @@ impl Conntrack {
         }
         let (mut from, mut to) = (End::load(from_words), End::load(to_words));
         let header = packet.data().get(seen.l4..seen.end).unwrap_or_default();
+        let before = from.low;
         let verdict = tcp::update(&segment, header, &mut from, &mut to, call.strict);
-        match verdict {
+        let life = match verdict {
             Verdict::Valid => {
-                self.prolong(record, tcp::life(from.state, to.state), call.now);
                 if found.reply {
                     record.set_status(found.generation, Status::REPLIED);
                 }
+                tcp::life(from.state, to.state)
             }
-            Verdict::ValidNew => self.prolong(record, Life::TcpFirst, call.now),
+            Verdict::ValidNew if to.state == TcpState::SynSent => Life::TcpSynSent2,
+            Verdict::ValidNew => Life::TcpFirst,
             Verdict::Invalid | Verdict::New => return verdict,
+        };
+        if watched {
+            tcp::watch(&segment, before, &mut from, &mut to);
+            let parts = tcp::strains(&from, &to);
+            let expiry = self.timeouts.shortened(record.policy.get(), life, parts, call.now);
+            record.expires.set(expiry);
+        } else {
+            self.prolong(record, life, call.now);
         }
         from.store(from_words);
         to.store(to_words);
@@ -529,15 +540,16 @@ impl Conntrack {
             None => {}
         }
         let mut target = call.ct.nat.as_ref().and_then(|nat| nat.to.as_ref());
+        let mut also = call.ct.nat.as_ref().and_then(|nat| nat.also.as_ref());
         if let Some(expected) = &expected {
             fresh.status |= Status::EXPECTED;
             fresh.parent = Some(expected.parent);
             (fresh.mark, fresh.label) = (expected.mark, expected.label);
-            if call.ct.nat.is_some() {
-                target = expected.nat.as_ref().or(target);
+            if call.ct.nat.is_some() && expected.nat.is_some() {
+                (target, also) = (expected.nat.as_ref(), None);
             }
         }
-        match self.enter_translated(&mut fresh, &seen.tuple, target, call.now) {
+        match self.enter_translated(&mut fresh, &seen.tuple, [target, also], call.now) {
             Ok(found) => {
                 if let Some(record) = self.table.record(found.index) {
                     outcome.found = Some((found, record));
@@ -569,27 +581,44 @@ impl Conntrack {
         &self,
         fresh: &mut Fresh,
         tuple: &Tuple,
-        target: Option<&NatTarget>,
+        targets: [Option<&NatTarget>; 2],
         now: Instant,
     ) -> Result<Found, Refused> {
-        let Some(target) = target else { return self.enter(fresh, now) };
-        fresh.status |= match target.end {
-            NatEnd::Src => Status::SRC_NAT,
-            NatEnd::Dst => Status::DST_NAT,
-        };
-        let mut last = Refused::Taken;
-        for reply in self.candidates(tuple, target, now) {
+        for target in targets.into_iter().flatten() {
+            fresh.status |= match target.end {
+                NatEnd::Src => Status::SRC_NAT,
+                NatEnd::Dst => Status::DST_NAT,
+            };
+        }
+        match targets {
+            [None, _] => self.enter(fresh, now),
+            [Some(one), None] => self.enter_first(fresh, self.candidates(tuple, one, now), now),
+            [Some(one), Some(two)] => {
+                let (src, dst) = if one.end == NatEnd::Src { (one, two) } else { (two, one) };
+                self.enter_first(fresh, self.candidates_of_both(tuple, src, dst, now), now)
+            }
+        }
+    }
+
+    /// Enters a connection under the first of these replies that is nobody's.
+    fn enter_first(
+        &self,
+        fresh: &mut Fresh,
+        replies: impl Iterator<Item = Tuple>,
+        now: Instant,
+    ) -> Result<Found, Refused> {
+        for reply in replies {
             let reply = reply.words();
             if self.find(self.secret.hash(&reply), &reply).is_some() {
                 continue;
             }
             fresh.reply = Some(reply);
             match self.enter(fresh, now) {
-                Err(Refused::Taken) => last = Refused::Taken,
+                Err(Refused::Taken) => {}
                 other => return other,
             }
         }
-        Err(last)
+        Err(Refused::Taken)
     }
 
     /// Changes the connection as the action says, and notes in the packet what was found.

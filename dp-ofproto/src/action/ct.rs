@@ -57,6 +57,8 @@ pub struct Ct {
     pub alg: Option<Alg>,
     /// Translate addresses.
     pub nat: Option<Nat>,
+    /// Translate the other end as well; only where `nat` names one.
+    pub nat_also: Option<Nat>,
     /// What is set on a connection that is committed: `set_field` and `move` to the mark and label.
     pub exec: Box<[Action]>,
 }
@@ -70,6 +72,7 @@ impl Default for Ct {
             table: None,
             alg: None,
             nat: None,
+            nat_also: None,
             exec: Box::default(),
         }
     }

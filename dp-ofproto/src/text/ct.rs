@@ -19,7 +19,7 @@ pub(super) fn parse_ct(item: &Item<'_>, names: &dyn PortNames) -> Result<Action,
     let mut seen = Vec::new();
     while let Some(option) = list.next_item()? {
         let key = option.key;
-        if seen.contains(&key.text) {
+        if seen.contains(&key.text) && key.text != "nat" {
             return Err(key.error(Problem::Contradiction));
         }
         seen.push(key.text);
@@ -51,7 +51,7 @@ pub(super) fn parse_ct(item: &Item<'_>, names: &dyn PortNames) -> Result<Action,
                     _ => return Err(piece.error(Problem::Expected("ftp or tftp"))),
                 });
             }
-            "nat" => ct.nat = Some(nat(&option)?),
+            "nat" => add_nat(&mut ct, nat(&option)?).map_err(|problem| key.error(problem))?,
             "exec" => {
                 let Some((_, inside)) = option.value else {
                     return Err(key.error(Problem::Missing("exec(ACTIONS)")));
@@ -70,6 +70,21 @@ pub(super) fn parse_ct(item: &Item<'_>, names: &dyn PortNames) -> Result<Action,
         return Err(item.key.error(Problem::Expected("commit together with force")));
     }
     Ok(Action::Ct(Box::new(ct)))
+}
+
+/// One translation, or one of each end.
+fn add_nat(ct: &mut Ct, nat: Nat) -> Result<(), Problem> {
+    match &ct.nat {
+        None => ct.nat = Some(nat),
+        Some(one) if ct.nat_also.is_none() && one.kind.is_some() && nat.kind.is_some() => {
+            if one.kind == nat.kind {
+                return Err(Problem::Contradiction);
+            }
+            ct.nat_also = Some(nat);
+        }
+        Some(_) => return Err(Problem::Contradiction),
+    }
+    Ok(())
 }
 
 /// Whether an action may stand in `exec(…)`.
@@ -207,7 +222,7 @@ pub(super) fn write_ct(f: &mut fmt::Formatter<'_>, ct: &Ct, names: &dyn PortName
         ZoneSource::Zone(zone) => parts.push(format!("zone={zone}")),
         ZoneSource::Field(sub) => parts.push(format!("zone={}", SubfieldText(sub))),
     }
-    if let Some(nat) = &ct.nat {
+    for nat in ct.nat.iter().chain(&ct.nat_also) {
         parts.push(NatText(nat).to_string());
     }
     if !ct.exec.is_empty() {

@@ -274,6 +274,17 @@ fn every_action_that_the_reference_prints_is_read_and_printed_the_same() {
 }
 
 #[test]
+fn both_ends_of_a_connection_may_be_translated() {
+    let text = "ct(commit,nat(src=10.0.0.9:5-6,random),nat(dst=10.0.0.7))";
+    let actions = parse_actions(text, &NumbersOnly).unwrap();
+    let printed = ActionsText { actions: &actions, names: &NumbersOnly }.to_string();
+    assert_eq!(printed, text);
+    for text in ["ct(nat,nat(dst=10.0.0.7))", "ct(nat(src=10.0.0.9),nat(src=10.0.0.7))"] {
+        assert!(parse_actions(text, &NumbersOnly).is_err(), "{text}");
+    }
+}
+
+#[test]
 fn other_spellings_of_actions_become_the_usual_one() {
     for (given, expect) in [
         ("output(max_len=100,port=1)", "output(port=1,max_len=100)"),

@@ -54,7 +54,10 @@ impl Context<'_> {
                 Alg::Ftp => Helper::Ftp,
                 Alg::Tftp => Helper::Tftp,
             }),
-            nat: ct.nat.map(|nat| DpNat { to: target(&nat).filter(|_| ct.commit) }),
+            nat: ct.nat.map(|nat| DpNat {
+                to: target(&nat).filter(|_| ct.commit),
+                also: ct.nat_also.as_ref().and_then(target).filter(|_| ct.commit),
+            }),
             timeout: None,
             event_mask: None,
         };
@@ -95,7 +98,7 @@ impl Context<'_> {
 
     /// What the list inside a `ct` writes. It is shown with the address translation first.
     fn exec(&mut self, ct: &Ct) {
-        if let Some(nat) = ct.nat {
+        for nat in ct.nat.into_iter().chain(ct.nat_also) {
             self.recorder.action(&nat_alone(nat));
         }
         if ct.nat.is_none() || !ct.exec.is_empty() {

@@ -22,7 +22,7 @@ pub(super) fn parse<'a>(item: &Item<'a>) -> Result<Ct, TextError<'a>> {
     let mut seen = Vec::new();
     while let Some(part) = piece.next_item()? {
         let name = part.name.text;
-        if seen.contains(&name) {
+        if seen.contains(&name) && name != "nat" {
             return Err(part.name.error(Problem::Twice));
         }
         seen.push(name);
@@ -60,7 +60,7 @@ pub(super) fn parse<'a>(item: &Item<'a>) -> Result<Ct, TextError<'a>> {
                 }
                 ct.timeout = Some(name.text.into());
             }
-            "nat" => ct.nat = Some(nat(&part)?),
+            "nat" => ct.nat = Some(joined(ct.nat, nat(&part)?, &part)?),
             _ => return Err(part.name.error(Problem::UnknownPart)),
         }
     }
@@ -75,6 +75,19 @@ fn masked<'a, T>(
     match piece.split_once('/') {
         Some((value, mask)) => Ok((one(value)?, one(mask)?)),
         None => Ok((one(piece)?, ones)),
+    }
+}
+
+/// A translation and the one that was said before it, of the other end.
+fn joined<'a>(before: Option<Nat>, nat: Nat, item: &Item<'a>) -> Result<Nat, TextError<'a>> {
+    match before {
+        None => Ok(nat),
+        Some(Nat { to: Some(one), also: None })
+            if nat.to.as_ref().is_some_and(|two| two.end != one.end) =>
+        {
+            Ok(Nat { to: Some(one), also: nat.to })
+        }
+        Some(_) => Err(item.name.error(Problem::Twice)),
     }
 }
 
@@ -111,7 +124,7 @@ fn nat<'a>(item: &Item<'a>) -> Result<Nat, TextError<'a>> {
         }
         None => {}
     }
-    Ok(Nat { to: target })
+    Ok(Nat { to: target, also: None })
 }
 
 type Ranges = (Option<(IpAddr, IpAddr)>, Option<(u16, u16)>);
@@ -188,13 +201,16 @@ pub(super) fn print(f: &mut dyn fmt::Write, ct: &Ct) -> fmt::Result {
         write!(out.next()?, "timeout={timeout}")?;
     }
     if let Some(nat) = &ct.nat {
-        print_nat(out.next()?, nat)?;
+        print_nat(out.next()?, nat.to.as_ref())?;
+        if nat.also.is_some() {
+            print_nat(out.next()?, nat.also.as_ref())?;
+        }
     }
     out.close(")")
 }
 
-fn print_nat(f: &mut dyn fmt::Write, nat: &Nat) -> fmt::Result {
-    let Some(target) = &nat.to else { return f.write_str("nat") };
+fn print_nat(f: &mut dyn fmt::Write, target: Option<&NatTarget>) -> fmt::Result {
+    let Some(target) = target else { return f.write_str("nat") };
     f.write_str(match target.end {
         NatEnd::Src => "nat(src",
         NatEnd::Dst => "nat(dst",

@@ -111,6 +111,15 @@ fn ports_have_names_where_they_are_known() {
 }
 
 #[test]
+fn both_ends_of_a_connection_may_be_translated() {
+    let text = "ct(commit,nat(src=10.0.0.9:5-6,random),nat(dst=10.0.0.7))";
+    assert_eq!(printed(text).as_deref(), Ok(text));
+    for text in ["ct(nat,nat(dst=10.0.0.7))", "ct(nat(src=10.0.0.9),nat(src=10.0.0.7))"] {
+        assert!(printed(text).is_err(), "{text}");
+    }
+}
+
+#[test]
 fn faults_name_the_token_and_where_it_stands() {
     let nested = format!("{}1{}", "clone(".repeat(40), ")".repeat(40));
     for (text, expect) in [

@@ -30,7 +30,7 @@ fn a_connection_that_cannot_be_translated_is_dropped() {
         persistent: false,
         choice: NatChoice::Default,
     };
-    let ct = Ct { commit: true, nat: Some(Nat { to: Some(to) }), ..Ct::default() };
+    let ct = Ct { commit: true, nat: Some(Nat { to: Some(to), also: None }), ..Ct::default() };
     let mut world = World::new();
     let actions = [Action::Ct(Box::new(ct)), Action::Output(PortNo(1))];
     let mut other = frame(Kind::BareUdpV4, None, b"data");

@@ -60,10 +60,14 @@ pub(super) fn decode(from: &mut Cursor<'_>, version: Version, depth: u32) -> Res
     if force && !commit || flags & !(COMMIT | FORCE) != 0 {
         return Err(Code::BacBadArgument);
     }
-    let (mut nat, mut exec) = (None, Vec::new());
+    let (mut nat, mut nat_also, mut exec) = (None::<Nat>, None, Vec::new());
     for piece in split(*from)? {
         match piece {
             Piece::Nat(found) if nat.is_none() => nat = Some(found),
+            // Of the other end.
+            Piece::Nat(found) if nat_also.is_none() && are_both(nat.as_ref(), &found) => {
+                nat_also = Some(found);
+            }
             Piece::Nat(_) => return Err(Code::BacBadArgument),
             Piece::Other(bytes) => exec.extend(decode_nested(bytes, version, depth + 1)?),
         }
@@ -77,7 +81,21 @@ pub(super) fn decode(from: &mut Cursor<'_>, version: Version, depth: u32) -> Res
         return Err(Code::BacBadArgument);
     }
     let table = (table != NO_TABLE).then_some(table);
-    Ok(Action::Ct(Box::new(Ct { commit, force, zone, table, alg, nat, exec: exec.into() })))
+    Ok(Action::Ct(Box::new(Ct {
+        commit,
+        force,
+        zone,
+        table,
+        alg,
+        nat,
+        nat_also,
+        exec: exec.into(),
+    })))
+}
+
+/// Whether two translations are one of each end.
+fn are_both(one: Option<&Nat>, two: &Nat) -> bool {
+    one.and_then(|one| one.kind).zip(two.kind).is_some_and(|(one, two)| one != two)
 }
 
 fn is_ct_field(field: FieldId) -> bool {
@@ -125,6 +143,7 @@ fn decode_nat(mut from: Cursor<'_>) -> Result<Nat, Code> {
         || orphan(range::V6_MIN, range::V6_MAX)
         || orphan(range::PORT_MIN, range::PORT_MAX)
         || has(range::V4_MIN) && has(range::V6_MIN)
+        || has(range::PORT_MIN) && !has(range::V4_MIN) && !has(range::V6_MIN)
         || flags & flag::HASH != 0 && flags & flag::RANDOM != 0
         || kind.is_none() && (present != 0 || flags != 0)
         || flags & !0x1f != 0
@@ -182,7 +201,7 @@ pub(super) fn encode_ct(out: &mut Vec<u8>, ct: &Ct, version: Version) {
     out.put8(ct.table.unwrap_or(NO_TABLE));
     out.zeros(3);
     out.put16(ct.alg.map_or(0, Alg::wire));
-    if let Some(nat) = &ct.nat {
+    for nat in ct.nat.iter().chain(&ct.nat_also) {
         encode_nat(out, nat);
     }
     for action in &ct.exec {

@@ -93,6 +93,7 @@ fn everywhere() -> Vec<Action> {
             zone: ZoneSource::Field(reg),
             table: Some(4),
             alg: Some(Alg::Ftp),
+            nat_also: Some(Nat { kind: Some(NatKind::Dst), ..Nat::default() }),
             nat: Some(Nat {
                 kind: Some(NatKind::Src),
                 addresses: Some(NatAddresses::V4 {
