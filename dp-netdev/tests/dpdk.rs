@@ -13,7 +13,7 @@ use dp_core::base::{DropReason, Instant, PortNo};
 use dp_core::boundary::{Datapath, PortStats, Upcall, UpcallError, UpcallSink, Verdict};
 use dp_core::flow::{FlowMask, layout};
 use dp_core::packet::{Burst, Pool};
-use dp_netdev::port::dpdk::{self, EalOptions};
+use dp_netdev::port::dpdk::{self, EalOptions, LogLevel, Report};
 use dp_netdev::port::dummy::Dummy;
 use dp_netdev::port::{Change, OpenError, PortSpec, QueueCount};
 use dp_netdev::{Config, Idle, Netdev};
@@ -386,6 +386,42 @@ fn an_exhausted_pool_stops_one_port_only() {
             assert_eq!(in_use(), 0);
         },
     );
+}
+
+#[test]
+fn libdpdk_tells_of_itself_and_gives_devices_up() {
+    let extra = "--no-huge --no-shconf --no-pci --no-telemetry -m 128 --vdev=net_null7";
+    alone_with("libdpdk_tells_of_itself_and_gives_devices_up", extra, || {
+        let report = |what| dpdk::report(what).unwrap();
+        assert!(report(Report::Heap).contains("Heap_size"));
+        assert!(report(Report::Zones).contains("Zone 0"));
+        assert!(report(Report::Processors).contains("lcore 0"));
+        let level = || {
+            let log = report(Report::Log);
+            log.lines().find(|line| line.contains("lib.eal")).unwrap().to_owned()
+        };
+        assert!(dpdk::set_log(Some("lib.eal"), LogLevel::Debug) && level().contains("debug"));
+        assert!(dpdk::set_log(Some("lib.*"), LogLevel::Error) && level().contains("error"));
+        assert!(dpdk::set_log(None, LogLevel::Info));
+        // A device that libdpdk was started with, as long as a port has it.
+        let netdev = switch();
+        add(&netdev, 1, &spec("p", "net_null7"));
+        let refused = dpdk::detach("net_null7").unwrap_err().to_string();
+        let expected = "Device 'net_null7' is being used by the following interfaces: p";
+        assert_eq!(refused, expected);
+        netdev.remove_port(PortNo(1)).unwrap();
+        let refused = dpdk::detach("net_null7").unwrap_err().to_string();
+        assert_eq!(refused, "Device 'net_null7' not found in DPDK", "it went with the port");
+    });
+}
+
+#[test]
+fn a_device_that_no_port_has_is_detached() {
+    let extra = "--no-huge --no-shconf --no-pci --no-telemetry -m 128 --vdev=net_null7";
+    alone_with("a_device_that_no_port_has_is_detached", extra, || {
+        dpdk::detach("net_null7").unwrap();
+        assert!(dpdk::detach("net_null7").is_err());
+    });
 }
 
 #[test]

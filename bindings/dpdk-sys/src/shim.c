@@ -2,11 +2,14 @@
 #define _GNU_SOURCE
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "shim.h"
 
 #include <rte_log.h>
+#include <rte_malloc.h>
+#include <rte_memzone.h>
 
 void dpdk_shim_flags(struct dpdk_shim_flags *flags)
 {
@@ -233,6 +236,37 @@ uint32_t dpdk_shim_vhost_ring_size(int vid, uint16_t ring)
 	struct rte_vhost_vring vring;
 
 	return rte_vhost_get_vhost_vring(vid, ring, &vring) ? 0 : vring.size;
+}
+
+char *dpdk_shim_report(int what)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *stream = open_memstream(&text, &len);
+
+	if (!stream)
+		return NULL;
+	switch (what) {
+	case DPDK_SHIM_HEAP:
+		rte_malloc_dump_stats(stream, NULL);
+		break;
+	case DPDK_SHIM_ZONES:
+		rte_memzone_dump(stream);
+		break;
+	case DPDK_SHIM_PROCESSORS:
+		rte_lcore_dump(stream);
+		break;
+	case DPDK_SHIM_LOG:
+		rte_log_dump(stream);
+		break;
+	}
+	fclose(stream);
+	return text;
+}
+
+void dpdk_shim_give_back(char *text)
+{
+	free(text);
 }
 
 static void (*log_sink)(const char *text, size_t len);

@@ -100,6 +100,16 @@ int dpdk_shim_vhost_takes_partial(int vid);
 uint64_t dpdk_shim_vhost_features(int vid);
 uint32_t dpdk_shim_vhost_ring_size(int vid, uint16_t ring);
 
+/* What libdpdk prints of itself: a text to be given back, or a null pointer. */
+enum dpdk_shim_reports {
+	DPDK_SHIM_HEAP,
+	DPDK_SHIM_ZONES,
+	DPDK_SHIM_PROCESSORS,
+	DPDK_SHIM_LOG,
+};
+char *dpdk_shim_report(int what);
+void dpdk_shim_give_back(char *text);
+
 /* Lets libdpdk's log lines go to a function. */
 int dpdk_shim_log_to(void (*sink)(const char *text, size_t len));
 #endif

@@ -17,6 +17,7 @@ pub(crate) mod coverage;
 mod daemon;
 mod dpctl;
 mod dpctl_flow;
+mod dpdk;
 mod dpif;
 mod dummy;
 mod fdb;
@@ -45,6 +46,7 @@ pub(crate) fn register_all(registry: &mut CommandRegistry, switch: &Arc<Switch>)
     daemon::register(registry, switch);
     dpctl::register(registry, switch);
     dpctl_flow::register(registry, switch);
+    dpdk::register(registry, switch);
     dpif::register(registry, switch);
     dummy::register(registry, switch);
     fdb::register(registry, switch);

@@ -1,11 +1,10 @@
-//! `dpif-netdev/*` about packet threads and machine code, `dpdk/*`, `netdev-dpdk/*`.
+//! `dpif-netdev/*` about packet threads and machine code.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use dp_core::lookup::Kernel;
 use dp_core::pipeline::Parser;
-use dp_netdev::port::dpdk;
 
 use crate::log::time_of_day;
 use crate::switch::{Datapath, Switch};
@@ -16,7 +15,6 @@ pub(super) fn register(registry: &mut CommandRegistry, switch: &Arc<Switch>) {
     threads(registry, switch);
     machine_code(registry, switch);
     action_code(registry);
-    registry.register("netdev-dpdk/get-mempool-info", "[netdev]", 0, 1, |_| pools());
 }
 
 /// What was said about which threads to show.
@@ -240,20 +238,4 @@ fn set_parser(switch: &Switch, words: &[String]) -> Result<String, String> {
             .map_err(|error| format!("Error: {error}.\n"))?;
     }
     Ok(format!("Miniflow extract implementation set to {first}.\n"))
-}
-
-fn pools() -> Result<String, String> {
-    if !dpdk::is_running() {
-        return Err("DPDK is not initialized".to_owned());
-    }
-    let mut text = String::new();
-    for pool in dpdk::pools() {
-        // Writing to a string cannot fail.
-        let _ = writeln!(
-            text,
-            "mempool <{}>: socket {} room {} size {} in use {}",
-            pool.name, pool.socket, pool.room, pool.size, pool.in_use
-        );
-    }
-    Ok(text)
 }

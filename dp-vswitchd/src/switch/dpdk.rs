@@ -108,7 +108,7 @@ fn tell_log() {
 }
 
 /// Whether a type is one of libdpdk's: opening tells in its own words why it fails.
-pub(super) fn is_dpdk(kind: &str) -> bool {
+pub(crate) fn is_dpdk(kind: &str) -> bool {
     matches!(kind, "dpdk" | "dpdkvhostuser" | "dpdkvhostuserclient")
 }
 

@@ -63,6 +63,7 @@ use dp_netdev::system::Topology;
 pub(crate) use bridge::{Interface, RunningBridge};
 pub(crate) use controllers::ControllerStatus;
 pub(crate) use datapath::Datapath;
+pub(crate) use dpdk::is_dpdk;
 
 use dp_ofproto::services::Services;
 use rates::{Counters, Rates};

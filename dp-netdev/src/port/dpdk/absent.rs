@@ -1,6 +1,8 @@
 //! What stands here without the feature `dpdk`: answers that say so.
 
-use super::{EalOptions, InitError, Options, PoolInfo, VhostOptions};
+use super::{
+    DetachError, EalOptions, InitError, LogLevel, Options, PoolInfo, Report, VhostOptions,
+};
 use crate::port::{OpenError, Port};
 
 /// Initialises libdpdk.
@@ -58,4 +60,27 @@ pub fn open(name: &str, options: &Options) -> Result<Box<dyn Port>, OpenError> {
 pub fn open_vhost(name: &str, options: &VhostOptions) -> Result<Box<dyn Port>, OpenError> {
     let _ = options;
     Err(OpenError::NoDpdk { name: name.to_owned(), why: InitError::NotBuilt.to_string() })
+}
+
+/// A report: there is none.
+#[must_use]
+pub fn report(what: Report) -> Option<String> {
+    let _ = what;
+    None
+}
+
+/// Sets how much is logged: nothing is.
+#[must_use]
+pub fn set_log(pattern: Option<&str>, level: LogLevel) -> bool {
+    let _ = (pattern, level);
+    false
+}
+
+/// Detaches a device that no port has.
+///
+/// # Errors
+///
+/// [`DetachError::NotFound`].
+pub fn detach(device: &str) -> Result<(), DetachError> {
+    Err(DetachError::NotFound(device.to_owned()))
 }

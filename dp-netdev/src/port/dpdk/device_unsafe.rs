@@ -12,10 +12,10 @@ use std::sync::{Mutex, PoisonError};
 use dp_core::base::MacAddr;
 use dpdk_sys as sys;
 
-use super::Options;
 use super::eal_unsafe::{log_mark, said_since, text_of};
 use super::mbuf_unsafe::Flags;
 use super::mempool_unsafe::Mempool;
+use super::{DetachError, Options};
 use crate::port::OpenError;
 
 /// The MTU of a port for which none is asked.
@@ -323,7 +323,7 @@ impl Drop for Device {
     fn drop(&mut self) {
         // SAFETY: no queue is in use any more: they hold the device.
         let _ = unsafe { sys::rte_eth_dev_stop(self.port) };
-        detach(self.port, self.bus);
+        give_up(self.port, self.bus);
     }
 }
 
@@ -343,7 +343,7 @@ struct Undo {
 
 impl Drop for Undo {
     fn drop(&mut self) {
-        detach(self.port, self.bus);
+        give_up(self.port, self.bus);
     }
 }
 
@@ -390,7 +390,38 @@ fn attach(
     Ok((port, bus_device(port)))
 }
 
-fn detach(port: u16, bus: *mut sys::rte_device) {
+/// Detaches a device that no port has: one that libdpdk was told of when it was initialised.
+///
+/// # Errors
+///
+/// [`DetachError`].
+pub fn detach(device: &str) -> Result<(), DetachError> {
+    let missing = || DetachError::NotFound(device.to_owned());
+    if !super::is_running() {
+        return Err(missing());
+    }
+    let name = device.split(',').next().unwrap_or_default();
+    let name = CString::new(name).map_err(|_| missing())?;
+    let in_use = IN_USE.lock().unwrap_or_else(PoisonError::into_inner);
+    // SAFETY: a string.
+    let port = unsafe { sys::dpdk_shim_find(name.as_ptr()) };
+    if port == sys::DPDK_SHIM_MAX_PORTS as u16 {
+        return Err(missing());
+    }
+    if let Some(by) = in_use.get(&port) {
+        return Err(DetachError::InUse { device: device.to_owned(), by: by.clone() });
+    }
+    let bus = bus_device(port);
+    // SAFETY: an attached port that nobody has: the list is held.
+    let _ = unsafe { sys::rte_eth_dev_close(port) };
+    // SAFETY: the device was found at its port, which has been closed.
+    if bus.is_null() || unsafe { sys::rte_dev_remove(bus) } < 0 {
+        return Err(DetachError::Refused(device.to_owned()));
+    }
+    Ok(())
+}
+
+fn give_up(port: u16, bus: *mut sys::rte_device) {
     // SAFETY: an attached port that is stopped and that nobody else has.
     let _ = unsafe { sys::rte_eth_dev_close(port) };
     if !bus.is_null() {

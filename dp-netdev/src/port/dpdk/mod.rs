@@ -42,6 +42,8 @@ mod mempool_unsafe;
 #[cfg(feature = "dpdk")]
 mod queue_unsafe;
 #[cfg(feature = "dpdk")]
+mod report_unsafe;
+#[cfg(feature = "dpdk")]
 mod running;
 #[cfg(feature = "dpdk")]
 mod vhost_unsafe;
@@ -53,7 +55,10 @@ mod absent;
 #[cfg(not(feature = "dpdk"))]
 use absent as imp;
 
-pub use imp::{attach_thread, init, is_running, open, open_vhost, pools, take_log, version};
+pub use imp::{
+    attach_thread, detach, init, is_running, open, open_vhost, pools, report, set_log, take_log,
+    version,
+};
 pub use options::{EalOptions, Options, VhostOptions};
 
 /// Whether this program was built with libdpdk.
@@ -96,4 +101,75 @@ pub struct PoolInfo {
     pub size: u32,
     /// Buffers that somebody holds, those in caches of threads not counted.
     pub in_use: u32,
+}
+
+/// Something that libdpdk tells of itself, in its own words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// Its heaps.
+    Heap,
+    /// Its zones of memory.
+    Zones,
+    /// The processors it knows.
+    Processors,
+    /// What it logs, by kind.
+    Log,
+}
+
+/// How much libdpdk logs: messages of this weight and above. The numbers are libdpdk's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogLevel {
+    /// The system cannot be used.
+    Emergency = 1,
+    /// Something must be done at once.
+    Alert = 2,
+    /// Critical conditions.
+    Critical = 3,
+    /// Errors.
+    Error = 4,
+    /// Warnings.
+    Warning = 5,
+    /// Normal but significant.
+    Notice = 6,
+    /// Informational.
+    Info = 7,
+    /// Everything.
+    Debug = 8,
+}
+
+impl LogLevel {
+    /// The level of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "emergency" => Self::Emergency,
+            "alert" => Self::Alert,
+            "critical" => Self::Critical,
+            "error" => Self::Error,
+            "warning" => Self::Warning,
+            "notice" => Self::Notice,
+            "info" => Self::Info,
+            "debug" => Self::Debug,
+            _ => return None,
+        })
+    }
+}
+
+/// Why a device is not detached.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DetachError {
+    /// libdpdk has no such device.
+    #[error("Device '{0}' not found in DPDK")]
+    NotFound(String),
+    /// A port has it.
+    #[error("Device '{device}' is being used by the following interfaces: {by}")]
+    InUse {
+        /// The device.
+        device: String,
+        /// The port.
+        by: String,
+    },
+    /// libdpdk refused.
+    #[error("Device '{0}' can not be detached")]
+    Refused(String),
 }

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+pub use super::device_unsafe::detach;
 use super::device_unsafe::{Device, Link};
 pub use super::eal_unsafe::{attach_thread, init, is_running, take_log, version};
 use super::queue_unsafe::{Rx, ToDevice, Tx};
+pub use super::report_unsafe::{report, set_log};
 pub use super::vhost_unsafe::open_vhost;
 use super::{Options, PoolInfo, mempool_unsafe};
 use crate::port::{Change, OpenError, Port, QueueCount, Queues, RxQueue, Status, TxQueue};
