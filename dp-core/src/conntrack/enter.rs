@@ -11,10 +11,10 @@
 use std::collections::VecDeque;
 
 use super::Conntrack;
-use super::key::Words;
+use super::key::{self, Words};
 use super::record::{Extra, Found, Record, Status, set_words, words};
 use super::tcp::End;
-use super::timeout::Life;
+use super::timeout::{DEFAULT_POLICY, Life};
 use crate::base::{Instant, Zone, prefetch};
 
 /// Connections that a flush works on at a time.
@@ -81,19 +81,19 @@ impl Conntrack {
     }
 
     #[inline(always)]
-    fn is_of(&self, index: u32, record: &Record, tuple: &Words) -> Option<Found> {
+    pub(super) fn is_of(&self, index: u32, record: &Record, tuple: &Words) -> Option<Found> {
         let (generation, status) = record.status();
         let key = record.words();
-        let reply = if key == *tuple {
+        let reply = if key::same(&key, tuple) {
             false
         } else if !status.contains(Status::TWO_KEYS) {
-            if key != super::key::reversed(tuple) {
+            if !key::same(&key, &key::reversed(tuple)) {
                 return None;
             }
             true
         } else {
             let extra = self.extra(record)?;
-            if words(&extra.reply) != *tuple {
+            if !key::same(&words(&extra.reply), tuple) {
                 return None;
             }
             true
@@ -101,6 +101,7 @@ impl Conntrack {
         record.is_still(generation).then_some(Found { index, generation, reply })
     }
 
+    #[inline(always)]
     pub(super) fn extra(&self, record: &Record) -> Option<&Extra> {
         self.extras.get(record.extra.get().checked_sub(1)?)
     }
@@ -164,6 +165,8 @@ impl Conntrack {
         self.fill(record, fresh, hash, extra, now);
         let mut status = fresh.status;
         status.set(Status::TWO_KEYS, fresh.reply.is_some());
+        status.set(Status::LABELLED, fresh.label != 0);
+        status.set(Status::POLICY, fresh.policy != DEFAULT_POLICY);
         let generation = record.begin(status);
         let mut entered = self.table.insert(&mut locks, hash, index);
         if let Some(reply_hash) = reply_hash.filter(|_| entered) {

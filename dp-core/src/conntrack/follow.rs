@@ -68,7 +68,7 @@ impl Conntrack {
         control: &Control<'_>,
         now: Instant,
     ) {
-        let proto = seen.tuple.rest.proto;
+        let proto = seen.proto();
         if control.status.contains(Status::FTP) && proto == TCP {
             self.follow_ftp(packet, seen, control, now);
         } else if control.status.contains(Status::TFTP) && proto == UDP && !control.found.reply {

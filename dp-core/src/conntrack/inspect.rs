@@ -6,7 +6,8 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::key::{Rest, Tuple};
+use super::key::{self, Rest, Tuple, Words};
+use super::plain;
 use crate::base::Zone;
 use crate::packet::{Offloads, Packet};
 use crate::wire::Protocol;
@@ -17,7 +18,7 @@ use crate::wire::checksum::{Pseudo, Sum, checksum};
 pub(super) struct Seen {
     /// Its own ends, or those of the packet that it quotes, turned to the quoting packet's
     /// direction.
-    pub(super) tuple: Tuple,
+    pub(super) words: Words,
     /// It is an ICMP error about a packet of this tuple.
     pub(super) related: bool,
     /// TCP: what the header says.
@@ -28,6 +29,23 @@ pub(super) struct Seen {
     pub(super) l4: usize,
     /// Where the datagram ends.
     pub(super) end: usize,
+}
+
+impl Seen {
+    /// Nothing.
+    pub(super) const EMPTY: Self =
+        Self { words: [0; 5], related: false, segment: Segment::EMPTY, l3: 0, l4: 0, end: 0 };
+
+    /// The ends.
+    pub(super) fn tuple(&self) -> Tuple {
+        Tuple::from_words(&self.words)
+    }
+
+    /// The protocol.
+    #[inline(always)]
+    pub(super) const fn proto(&self) -> u8 {
+        key::proto(&self.words)
+    }
 }
 
 /// The parts of a TCP header that matter.
@@ -41,6 +59,10 @@ pub(super) struct Segment {
     pub(super) len: u32,
     /// Bytes of header.
     pub(super) header: u16,
+}
+
+impl Segment {
+    const EMPTY: Self = Self { flags: 0, window: 0, seq: 0, ack: 0, len: 0, header: 0 };
 }
 
 pub(super) const FIN: u8 = 1;
@@ -103,7 +125,23 @@ fn be32(frame: &[u8], at: usize) -> Option<u32> {
 }
 
 /// Looks at a packet that extraction has been over.
-pub(super) fn inspect(packet: &Packet, zone: Zone) -> Result<Seen, Unfit> {
+///
+/// # Errors
+///
+/// Why it cannot be tracked; what `seen` says means nothing then.
+#[inline(always)]
+pub(super) fn inspect(packet: &Packet, zone: Zone, seen: &mut Seen) -> Result<(), Unfit> {
+    let meta = packet.meta();
+    if plain::look(packet.data(), usize::from(meta.l3), meta.offloads, zone, seen) {
+        return Ok(());
+    }
+    *seen = closely(packet, zone)?;
+    Ok(())
+}
+
+/// The same of a packet that is not as most are.
+#[inline(never)]
+pub(super) fn closely(packet: &Packet, zone: Zone) -> Result<Seen, Unfit> {
     let datagram = datagram(packet)?;
     if datagram.fragment.is_some() {
         return Err(Unfit::Fragment);
@@ -234,18 +272,13 @@ pub(super) fn of_datagram(
     let payload = frame.get(it.l4..it.end).ok_or(Unfit::Header)?;
     let trusted = offloads.intersects(Offloads::RX_L4_CSUM_GOOD | Offloads::L4_CSUM_PARTIAL);
     let rest = Rest { proto: it.proto, sport: 0, dport: 0, zone };
-    let mut seen = Seen {
-        tuple: Tuple { src: it.src, dst: it.dst, rest },
-        related: false,
-        segment: Segment::default(),
-        l3: it.l3,
-        l4: it.l4,
-        end: it.end,
-    };
+    let mut tuple = Tuple { src: it.src, dst: it.dst, rest };
+    let mut related = false;
+    let mut tcp = Segment::default();
     match (it.proto, it.src.is_ipv6()) {
         (TCP, _) => {
-            seen.segment = segment(payload).ok_or(Unfit::Header)?;
-            ports(payload, &mut seen.tuple)?;
+            tcp = segment(payload).ok_or(Unfit::Header)?;
+            ports(payload, &mut tuple)?;
             checked(trusted || is_sound(it, payload))?;
         }
         (UDP, v6) => {
@@ -255,29 +288,30 @@ pub(super) fn of_datagram(
             if len < 8 || len > payload.len() {
                 return Err(Unfit::Header);
             }
-            ports(payload, &mut seen.tuple)?;
+            ports(payload, &mut tuple)?;
             // IPv4 may do without a checksum.
             let none = [sum_h, sum_l] == [0, 0];
             checked(trusted || (none && !v6) || is_sound(it, payload))?;
         }
         (SCTP, _) => {
-            ports(payload, &mut seen.tuple)?;
+            ports(payload, &mut tuple)?;
             let stored: [u8; 4] = bytes(payload, 8).ok_or(Unfit::Header)?;
             checked(trusted || is_sctp_sound(payload, stored))?;
         }
         (ICMP, false) => {
             let header: [u8; 8] = bytes(payload, 0).ok_or(Unfit::Header)?;
             checked(trusted || checksum(payload) == 0)?;
-            icmp(frame, it, header, &mut seen)?;
+            related = icmp(frame, it, header, &mut tuple)?;
         }
         (ICMPV6, true) => {
             let header: [u8; 8] = bytes(payload, 0).ok_or(Unfit::Header)?;
             checked(trusted || is_sound(it, payload))?;
-            icmpv6(frame, it, header, &mut seen)?;
+            related = icmpv6(frame, it, header, &mut tuple)?;
         }
         _ => {}
     }
-    Ok(seen)
+    let words = tuple.words();
+    Ok(Seen { words, related, segment: tcp, l3: it.l3, l4: it.l4, end: it.end })
 }
 
 const fn checked(sound: bool) -> Result<(), Unfit> {
@@ -312,7 +346,7 @@ fn ports(payload: &[u8], tuple: &mut Tuple) -> Result<(), Unfit> {
 
 /// A TCP header.
 #[inline(always)]
-fn segment(payload: &[u8]) -> Option<Segment> {
+pub(super) fn segment(payload: &[u8]) -> Option<Segment> {
     let header: [u8; 20] = bytes(payload, 0)?;
     let [_, _, _, _, s0, s1, s2, s3, a0, a1, a2, a3, offset, flags, w0, w1, ..] = header;
     let len = usize::from(offset >> 4) * 4;
@@ -329,39 +363,40 @@ fn segment(payload: &[u8]) -> Option<Segment> {
     })
 }
 
-fn icmp(frame: &[u8], it: &Datagram, header: [u8; 8], seen: &mut Seen) -> Result<(), Unfit> {
+/// Reads what an ICMP message has in place of ports; says whether it is an error about a packet.
+fn icmp(frame: &[u8], it: &Datagram, header: [u8; 8], tuple: &mut Tuple) -> Result<bool, Unfit> {
     let [kind, code, _, _, id_h, id_l, ..] = header;
     match kind {
         0 | 8 | 13..=16 => {
             if code != 0 {
                 return Err(Unfit::Header);
             }
-            seen.tuple.rest.sport = u16::from_be_bytes([id_h, id_l]);
-            seen.tuple.rest.dport = u16::from_be_bytes([kind, code]);
-            Ok(())
+            tuple.rest.sport = u16::from_be_bytes([id_h, id_l]);
+            tuple.rest.dport = u16::from_be_bytes([kind, code]);
+            Ok(false)
         }
         3 | 4 | 5 | 11 | 12 => {
             let inner = quoted(frame, it).and_then(|(at, quote)| ipv4(quote, at));
-            error(frame, it, &inner.ok_or(Unfit::Header)?, seen)
+            error(frame, it, &inner.ok_or(Unfit::Header)?, tuple)
         }
         _ => Err(Unfit::Header),
     }
 }
 
-fn icmpv6(frame: &[u8], it: &Datagram, header: [u8; 8], seen: &mut Seen) -> Result<(), Unfit> {
+fn icmpv6(frame: &[u8], it: &Datagram, header: [u8; 8], tuple: &mut Tuple) -> Result<bool, Unfit> {
     let [kind, code, _, _, id_h, id_l, ..] = header;
     match kind {
         128 | 129 => {
             if code != 0 {
                 return Err(Unfit::Header);
             }
-            seen.tuple.rest.sport = u16::from_be_bytes([id_h, id_l]);
-            seen.tuple.rest.dport = u16::from_be_bytes([kind, code]);
-            Ok(())
+            tuple.rest.sport = u16::from_be_bytes([id_h, id_l]);
+            tuple.rest.dport = u16::from_be_bytes([kind, code]);
+            Ok(false)
         }
         1..=4 => {
             let inner = quoted(frame, it).and_then(|(at, quote)| ipv6(quote, at));
-            error(frame, it, &inner.ok_or(Unfit::Header)?, seen)
+            error(frame, it, &inner.ok_or(Unfit::Header)?, tuple)
         }
         _ => Err(Unfit::Header),
     }
@@ -379,12 +414,12 @@ pub(super) fn quote(frame: &[u8], l4: usize, end: usize, v6: bool) -> Option<Dat
 }
 
 /// Reads the quoted packet's ends; the error comes from the other side, so they are turned round.
-fn error(frame: &[u8], it: &Datagram, inner: &Datagram, seen: &mut Seen) -> Result<(), Unfit> {
+fn error(frame: &[u8], it: &Datagram, inner: &Datagram, outer: &mut Tuple) -> Result<bool, Unfit> {
     if inner.fragment.is_some_and(|(offset, _)| offset != 0) {
         return Err(Unfit::Header);
     }
     let quote = frame.get(inner.l4..it.end).ok_or(Unfit::Header)?;
-    let zone = seen.tuple.rest.zone;
+    let zone = outer.rest.zone;
     let mut tuple = Tuple {
         src: inner.src,
         dst: inner.dst,
@@ -408,7 +443,6 @@ fn error(frame: &[u8], it: &Datagram, inner: &Datagram, seen: &mut Seen) -> Resu
         }
         _ => {}
     }
-    seen.related = true;
-    seen.tuple = tuple.reversed();
-    Ok(())
+    *outer = tuple.reversed();
+    Ok(true)
 }

@@ -103,6 +103,39 @@ impl Tuple {
     }
 }
 
+/// Whether two tuples are the same: without a branch, and without the call that a comparison of
+/// arrays is.
+#[inline(always)]
+pub(super) const fn same(one: &Words, other: &Words) -> bool {
+    let &[a, b, c, d, e] = one;
+    let &[v, w, x, y, z] = other;
+    (a ^ v) | (b ^ w) | (c ^ x) | (d ^ y) | (e ^ z) == 0
+}
+
+/// The protocol in words.
+#[inline(always)]
+pub(super) const fn proto(words: &Words) -> u8 {
+    (words[4] >> 48) as u8
+}
+
+/// The zone in words.
+#[inline(always)]
+pub(super) const fn zone(words: &Words) -> Zone {
+    Zone((words[4] >> 32) as u16)
+}
+
+/// The words of an IPv4 tuple from the bytes of its addresses.
+#[inline(always)]
+pub(super) const fn v4_words(
+    (src, dst): ([u8; 4], [u8; 4]),
+    (sport, dport): (u16, u16),
+    proto: u8,
+    zone: Zone,
+) -> Words {
+    let rest = sport as u64 | (dport as u64) << 16 | (zone.0 as u64) << 32 | (proto as u64) << 48;
+    [0, u32::from_be_bytes(src) as u64, 0, u32::from_be_bytes(dst) as u64, rest]
+}
+
 /// The addresses of one family, in words.
 pub(super) enum Ends {
     V4(Ipv4Addr, Ipv4Addr),
@@ -148,7 +181,7 @@ fn joined(high: u64, low: u64, v6: bool) -> IpAddr {
 const ICMP: u8 = Protocol::ICMP.0;
 const ICMPV6: u8 = Protocol::ICMPV6.0;
 
-const fn is_icmp(proto: u8) -> bool {
+pub(super) const fn is_icmp(proto: u8) -> bool {
     proto == ICMP || proto == ICMPV6
 }
 
@@ -170,7 +203,7 @@ const fn reversed_type(proto: u8, type_and_code: u16) -> u16 {
 }
 
 /// The words of the other direction.
-#[inline]
+#[inline(always)]
 pub(super) const fn reversed(words: &Words) -> Words {
     let &[a, b, c, d, rest] = words;
     let proto = (rest >> 48) as u8;

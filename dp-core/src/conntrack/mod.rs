@@ -12,7 +12,7 @@
 //!
 //! | room | what |
 //! |---|---|
-//! | `key`, `inspect` | what names a connection; what a packet says, and whether it is fit |
+//! | `key`, `inspect`, `plain` | what names a connection; what a packet says, and whether it is fit |
 //! | `record`, `table`, `zones` | what is kept of a connection, how it is found, whose it is |
 //! | `track` | what a packet is to its connection |
 //! | `enter` | connections begin and end; limits; expiry in slices |
@@ -39,6 +39,7 @@ pub mod ftp;
 mod inspect;
 mod key;
 mod nat;
+mod plain;
 mod record;
 mod rewrite;
 mod shift;

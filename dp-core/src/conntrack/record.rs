@@ -9,7 +9,8 @@
 //! removed meanwhile, or is another connection's by now. He finds out: `status` carries a generation
 //! that changes when a connection begins and when it ends.
 //!
-//! A look-up and what a datagram changes stay in line 0; TCP and labels touch line 1 as well. What
+//! A look-up and what a datagram changes stay in line 0; TCP, labels and timeout policies touch line 1
+//! as well. What
 //! only some connections have (translated addresses, a parent, shifted sequence numbers) is an
 //! [`Extra`].
 
@@ -105,6 +106,10 @@ bitflags::bitflags! {
         const ESTABLISHED = 1 << 9;
         /// Sequence numbers are shifted.
         const SHIFTED = 1 << 10;
+        /// It has a label: the label's line is only read then.
+        const LABELLED = 1 << 11;
+        /// Its timeout policy is not the default.
+        const POLICY = 1 << 12;
     }
 }
 

@@ -54,8 +54,9 @@ struct Bucket {
     overflow: Word64,
 }
 
+/// What a look-up reads of it stands on one line, but for large tables.
 #[derive(Debug, Default)]
-#[repr(align(64))]
+#[repr(C, align(64))]
 struct Shard {
     level: Word32,
     levels: [OnceLock<Box<[Bucket]>>; LEVELS],
@@ -184,24 +185,24 @@ impl Table {
         }
     }
 
-    /// Asks the processor to fetch the record that a hash most likely leads to.
+    /// The record that a hash most likely leads to; asks the processor to fetch it, and with `whole`
+    /// its second line too.
     #[inline(always)]
-    pub(super) fn prefetch_record(&self, hash: u64) {
-        let Some(shard) = self.shards.get(shard_of(hash)) else { return };
-        let buckets = shard.buckets();
+    pub(super) fn likely(&self, hash: u64, whole: bool) -> Option<u32> {
+        let buckets = self.shards.get(shard_of(hash))?.buckets();
         let tag = tag_of(hash);
-        let Some(bucket) = buckets.get(tag as usize & buckets.len().wrapping_sub(1)) else {
-            return;
-        };
+        let bucket = buckets.get(tag as usize & buckets.len().wrapping_sub(1))?;
+        let mut number = 0;
         for slot in &bucket.slots {
-            let (found, number) = entry(slot.get());
-            if found == tag && number != 0 {
-                if let Some(record) = self.record(number - 1) {
-                    prefetch(record);
-                }
-                return;
-            }
+            let (found, candidate) = entry(slot.get());
+            number = if found == tag { candidate } else { number };
         }
+        let record = self.record(number.checked_sub(1)?)?;
+        prefetch(record);
+        if whole {
+            prefetch(&record.lock);
+        }
+        Some(number - 1)
     }
 
     /// The first record with this hash for which `test` gives something.

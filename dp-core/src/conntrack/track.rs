@@ -19,15 +19,18 @@ use crate::base::{Instant, PortNo};
 use crate::packet::{Burst, CtAddrs, CtMeta, Packet, Slots};
 
 /// Packets that go through together: enough to fetch memory for one while others are worked on.
-const ROUND: usize = 8;
+const ROUND: usize = 16;
 
 /// A packet between the steps of a round.
 #[derive(Clone, Copy, Debug)]
 struct Waiting {
     slot: usize,
-    seen: Result<Seen, Unfit>,
-    tuple: Words,
+    /// Whether it can be tracked; what was seen means nothing otherwise.
+    fit: Result<(), Unfit>,
+    seen: Seen,
     hash: u64,
+    /// The record that the hash most likely leads to.
+    likely: Option<u32>,
 }
 
 /// What has become of a packet.
@@ -94,6 +97,19 @@ impl Conntrack {
         entry: Option<PortNo>,
         now: Instant,
     ) -> Tracked {
+        self.run_here(burst, slots, ct, entry, now)
+    }
+
+    /// The same, to be compiled with what its caller is compiled for.
+    #[inline(always)]
+    pub(crate) fn run_here(
+        &self,
+        burst: &mut Burst,
+        slots: Slots,
+        ct: &Ct,
+        entry: Option<PortNo>,
+        now: Instant,
+    ) -> Tracked {
         let policy = match &ct.timeout {
             Some(name) => self.timeouts.named(name),
             None => self.zones.known(ct.zone).map_or(DEFAULT_POLICY, |zone| zone.policy.get()),
@@ -108,6 +124,7 @@ impl Conntrack {
     }
 
     /// The next few packets; returns those that are left.
+    #[inline(always)]
     fn round(
         &self,
         burst: &mut Burst,
@@ -116,7 +133,8 @@ impl Conntrack {
         call: &Call<'_>,
         out: &mut Tracked,
     ) -> Slots {
-        const EMPTY: Waiting = Waiting { slot: 0, seen: Err(Unfit::NotIp), tuple: [0; 5], hash: 0 };
+        const EMPTY: Waiting =
+            Waiting { slot: 0, fit: Err(Unfit::NotIp), seen: Seen::EMPTY, hash: 0, likely: None };
         let mut waiting = [EMPTY; ROUND];
         let mut left = slots;
         let mut count = 0;
@@ -125,22 +143,21 @@ impl Conntrack {
             count += 1;
             place.slot = slot;
             let Some(packet) = burst.get(slot) else { continue };
-            place.seen = inspect::inspect(packet, call.ct.zone);
-            if let Ok(seen) = &place.seen {
-                place.tuple = seen.tuple.words();
-                place.hash = self.secret.hash(&place.tuple);
+            place.fit = inspect::inspect(packet, call.ct.zone, &mut place.seen);
+            if place.fit.is_ok() {
+                place.hash = self.secret.hash(&place.seen.words);
                 self.table.prefetch(place.hash);
             }
         }
-        let waiting = waiting.get(..count).unwrap_or_default();
-        if count > 1 {
-            for place in waiting.iter().filter(|place| place.seen.is_ok()) {
-                self.table.prefetch_record(place.hash);
+        let waiting = waiting.get_mut(..count).unwrap_or_default();
+        for place in &mut *waiting {
+            if place.fit.is_ok() {
+                place.likely = self.table.likely(place.hash, place.seen.proto() == TCP);
             }
         }
         for place in waiting {
             let Some(packet) = burst.get_mut(place.slot) else { continue };
-            if place.seen.is_err_and(fragments::is_piece) {
+            if place.fit.is_err_and(fragments::is_piece) {
                 self.piece(burst, place.slot, entry, call, out);
             } else if !self.one(packet, place, call) {
                 out.refused.insert(place.slot);
@@ -168,9 +185,10 @@ impl Conntrack {
                 burst.put_back(slot, packet);
             }
             Held::Whole(mut whole, mut pieces) => {
-                let seen = inspect::inspect(&whole, call.ct.zone);
-                let tuple = seen.map(|seen| seen.tuple.words()).unwrap_or_default();
-                let waiting = Waiting { slot, seen, tuple, hash: self.secret.hash(&tuple) };
+                let mut seen = Seen::EMPTY;
+                let fit = inspect::inspect(&whole, call.ct.zone, &mut seen);
+                let hash = self.secret.hash(&seen.words);
+                let waiting = Waiting { slot, fit, seen, hash, likely: None };
                 if !self.one(&mut whole, &waiting, call) {
                     out.refused_pieces += pieces.len() as u64;
                     return;
@@ -191,17 +209,19 @@ impl Conntrack {
     }
 
     /// One packet. `false`: it must not go on.
-    #[inline]
+    #[inline(always)]
     fn one(&self, packet: &mut Packet, waiting: &Waiting, call: &Call<'_>) -> bool {
-        let seen = match &waiting.seen {
-            Ok(seen) => seen,
-            Err(unfit) => {
-                self.unfit(packet, *unfit, call);
-                return true;
-            }
-        };
-        let found = match self.find(waiting.hash, &waiting.tuple) {
-            None => self.known_by_answer(packet, waiting, call),
+        if let Err(unfit) = waiting.fit {
+            self.unfit(packet, unfit, call);
+            return true;
+        }
+        let seen = &waiting.seen;
+        let likely = waiting.likely.and_then(|index| {
+            let record = self.table.record(index)?;
+            self.is_of(index, record, &seen.words).map(|found| (found, record))
+        });
+        let found = match likely.or_else(|| self.find(waiting.hash, &seen.words)) {
+            None => self.known_by_answer(packet, seen, waiting.hash, call),
             found => found,
         };
         let outcome = match found {
@@ -212,7 +232,7 @@ impl Conntrack {
         };
         let outcome = match outcome {
             Some(outcome) => outcome,
-            None => match self.unknown(packet, seen, waiting, call) {
+            None => match self.unknown(packet, seen, call) {
                 Some(outcome) => outcome,
                 None => return false,
             },
@@ -246,7 +266,8 @@ impl Conntrack {
     fn known_by_answer(
         &self,
         packet: &Packet,
-        waiting: &Waiting,
+        seen: &Seen,
+        hash: u64,
         call: &Call<'_>,
     ) -> Option<(Found, &Record)> {
         let before = packet.ct()?;
@@ -254,7 +275,7 @@ impl Conntrack {
         if !state.intersects(CtState::SNAT | CtState::DNAT) || before.zone != call.ct.zone.0 {
             return None;
         }
-        let (mut found, record) = self.find(waiting.hash, &key::reversed(&waiting.tuple))?;
+        let (mut found, record) = self.find(hash, &key::reversed(&seen.words))?;
         found.reply = !found.reply;
         Some((found, record))
     }
@@ -291,7 +312,7 @@ impl Conntrack {
         if seen.related {
             state = CtState::REL | direction;
         } else {
-            let verdict = if seen.tuple.rest.proto == TCP {
+            let verdict = if seen.proto() == TCP {
                 self.tcp(packet, seen, &found, (record, status), call)
             } else {
                 self.other(seen, &found, record, status, call)
@@ -343,11 +364,11 @@ impl Conntrack {
         let [one, two] = &record.tcp;
         let (from_words, to_words) = if found.reply { (two, one) } else { (one, two) };
         let (mut from, mut to) = (End::load(from_words), End::load(to_words));
-        let watched = self.timeouts.watches(record.policy.get());
+        let watched = self.timeouts.watches(policy_of(record, status));
         if call.strict && !watched && tcp::flows(&segment, &mut from, &mut to) {
             from.store(from_words);
             to.store(to_words);
-            self.prolong(record, Life::TcpEstablished, call.now);
+            self.prolong((record, status), Life::TcpEstablished, call.now);
             return Verdict::Valid;
         }
         let _guard = record.lock.lock();
@@ -372,10 +393,10 @@ impl Conntrack {
         if watched {
             tcp::watch(&segment, before, &mut from, &mut to);
             let parts = tcp::strains(&from, &to);
-            let expiry = self.timeouts.shortened(record.policy.get(), life, parts, call.now);
+            let expiry = self.timeouts.shortened(policy_of(record, status), life, parts, call.now);
             record.expires.set(expiry);
         } else {
-            self.prolong(record, life, call.now);
+            self.prolong((record, status), life, call.now);
         }
         from.store(from_words);
         to.store(to_words);
@@ -396,21 +417,21 @@ impl Conntrack {
         if found.reply && !status.contains(Status::REPLIED) {
             record.set_status(found.generation, Status::REPLIED);
         }
-        let icmp = seen.tuple.is_icmp();
+        let icmp = key::is_icmp(seen.proto());
         let life = match (icmp, replied) {
             (true, true) => Life::IcmpReply,
             (true, false) => Life::IcmpFirst,
             (false, true) => Life::UdpMultiple,
             (false, false) => Life::UdpSingle,
         };
-        self.prolong(record, life, call.now);
+        self.prolong((record, status), life, call.now);
         if replied { Verdict::Valid } else { Verdict::ValidNew }
     }
 
     /// Lets a connection live as long as its state says from now on.
     #[inline(always)]
-    fn prolong(&self, record: &Record, life: Life, now: Instant) {
-        let expiry = self.timeouts.expiry(record.policy.get(), life, now);
+    fn prolong(&self, (record, status): (&Record, Status), life: Life, now: Instant) {
+        let expiry = self.timeouts.expiry(policy_of(record, status), life, now);
         if record.expires.get() != expiry {
             record.expires.set(expiry);
         }
@@ -426,7 +447,7 @@ impl Conntrack {
         record: &Record,
         status: Status,
     ) -> (CtState, bool) {
-        let zone = seen.tuple.rest.zone;
+        let zone = key::zone(&seen.words);
         let done = CtState::SNAT | CtState::DNAT;
         if let Some(before) = packet.ct().filter(|before| before.zone == zone.0) {
             let before = CtState::from_bits_retain(before.state).intersection(done);
@@ -500,31 +521,26 @@ impl Conntrack {
 
     /// A packet of no connection. `None`: it must not go on.
     #[cold]
-    fn unknown(
-        &self,
-        packet: &mut Packet,
-        seen: &Seen,
-        waiting: &Waiting,
-        call: &Call<'_>,
-    ) -> Option<Outcome<'_>> {
+    fn unknown(&self, packet: &mut Packet, seen: &Seen, call: &Call<'_>) -> Option<Outcome<'_>> {
         if seen.related || !begins(seen) {
             return Some(Outcome::of(CtState::INV));
         }
         let mut outcome = Outcome::of(CtState::NEW);
-        let expected = self.expectations.find(&seen.tuple, call.now);
+        let tuple = seen.tuple();
+        let expected = self.expectations.find(&tuple, call.now);
         outcome.state.set(CtState::REL, expected.is_some());
         if !call.ct.commit {
             return Some(outcome);
         }
         let header = packet.data().get(seen.l4..seen.end).unwrap_or_default();
-        let ends = (seen.tuple.rest.proto == TCP).then(|| tcp::begin(&seen.segment, header));
+        let ends = (seen.proto() == TCP).then(|| tcp::begin(&seen.segment, header));
         let life = match ends {
             Some(_) => Life::TcpFirst,
-            None if seen.tuple.is_icmp() => Life::IcmpFirst,
+            None if tuple.is_icmp() => Life::IcmpFirst,
             None => Life::UdpFirst,
         };
         let mut fresh = Fresh {
-            tuple: waiting.tuple,
+            tuple: seen.words,
             reply: None,
             status: Status::empty(),
             mark: 0,
@@ -549,7 +565,7 @@ impl Conntrack {
                 (target, also) = (expected.nat.as_ref(), None);
             }
         }
-        match self.enter_translated(&mut fresh, &seen.tuple, [target, also], call.now) {
+        match self.enter_translated(&mut fresh, &tuple, [target, also], call.now) {
             Ok(found) => {
                 if let Some(record) = self.table.record(found.index) {
                     outcome.found = Some((found, record));
@@ -631,10 +647,13 @@ impl Conntrack {
                 self.set_marks(record, found.generation, call.ct);
             }
             meta.mark = record.mark.get();
-            meta.label = record.label();
+            let (_, status) = record.status();
+            if status.contains(Status::LABELLED) {
+                meta.label = record.label();
+            }
             set_original(&mut meta, &self.parent(record).unwrap_or_else(|| record.words()));
         } else if state.contains(CtState::NEW) {
-            set_original(&mut meta, &seen.tuple.words());
+            set_original(&mut meta, &seen.words);
         }
         packet.set_ct(meta);
     }
@@ -662,16 +681,24 @@ impl Conntrack {
         }
         if let Some(label) = ct.label {
             record.set_label(record.label() & !label.mask | label.value & label.mask);
+            record.set_status(generation, Status::LABELLED);
         }
     }
 }
 
+/// The number of a connection's timeout policy; the default's is known without a look at the second
+/// line.
+#[inline(always)]
+fn policy_of(record: &Record, status: Status) -> u32 {
+    if status.contains(Status::POLICY) { record.policy.get() } else { DEFAULT_POLICY }
+}
+
 /// Whether a packet may begin a connection.
 fn begins(seen: &Seen) -> bool {
-    match seen.tuple.rest.proto {
+    match seen.proto() {
         TCP => tcp::opens(&seen.segment),
-        inspect::ICMP => matches!(seen.tuple.icmp_type(), 8 | 13 | 15),
-        inspect::ICMPV6 => seen.tuple.icmp_type() == 128,
+        inspect::ICMP => matches!(seen.tuple().icmp_type(), 8 | 13 | 15),
+        inspect::ICMPV6 => seen.tuple().icmp_type() == 128,
         _ => true,
     }
 }

@@ -16,7 +16,19 @@ pub(super) fn track(
     context: &Context<'_>,
     exits: &mut Exits<'_>,
 ) -> (Slots, Vec<Burst>) {
-    let tracked = context.conntrack.run(burst, slots, ct, context.in_port, context.now);
+    track_here(ct, burst, slots, context, exits)
+}
+
+/// The same, to be compiled with what its caller is compiled for.
+#[inline(always)]
+pub(super) fn track_here(
+    ct: &Ct,
+    burst: &mut Burst,
+    slots: Slots,
+    context: &Context<'_>,
+    exits: &mut Exits<'_>,
+) -> (Slots, Vec<Burst>) {
+    let tracked = context.conntrack.run_here(burst, slots, ct, context.in_port, context.now);
     if !tracked.refused.is_empty() {
         drop_all(burst, tracked.refused, DropReason::NatExhausted, exits.drops);
     }

@@ -52,7 +52,7 @@ mod vlan;
 pub use recirc::WorkList;
 pub use tx::{TxBatch, TxBatches};
 
-use crate::action::Action;
+use crate::action::{Action, Ct};
 use crate::base::{DropCounters, DropReason, Instant, PortNo, Random, RecircId};
 use crate::bond::Bonds;
 use crate::boundary::UpcallSink;
@@ -73,6 +73,9 @@ pub struct Exits<'a> {
     pub drops: &'a DropCounters,
     /// For samples.
     pub random: &'a mut Random,
+    /// Where the caller takes them through the pipeline again at once: the packets that stay in their
+    /// slots for it. Others, and all where it is `None`, wait in `again`.
+    pub stay: Option<Slots>,
 }
 
 /// What steps need to know.
@@ -108,14 +111,17 @@ impl Exits<'_> {
 #[derive(Clone, Copy, Debug)]
 struct Scope {
     depth: u8,
+    /// Packets whose last step is to recirculate may stay in their slots.
+    stays: bool,
     cut: u32,
 }
 
 impl Scope {
-    const OUTERMOST: Self = Self { depth: 0, cut: u32::MAX };
+    const OUTERMOST: Self = Self { depth: 0, stays: true, cut: u32::MAX };
 
     fn deeper(self) -> Option<Self> {
-        (self.depth < nested::MAX_DEPTH).then_some(Self { depth: self.depth + 1, ..self })
+        let depth = self.depth + 1;
+        (self.depth < nested::MAX_DEPTH).then_some(Self { depth, stays: false, ..self })
     }
 
     const fn uncut(self) -> Self {
@@ -141,6 +147,23 @@ pub fn execute(
 ) {
     let slots = present(burst, slots);
     run(actions, burst, slots, Scope::OUTERMOST, context, exits);
+}
+
+/// Executes the list of most stateful flows, `ct, recirc`, on packets that are there; returns those
+/// that stay in their slots for another pass.
+#[inline(always)]
+pub(crate) fn track(
+    (ct, id): (&Ct, RecircId),
+    burst: &mut Burst,
+    slots: Slots,
+    context: &Context<'_>,
+    exits: &mut Exits<'_>,
+) -> Slots {
+    let (slots, released) = ct::track_here(ct, burst, slots, context, exits);
+    if !released.is_empty() {
+        run_released(&[Action::Recirc(id)], released, Scope::OUTERMOST, context, exits);
+    }
+    recirc::stay(id, burst, slots, context.in_port, exits)
 }
 
 /// Executes a list on packets that are there.
@@ -187,6 +210,7 @@ fn run_released(
     exits: &mut Exits<'_>,
 ) {
     let context = Context { in_port: None, ..*context };
+    let scope = Scope { stays: false, ..scope };
     for mut burst in released {
         let slots = burst.live();
         run(rest, &mut burst, slots, scope, &context, exits);
@@ -287,7 +311,14 @@ fn finish(
         }
         Action::Recirc(id) => {
             output::cut(burst, slots, *scope);
-            recirc::move_all(*id, burst, slots, context.in_port, exits);
+            if scope.stays && exits.stay.is_some() {
+                let staying = recirc::stay(*id, burst, slots, context.in_port, exits);
+                if let Some(stay) = &mut exits.stay {
+                    *stay = stay.or(staying);
+                }
+            } else {
+                recirc::move_all(*id, burst, slots, context.in_port, exits);
+            }
         }
         Action::TunnelPop(port) => tunnel::move_out(*port, burst, slots, context, exits),
         Action::LbOutput(bond) => {

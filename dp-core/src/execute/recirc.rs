@@ -2,13 +2,14 @@
 //!
 //! A list instead of a recursion: the depth is a number in the packet, the order is that of a
 //! queue, and packets of different flows share bursts again. What one list may hold is bounded, so
-//! that steps which copy cannot multiply packets without end.
+//! that steps which copy cannot multiply packets without end. Packets for which recirculation is the
+//! last of their steps need not wait: they stay in the burst, and the pipeline goes on with them.
 
 use std::collections::VecDeque;
 
 use super::{Exits, Scope, drop_all};
 use crate::base::{DropReason, PortNo, RecircId};
-use crate::packet::{BURST, Burst, Packet, Slots};
+use crate::packet::{BURST, Burst, Metadata, Packet, Slots};
 
 /// Packets that wait for another pass.
 #[derive(Debug)]
@@ -75,18 +76,26 @@ impl WorkList {
         id: RecircId,
         in_port: Option<PortNo>,
     ) -> Result<(), Packet> {
-        let meta = packet.meta_mut();
+        if self.waiting.len() >= BOUND || !self.enter(packet.meta_mut(), id, in_port) {
+            return Err(packet);
+        }
+        self.waiting.push_back(packet);
+        Ok(())
+    }
+
+    /// Lets a packet's metadata say that it passes again; `false` if it has passed too often.
+    #[inline(always)]
+    fn enter(&self, meta: &mut Metadata, id: RecircId, in_port: Option<PortNo>) -> bool {
         if let Some(port) = in_port {
             // The first pass knows the port of entry; whatever the buffer carried before is stale.
             (meta.in_port, meta.passes) = (port, 0);
         }
-        if meta.passes >= self.depth || self.waiting.len() >= BOUND {
-            return Err(packet);
+        if meta.passes >= self.depth {
+            return false;
         }
         meta.passes += 1;
         meta.recirc_id = id;
-        self.waiting.push_back(packet);
-        Ok(())
+        true
     }
 }
 
@@ -108,6 +117,28 @@ pub(super) fn copy(
             exits.drops.add(DropReason::RecircLimit, 1);
         }
     }
+}
+
+/// Lets the packets in `slots` pass again where they are; returns those that may.
+#[inline(always)]
+pub(super) fn stay(
+    id: RecircId,
+    burst: &mut Burst,
+    slots: Slots,
+    in_port: Option<PortNo>,
+    exits: &mut Exits<'_>,
+) -> Slots {
+    let mut refused = Slots::NONE;
+    for slot in slots.iter() {
+        let Some(packet) = burst.get_mut(slot) else { continue };
+        if !exits.again.enter(packet.meta_mut(), id, in_port) {
+            refused.insert(slot);
+        }
+    }
+    if !refused.is_empty() {
+        drop_all(burst, refused, DropReason::RecircLimit, exits.drops);
+    }
+    slots.without(refused)
 }
 
 /// Queues the packets in `slots` themselves.

@@ -117,7 +117,13 @@ impl World {
         let extractor = &Extractor::default();
         let context =
             Context { in_port, now: NOW, sink: slow, extractor, meters, bonds, ends, conntrack };
-        execute(actions, burst, slots, &context, &mut Exits { out, again, drops, random });
+        execute(
+            actions,
+            burst,
+            slots,
+            &context,
+            &mut Exits { out, again, drops, random, stay: None },
+        );
     }
 
     fn sent(&mut self) -> Vec<(u32, Vec<u8>)> {

@@ -11,6 +11,7 @@ use super::burst_keys::BurstKeys;
 use super::key::FlowKey;
 use super::lane::{Lane, PACKET_LANES};
 use super::layout::{self, Place};
+use crate::base::RecircId;
 use crate::packet::{CtAddrs, CtMeta, Known, Metadata, Packet, TunnelMeta};
 
 /// Where lanes are written: those of a slot of a burst, or those of one key.
@@ -47,10 +48,23 @@ pub(super) fn first_lane(meta: &Metadata, lane: &mut Lane) {
     write_place(lane, layout::DP_HASH, &meta.hash().to_be_bytes());
 }
 
+/// Turns lane 0 of a packet that has just been tracked, and not been changed, into that of its next
+/// pass.
+#[inline(always)]
+pub(crate) fn tracked(ct: &CtMeta, id: RecircId, lane: &mut Lane) {
+    use super::extract::write_place;
+    write_place(lane, layout::RECIRC_ID, &id.0.to_be_bytes());
+    write_place(lane, layout::CT_MARK, &ct.mark.to_be_bytes());
+    write_place(lane, layout::CT_ZONE, &ct.zone.to_be_bytes());
+    let proto = if matches!(ct.addrs, CtAddrs::None) { 0 } else { ct.proto };
+    write_place(lane, layout::CT_STATE, &[ct.state]);
+    write_place(lane, layout::CT_NW_PROTO, &[proto]);
+}
+
 /// What the packet in `slot` carries beside its frame, into the lanes of its key. The lanes that the
 /// frame fills have been filled.
 #[inline]
-pub(super) fn into_slot(packet: &Packet, keys: &mut BurstKeys, slot: usize) {
+pub(crate) fn into_slot(packet: &Packet, keys: &mut BurstKeys, slot: usize) {
     let known = packet.meta().known;
     if known.intersects(Known::MARKS | Known::CT | Known::TUNNEL) {
         write(packet, &mut OfSlot(keys, slot));

@@ -58,6 +58,13 @@ impl BurstKeys {
         &mut self.lanes[lane]
     }
 
+    /// Lane 0 of the packet in `slot`, to be written.
+    #[inline(always)]
+    #[must_use]
+    pub fn first_mut(&mut self, slot: usize) -> &mut Lane {
+        &mut self.lanes[0][slot & (BURST - 1)]
+    }
+
     /// The lanes of the packet in `slot` that its frame may fill, to be written.
     #[inline(always)]
     #[must_use]

@@ -4,7 +4,7 @@
 //! whatever still refers to it finds nothing: caches need not be swept, and nothing dangles.
 //!
 //! ```text
-//!   slot, 128 bytes  │ line 0: first masked lane of the key │ line 1: generation, T          │
+//!   slot, 128 bytes  │ line 0: first masked lane of the key │ line 1: generation, subtable, T │
 //!                      the megaflow table compares it          what a hit is executed from
 //! ```
 //!
@@ -55,6 +55,9 @@ impl BurstFlows {
     }
 }
 
+/// The subtable of a slot without a flow.
+pub(super) const NO_TABLE: u32 = u32::MAX;
+
 /// Flows of one packet thread.
 #[derive(Debug)]
 pub struct Flows<T> {
@@ -62,7 +65,7 @@ pub struct Flows<T> {
     free: Vec<u32>,
 }
 
-/// One slot; two cache lines for a `T` of up to 48 bytes.
+/// One slot; two cache lines for a `T` of up to 40 bytes.
 #[derive(Debug)]
 #[repr(C, align(128))]
 pub(super) struct Slot<T> {
@@ -72,6 +75,8 @@ pub(super) struct Slot<T> {
     pub(super) generation: u32,
     /// Row of the further lanes in the subtable.
     pub(super) row: u32,
+    /// The subtable that it belongs to; [`NO_TABLE`] without a flow.
+    pub(super) table: u32,
     value: Option<T>,
 }
 
@@ -170,14 +175,19 @@ impl<T> Flows<T> {
     }
 
     /// Adds a flow. `None` if all 2³² − 1 slots are in use.
-    pub(super) fn insert(&mut self, key: Lane, row: u32, value: T) -> Option<FlowRef> {
+    pub(super) fn insert(
+        &mut self,
+        key: Lane,
+        (table, row): (u32, u32),
+        value: T,
+    ) -> Option<FlowRef> {
         if let Some(index) = self.free.pop() {
             let slot = self.slots.get_mut(index as usize)?;
-            (slot.key, slot.row, slot.value) = (key, row, Some(value));
+            (slot.key, slot.table, slot.row, slot.value) = (key, table, row, Some(value));
             return Some(FlowRef { index, generation: slot.generation });
         }
         let index = u32::try_from(self.slots.len()).ok().filter(|&index| index != u32::MAX)?;
-        self.slots.push(Slot { key, generation: 1, row, value: Some(value) });
+        self.slots.push(Slot { key, generation: 1, row, table, value: Some(value) });
         Some(FlowRef { index, generation: 1 })
     }
 
@@ -186,12 +196,13 @@ impl<T> Flows<T> {
         let slot = self.slots.get_mut(index as usize)?;
         let value = slot.value.take()?;
         slot.generation = slot.generation.checked_add(1).unwrap_or(1);
+        slot.table = NO_TABLE;
         self.free.push(index);
         Some(value)
     }
 }
 
-const _: () = assert!(size_of::<Slot<[u64; 6]>>() == 128);
+const _: () = assert!(size_of::<Slot<[u64; 5]>>() == 128);
 
 #[cfg(test)]
 mod tests {
@@ -201,11 +212,11 @@ mod tests {
     #[test]
     fn a_reference_outlives_its_flow_without_harm() {
         let mut flows = Flows::default();
-        let a = flows.insert(Lane::ZERO, 0, 'a').unwrap();
-        let b = flows.insert(Lane::ZERO, 0, 'b').unwrap();
+        let a = flows.insert(Lane::ZERO, (0, 0), 'a').unwrap();
+        let b = flows.insert(Lane::ZERO, (0, 0), 'b').unwrap();
         assert_eq!(flows.remove(a.index), Some('a'));
         assert_eq!((flows.get(a), flows.is_live(a), flows.len()), (None, false, 1));
-        let c = flows.insert(Lane::ZERO, 0, 'c').unwrap();
+        let c = flows.insert(Lane::ZERO, (0, 0), 'c').unwrap();
         assert_eq!(c.index, a.index);
         assert_eq!((flows.get(a), flows.get(b), flows.get(c)), (None, Some(&'b'), Some(&'c')));
         assert_eq!(flows.get(FlowRef::NONE), None);

@@ -4,6 +4,9 @@
 //!   BurstKeys ──► simple     ports whose flows look at little          ── hit ──► FlowRef
 //!                  │ others
 //!                  ▼
+//!                guess      the megaflow of packets like this one     ── hit ──► FlowRef
+//!                  │ wrong
+//!                  ▼
 //!                emc        exact match, 2 cache lines a hit          ── hit ──► FlowRef
 //!                  │ miss
 //!                  ▼
@@ -24,6 +27,7 @@
 //! | [`hash`] | the hash of key lanes: multiply-add over secret words, the same in every kernel |
 //! | [`flows`] | the slab of flows with generations, so that a reference never dangles |
 //! | [`simple`] | flows that match port, Ethertype and tags alone |
+//! | [`guess`] | guesses, held against the megaflow |
 //! | [`emc`] | the exact-match cache |
 //! | [`smc`] | the signature match cache |
 //! | [`megaflow`] | the megaflow table |
@@ -32,6 +36,7 @@
 
 pub mod emc;
 pub mod flows;
+pub mod guess;
 pub mod hash;
 pub mod kernel;
 pub mod megaflow;
@@ -41,6 +46,7 @@ pub mod smc;
 
 pub use emc::{Emc, Hashes};
 pub use flows::{BurstFlows, FlowRef, Flows};
+pub use guess::{Guessed, Guesses};
 pub use hash::KeyHasher;
 pub use kernel::Kernel;
 pub use megaflow::{InsertError, Inserted, Looked, Megaflows};

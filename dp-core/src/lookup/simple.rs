@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn packets_that_agree_in_what_counts_share_a_flow_while_it_lives() {
         let mut flows = Flows::default();
-        let flow = flows.insert(Lane::ZERO, 0, 'a').unwrap();
+        let flow = flows.insert(Lane::ZERO, (0, 0), 'a').unwrap();
         let (mut simple, mut keys) = (Simple::default(), BurstKeys::default());
         let packet = |port: u128, vid: u128, src: u128| {
             let mut key = FlowKey::EMPTY;

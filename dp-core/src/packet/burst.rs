@@ -194,13 +194,12 @@ impl Burst {
     /// The filled slots whose packet has not been taken.
     #[must_use]
     pub fn live(&self) -> Slots {
-        let mut live = Slots::NONE;
-        for (slot, packet) in self.slots.iter().take(self.filled).enumerate() {
-            if packet.is_some() {
-                live.insert(slot);
-            }
+        // No slot beyond `filled` holds a packet.
+        let mut live = 0;
+        for (slot, packet) in self.slots.iter().enumerate() {
+            live |= u32::from(packet.is_some()) << slot;
         }
-        live
+        Slots(live)
     }
 
     /// The packets that are there, slots ascending.

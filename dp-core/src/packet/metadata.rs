@@ -5,7 +5,7 @@ use crate::base::{PortNo, RecircId};
 bitflags::bitflags! {
     /// What hardware has found out about a packet, or is still to do for it.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-    pub struct Offloads: u16 {
+    pub struct Offloads: u8 {
         /// The IPv4 header checksum was verified on receipt.
         const RX_IP_CSUM_GOOD = 1 << 0;
         /// The L4 checksum was verified on receipt.
@@ -24,7 +24,7 @@ bitflags::bitflags! {
     /// Which of the things that a packet can carry from pass to pass are there. Cleared when a
     /// packet is first parsed, so that nothing of a buffer's earlier life is taken for the packet's.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-    pub struct Known: u16 {
+    pub struct Known: u8 {
         /// [`Metadata::pkt_mark`] and [`Metadata::skb_priority`].
         const MARKS = 1 << 0;
         /// [`Metadata::dp_hash`].
@@ -53,6 +53,8 @@ pub struct Metadata {
     pub offloads: Offloads,
     /// What is known beside the frame.
     pub known: Known,
+    /// How often the packet has entered the pipeline again.
+    pub passes: u8,
     /// Hash of the flow by the receiving device, with [`Offloads::RSS_VALID`].
     pub rss_hash: u32,
     /// Port of entry.
@@ -69,8 +71,6 @@ pub struct Metadata {
     pub packet_type: u32,
     /// Payload bytes of a segment, with [`Offloads::TSO`].
     pub segment: u16,
-    /// How often the packet has entered the pipeline again.
-    pub passes: u8,
 }
 
 impl Metadata {

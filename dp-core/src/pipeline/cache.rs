@@ -2,7 +2,8 @@
 
 use super::{Pipeline, Turn};
 use crate::flow::extract::Pass;
-use crate::packet::Slots;
+use crate::lookup::Kernel;
+use crate::packet::{BURST, Burst, Slots};
 
 /// Where a packet goes from here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,13 +27,76 @@ pub(super) enum Learner {
 impl Pipeline {
     /// Looks all packets up; notes the flows of the hits.
     #[inline(always)]
-    pub(super) fn cache(&mut self, parsed: Slots, turn: &Turn<'_>) -> Exit {
+    pub(super) fn cache(&mut self, burst: &Burst, parsed: Slots, turn: &Turn<'_>) -> Exit {
         if let Pass::First(port) = turn.pass
             && self.megaflows.is_simple(port)
         {
             return self.simple(parsed);
         }
         self.learner = Learner::Keys;
+        let guessed = self.guess(burst, parsed);
+        let parsed = parsed.without(guessed);
+        if parsed.is_empty() {
+            return Exit { hit: guessed, missed: Slots::NONE };
+        }
+        self.complete(burst, parsed);
+        let exit = self.keys(parsed);
+        for slot in exit.hit.iter() {
+            self.note_guess(slot);
+        }
+        Exit { hit: exit.hit.or(guessed), ..exit }
+    }
+
+    /// Whether guesses come before the exact-match cache. Who has every miss inserted wants that
+    /// cache asked, and whoever compares kernels all of them.
+    #[inline(always)]
+    const fn guesses(&self) -> bool {
+        self.settings.guesses
+            && self.settings.emc_insert_inv_prob != 1
+            && !matches!(self.settings.kernel, Kernel::Autovalidate(_))
+    }
+
+    /// Guesses which megaflows the packets match; returns those that do. They count as hits of the
+    /// megaflow table.
+    #[inline(always)]
+    fn guess(&mut self, burst: &Burst, parsed: Slots) -> Slots {
+        if !self.guesses() {
+            return Slots::NONE;
+        }
+        if !self.guesses.is_on() {
+            self.guesses.pass(parsed.len());
+            return Slots::NONE;
+        }
+        let scratch = &mut *self.scratch;
+        let (keys, table) = (&scratch.keys, &self.megaflows);
+        let guessed = self.guesses.lookup(keys, parsed, table, &mut scratch.flows);
+        let mut hits = guessed.hits;
+        self.complete(burst, guessed.maybe);
+        let (scratch, table) = (&mut *self.scratch, &self.megaflows);
+        for slot in guessed.maybe.iter() {
+            if table.matches_rest(scratch.flows.0[slot & (BURST - 1)], &scratch.keys, slot) {
+                hits.insert(slot);
+            }
+        }
+        self.guesses.judge(parsed.len(), hits.len());
+        self.counters.masks_probed.add(hits.len() as u64);
+        self.counters.megaflow_hits.add(hits.len() as u64);
+        hits
+    }
+
+    /// The flow that has been noted for `slot` is the next guess for packets like this one.
+    #[inline(always)]
+    fn note_guess(&mut self, slot: usize) {
+        if self.guesses() && self.guesses.is_on() {
+            let scratch = &*self.scratch;
+            let index = scratch.flows.0[slot & (BURST - 1)];
+            self.guesses.note(&scratch.keys, slot, index, &self.megaflows);
+        }
+    }
+
+    /// The caches for whole keys.
+    #[inline(always)]
+    fn keys(&mut self, parsed: Slots) -> Exit {
         let scratch = &mut *self.scratch;
         let hit = if self.settings.emc_insert_inv_prob == 0 {
             if !self.smc.is_on() {
@@ -98,6 +162,7 @@ impl Pipeline {
                     self.smc.insert(hash, index);
                 }
                 self.emc_insert(slot);
+                self.note_guess(slot);
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::action::{Action, ActionList};
-use crate::base::{Instant, PortNo};
+use crate::base::{Instant, PortNo, RecircId};
 use crate::boundary::FlowStats;
 use crate::flow::{FlowKey, Lane, LaneSet, PACKET_LANES};
 
@@ -30,6 +30,8 @@ struct Origin {
 pub(super) enum Plan {
     /// One output and nothing else: the packets are moved without walking the list.
     Output(PortNo),
+    /// Tracking, and another pass.
+    Track(RecircId),
     /// Anything else.
     List,
 }
@@ -95,6 +97,7 @@ impl Plan {
     fn of(actions: &[Action]) -> Self {
         match actions {
             [Action::Output(port)] => Self::Output(*port),
+            [Action::Ct(_), Action::Recirc(id)] => Self::Track(*id),
             _ => Self::List,
         }
     }

@@ -1,9 +1,11 @@
 //! Stage 5: packets of one flow together, through its actions.
 
 use super::flow::Plan;
+use super::stay::Staying;
 use super::{Pipeline, Turn};
+use crate::action::Action;
 use crate::base::DropReason;
-use crate::execute::{TxBatches, drop_all, execute};
+use crate::execute::{TxBatches, drop_all, execute, track};
 use crate::flow::{BurstKeys, layout};
 use crate::packet::{BURST, Burst, Slots};
 
@@ -18,7 +20,7 @@ enum Exit {
 
 impl Pipeline {
     /// Executes the flows of the packets in `which`, each flow's packets together; flows in the
-    /// order of their first packets.
+    /// order of their first packets. Returns the packets that pass again where they are.
     #[inline(always)]
     pub(super) fn group(
         &mut self,
@@ -26,10 +28,15 @@ impl Pipeline {
         which: Slots,
         turn: &Turn<'_>,
         out: &mut TxBatches,
-    ) {
-        let scratch = &*self.scratch;
+    ) -> Staying {
+        #[cfg(test)]
+        let queues = self.queues;
+        #[cfg(not(test))]
+        let queues = false;
+        let scratch = &mut *self.scratch;
         let context = context!(self, turn);
         let mut exits = exits!(self, out);
+        let mut staying = Staying::default();
         let mut left = which;
         while let Some(first) = left.lowest() {
             let index = scratch.flows.0[first & (BURST - 1)];
@@ -42,8 +49,16 @@ impl Pipeline {
                     flow.stats().credit(slots.len() as u64, bytes, flags, turn.now);
                     match flow.plan() {
                         Plan::Output(port) => exits.output(port, burst, slots),
-                        Plan::List => {
+                        Plan::Track(id) if !queues => {
+                            if let Some(Action::Ct(ct)) = flow.actions().first() {
+                                let left = track((ct, id), burst, slots, &context, &mut exits);
+                                staying.tracked(left, id, burst, scratch);
+                            }
+                        }
+                        Plan::List | Plan::Track(_) => {
+                            exits.stay = (!queues).then_some(Slots::NONE);
                             execute(flow.actions(), burst, slots, &context, &mut exits);
+                            staying.changed(exits.stay.take().unwrap_or(Slots::NONE));
                         }
                     }
                     Exit::Executed
@@ -53,6 +68,7 @@ impl Pipeline {
                 drop_all(burst, slots, DropReason::UpcallError, exits.drops);
             }
         }
+        staying
     }
 }
 

@@ -7,7 +7,7 @@
 //!                       └────┬────┴──────────┘
 //!                          group by flow ─► execute ─► TxBatches
 //!                                              │
-//!                            again ◄── recirculate (work list, until it is empty)
+//!                            again ◄── recirculate (in place, or a work list, until it is empty)
 //! ```
 //!
 //! # The hit ladder
@@ -15,6 +15,7 @@
 //! | rung | cost | memory | whose |
 //! |---|---|---|---|
 //! | [`simple`](crate::lookup::simple) | a comparison of four words | 12 KiB | this thread's |
+//! | [`guess`](crate::lookup::guess) | a comparison of 64 bytes, mostly | 16 KiB | this thread's |
 //! | [`cache`](crate::lookup::emc) | a hash and a comparison of 64 bytes | 640 KiB | this thread's |
 //! | [`signatures`](crate::lookup::smc), if on | as much as one subtable | 8 MiB | this thread's |
 //! | [`megaflow`](crate::lookup::megaflow) | as much again for each subtable asked | about 550 bytes a flow, its actions and its first key | this thread's |
@@ -59,6 +60,7 @@ macro_rules! exits {
             again: &mut $pipeline.again,
             drops: &$pipeline.counters.drops,
             random: &mut $pipeline.random,
+            stay: None,
         }
     };
 }
@@ -72,6 +74,7 @@ mod parse;
 #[cfg(target_arch = "x86_64")]
 mod pass_unsafe;
 mod settings;
+mod stay;
 mod upcall;
 
 pub use counters::PipelineCounters;
@@ -92,7 +95,7 @@ use crate::conntrack::Conntrack;
 use crate::execute::{TxBatches, WorkList, execute};
 use crate::flow::extract::{Extractor, Pass};
 use crate::flow::{BurstKeys, FlowKey, beside, layout};
-use crate::lookup::{BurstFlows, Emc, Hashes, Kernel, Megaflows, Simple, Smc};
+use crate::lookup::{BurstFlows, Emc, Guesses, Hashes, Kernel, Megaflows, Simple, Smc};
 use crate::meter::Meters;
 use crate::packet::{Burst, Packet, Slots};
 use crate::sync::{Published, Reader};
@@ -104,6 +107,7 @@ pub struct Pipeline {
     settings: Settings,
     extractor: Extractor,
     simple: Simple,
+    guesses: Guesses,
     emc: Emc,
     smc: Smc,
     /// Which caches are to know what the megaflow table finds in this pass.
@@ -117,6 +121,9 @@ pub struct Pipeline {
     conntrack: Arc<Conntrack>,
     random: Random,
     scratch: Box<Scratch>,
+    /// Packets wait on the list for their further passes, in any case.
+    #[cfg(test)]
+    queues: bool,
 }
 
 /// What a pass works on; kept so that nothing is cleared or allocated for each burst.
@@ -125,6 +132,8 @@ struct Scratch {
     keys: BurstKeys,
     /// The flow of each slot, as far as it has been found.
     flows: BurstFlows,
+    /// Packets whose keys lack what lies beyond the first lane.
+    half_keyed: Slots,
     /// For the cache's insertions.
     hashes: Hashes,
     /// Packets of a further pass.
@@ -156,6 +165,7 @@ impl Pipeline {
         Self {
             extractor: settings.extractor(),
             simple: Simple::default(),
+            guesses: Guesses::new(settings.seed),
             smc: Smc::new(settings.smc_entries()),
             learner: Learner::default(),
             emc: Emc::new(
@@ -173,6 +183,8 @@ impl Pipeline {
             bonds: Bonds::default(),
             random: Random::new(settings.seed),
             scratch: Box::default(),
+            #[cfg(test)]
+            queues: false,
             settings,
         }
     }
@@ -307,17 +319,40 @@ impl Pipeline {
     /// The stages in order.
     #[inline(always)]
     fn stages(&mut self, burst: &mut Burst, turn: &Turn<'_>, out: &mut TxBatches) {
-        let parsed = self.parse(burst, turn);
-        let cached = self.cache(parsed, turn);
-        let mut known = cached.hit;
-        if !cached.missed.is_empty() {
-            let found = self.megaflow(cached.missed);
-            known = known.or(found.hit);
-            if !found.unknown.is_empty() {
-                known = known.or(self.upcall(burst, found.unknown, turn, out));
+        let mut turn = *turn;
+        let mut keyed = self.parse(burst, Slots::first(burst.len()), &turn);
+        self.scratch.half_keyed = Slots::NONE;
+        loop {
+            let known = self.find(burst, keyed, &turn, out);
+            let staying = self.group(burst, known, &turn, out);
+            if staying.all().is_empty() {
+                return;
             }
+            turn.pass = Pass::Again;
+            keyed = self.rekey(burst, staying, &turn);
         }
-        self.group(burst, known, turn, out);
+    }
+
+    /// Finds the flows of the packets in `keyed`; returns those whose flow is known, or has been made
+    /// known by a packet before them.
+    #[inline(always)]
+    fn find(
+        &mut self,
+        burst: &mut Burst,
+        keyed: Slots,
+        turn: &Turn<'_>,
+        out: &mut TxBatches,
+    ) -> Slots {
+        let cached = self.cache(burst, keyed, turn);
+        if cached.missed.is_empty() {
+            return cached.hit;
+        }
+        let found = self.megaflow(cached.missed);
+        let known = cached.hit.or(found.hit);
+        if found.unknown.is_empty() {
+            return known;
+        }
+        known.or(self.upcall(burst, found.unknown, turn, out))
     }
 
     /// Housekeeping: to be called now and then between bursts. Reconsiders the order of subtables

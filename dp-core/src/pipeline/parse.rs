@@ -15,11 +15,10 @@ enum Exit {
 }
 
 impl Pipeline {
-    /// Extracts the keys of all packets; returns those that go on.
+    /// Extracts the keys of the packets in `which`; returns those that go on.
     #[inline(always)]
-    pub(super) fn parse(&mut self, burst: &mut Burst, turn: &Turn<'_>) -> Slots {
-        let all = Slots::first(burst.len());
-        let extracted = self.extractor.burst(burst, all, turn.pass, &mut self.scratch.keys);
+    pub(super) fn parse(&mut self, burst: &mut Burst, which: Slots, turn: &Turn<'_>) -> Slots {
+        let extracted = self.extractor.burst(burst, which, turn.pass, &mut self.scratch.keys);
         self.counters.vector_parsed.add(extracted.by_vector.len() as u64);
         if extracted.malformed.is_empty() {
             return extracted.parsed;

@@ -25,6 +25,9 @@ pub struct Settings {
     pub emc_insert_inv_prob: u32,
     /// Whether the signature match cache is on (8 MiB a thread).
     pub smc: bool,
+    /// Whether megaflows are guessed before the caches are asked. Where every miss is to make an entry
+    /// of the exact-match cache they are not in any case.
+    pub guesses: bool,
     /// Megaflows at most; what comes beyond is executed but not installed.
     pub flow_limit: usize,
     /// Masks at most, each counted once a port of entry; flows with further ones are executed but
@@ -82,6 +85,7 @@ impl Default for Settings {
             emc_entries: DEFAULT_ENTRIES,
             emc_insert_inv_prob: DEFAULT_INSERT_INV_PROB,
             smc: false,
+            guesses: true,
             flow_limit: 200_000,
             mask_limit: usize::MAX,
             mask_budget: 256,

@@ -9,6 +9,8 @@ use crate::packet::{Burst, Packet, Pool};
 
 use std::sync::Mutex;
 
+mod passes;
+
 /// A slow path that is a function.
 struct Slow<F>(F, Mutex<u32>);
 
@@ -190,7 +192,7 @@ fn the_signature_cache_answers_where_it_is_on() {
         |_: &Upcall<'_>| Ok(verdict(vec![Action::Output(PortNo(0))], &[FieldId::Ipv4Src], true)),
         Mutex::new(0),
     );
-    let settings = Settings { emc_insert_inv_prob: 0, smc: true, ..always() };
+    let settings = Settings { emc_insert_inv_prob: 0, smc: true, guesses: false, ..always() };
     let mut pipeline = Pipeline::new(settings.clone());
     let mut out = ports(1);
     let mut run = |pipeline: &mut Pipeline, packets: u16| {

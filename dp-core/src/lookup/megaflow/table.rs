@@ -12,7 +12,7 @@ use super::subtable::Subtable;
 use super::widen::widen;
 use crate::base::{Instant, PortNo, Ufid};
 use crate::flow::key::ufid;
-use crate::flow::{BurstKeys, FlowKey, FlowMask, layout};
+use crate::flow::{BurstKeys, FlowKey, FlowMask, Lane, layout};
 use crate::lookup::flows::{BurstFlows, FlowRef, Flows};
 use crate::lookup::hash::KeyHasher;
 use crate::lookup::kernel::Kernel;
@@ -30,6 +30,11 @@ pub struct Megaflows<T> {
     by_ufid: Map<Ufid, u32>,
     /// By id; `None` where one has been removed.
     subtables: Vec<Option<Subtable>>,
+    /// By id, for those who have a flow and want to know whether a packet matches it.
+    fronts: Vec<Front>,
+    /// The bits of lane 0 that every mask counts, or fewer: masks that have gone may have taken some.
+    common: Lane,
+    common_is_stale: bool,
     by_mask: Map<(Arc<FlowMask>, Option<PortNo>), u32>,
     /// Subtables of flows that match one port of entry, by port.
     ports: Map<PortNo, Ranking>,
@@ -105,6 +110,19 @@ impl<T> Megaflow<'_, T> {
     }
 }
 
+/// The beginning of a subtable's mask.
+#[derive(Clone, Debug)]
+pub(in crate::lookup) struct Front {
+    pub(in crate::lookup) mask: Lane,
+    /// The lane that it stands for: the first live one.
+    pub(in crate::lookup) lane: usize,
+    /// There are further ones.
+    pub(in crate::lookup) more: bool,
+}
+
+/// All bits: what no mask at all has in common.
+const EVERYTHING: Lane = Lane([u64::MAX; 8]);
+
 #[derive(Clone, Copy, Debug)]
 struct Cold {
     ufid: Ufid,
@@ -122,6 +140,9 @@ impl<T> Megaflows<T> {
             cold: Vec::new(),
             by_ufid: Map::with_hasher(state(1)),
             subtables: Vec::new(),
+            fronts: Vec::new(),
+            common: EVERYTHING,
+            common_is_stale: false,
             by_mask: Map::with_hasher(state(2)),
             ports: Map::with_hasher(state(3)),
             any: Ranking::default(),
@@ -291,17 +312,32 @@ impl<T> Megaflows<T> {
     #[inline]
     #[must_use]
     pub fn matches(&self, index: u32, keys: &BurstKeys, slot: usize) -> bool {
-        let (Some(_), Some(flow)) = (self.flows.at(index), self.flows.slot(index)) else {
-            return false;
-        };
-        let table = self
-            .cold
-            .get(index as usize)
-            .and_then(|cold| self.subtables.get(cold.subtable as usize)?.as_ref());
-        let Some(table) = table else { return false };
-        let Some(first) = table.live.first() else { return false };
-        keys.get(slot, first.lane).and(&first.mask) == flow.key
-            && (table.live.len() == 1 || table.same_rest(flow.row, keys, slot))
+        let Some((front, first)) = self.front(index) else { return false };
+        keys.get(slot, front.lane).and(&front.mask) == *first
+            && (!front.more || self.matches_rest(index, keys, slot))
+    }
+
+    /// Whether the lanes of the packet in `slot` beyond the first live one match the flow with this
+    /// index.
+    #[must_use]
+    pub fn matches_rest(&self, index: u32, keys: &BurstKeys, slot: usize) -> bool {
+        let Some(flow) = self.flows.slot(index) else { return false };
+        let table = self.subtables.get(flow.table as usize).and_then(Option::as_ref);
+        table.is_some_and(|table| table.same_rest(flow.row, keys, slot))
+    }
+
+    /// The beginning of the mask and of the masked key of the flow with this index, if there is one.
+    #[inline(always)]
+    pub(in crate::lookup) fn front(&self, index: u32) -> Option<(&Front, &Lane)> {
+        let flow = self.flows.slot(index)?;
+        // A slot without a flow names no subtable.
+        Some((self.fronts.get(flow.table as usize)?, &flow.key))
+    }
+
+    /// Bits of lane 0 that every mask counts.
+    #[inline(always)]
+    pub(in crate::lookup) const fn common(&self) -> &Lane {
+        &self.common
     }
 
     /// Whether all flows that packets from this port of entry can match are simple ones
@@ -343,7 +379,7 @@ impl<T> Megaflows<T> {
         let hash = table.hash(masked);
         let row = table.add_row(masked)?;
         let first = table.live.first().map(|live| *masked.lane(live.lane))?;
-        let flow = self.flows.insert(first, row, value)?;
+        let flow = self.flows.insert(first, (id, row), value)?;
         let cold = Cold { ufid, hash, subtable: id };
         match self.cold.get_mut(flow.index as usize) {
             Some(place) => *place = cold,
@@ -374,6 +410,15 @@ impl<T> Megaflows<T> {
             }
         };
         let id = u32::try_from(at).map_err(|_| InsertError::Masks)?;
+        if let Some(first) = table.live.first() {
+            let (mask, lane) = (first.mask, first.lane);
+            let front = Front { mask, lane, more: table.live.len() > 1 };
+            match self.fronts.get_mut(at) {
+                Some(place) => *place = front,
+                None => self.fronts.push(front),
+            }
+        }
+        self.common = self.common.and(mask.lane(0));
         if let Some(place) = self.subtables.get_mut(at) {
             *place = Some(table);
         }
@@ -403,6 +448,7 @@ impl<T> Megaflows<T> {
         let Some(table) = self.subtables.get_mut(id as usize).and_then(Option::take) else {
             return;
         };
+        self.common_is_stale = true;
         self.by_mask.remove(&(table.mask, table.port));
         match table.port {
             None => self.any.remove(id, table.simple),
@@ -442,6 +488,10 @@ impl<T> Megaflows<T> {
 
     /// Reconsiders the order of subtables where that is due.
     pub fn sort(&mut self, now: Instant) {
+        if core::mem::take(&mut self.common_is_stale) {
+            let masks = self.subtables.iter().flatten().map(|table| table.mask.lane(0));
+            self.common = masks.fold(EVERYTHING, |common, mask| common.and(mask));
+        }
         self.any.sort(now);
         for ranking in self.ports.values_mut() {
             ranking.sort(now);

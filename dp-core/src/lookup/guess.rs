@@ -1,0 +1,248 @@
+//! Guesses: which megaflow a packet most likely matches, held against that megaflow itself.
+//!
+//! Tables have many connections and few megaflows: a cache of whole keys then remembers the same few
+//! answers ten thousand times. A guess needs no more than the bits that *all* masks look at. Packets
+//! that agree in them have most often one megaflow; which it was the last time is noted in four
+//! bytes, and the packet's key is held against the megaflow's own masked key before anything is
+//! believed. Any megaflow that covers a packet is right for it, so a wrong guess costs a comparison
+//! and no more.
+//!
+//! ```text
+//!   key ──► the last packet's megaflow? ── masked key equal ──────────────────────────► hit
+//!             │ no
+//!             ▼
+//!           key & common mask ─► hash ─► index of a megaflow ── masked key equal ─────► hit
+//!                                              │ no
+//!                                              ▼
+//!                                      the caches, and what they find is the next guess
+//! ```
+//!
+//! Where guesses are mostly wrong (megaflows that tell packets apart by bits that others wildcard)
+//! none are made for a while.
+//!
+//! # Cost
+//!
+//! 16 KiB. A hit on the last packet's megaflow is one masked comparison of 64 bytes; another one a
+//! hash more, and the megaflow's first line.
+
+use super::flows::BurstFlows;
+use super::hash::{KeyHasher, finish, lane_sum};
+use super::megaflow::Megaflows;
+use crate::flow::{BurstKeys, Lane};
+use crate::packet::{BURST, Slots};
+
+const ENTRIES: usize = 4096;
+/// Packets over which guesses are judged.
+const TRIAL: u32 = 4096;
+/// Packets that pass without guesses where fewer than a quarter were right. Tests have few packets.
+const PAUSE: u32 = if cfg!(test) { 256 } else { 1 << 16 };
+
+/// The guesses of one packet thread.
+#[derive(Debug)]
+pub struct Guesses {
+    /// Indices of megaflows, right or not.
+    entries: Box<[u32; ENTRIES]>,
+    secret: Lane,
+    /// Packets and right guesses of the trial that runs.
+    tried: u32,
+    right: u32,
+    /// Packets that pass before the next trial.
+    pause: u32,
+}
+
+/// What guessing about a burst came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Guessed {
+    /// Slots whose megaflow was found.
+    pub hits: Slots,
+    /// Slots whose megaflow was found if lanes beyond the first match too.
+    pub maybe: Slots,
+}
+
+/// The flow that the packet before has matched.
+struct Last {
+    mask: Lane,
+    key: Lane,
+    index: u32,
+}
+
+impl Guesses {
+    /// No guesses. `seed` keys the hash.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        let secret = *KeyHasher::new(seed ^ 0x6775_6573_7365_7321).secret(0);
+        Self { entries: Box::new([0; ENTRIES]), secret, tried: 0, right: 0, pause: 0 }
+    }
+
+    /// Whether guesses are made now.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_on(&self) -> bool {
+        self.pause == 0
+    }
+
+    /// Guesses for the packets in `want`, whose first lanes are there. Where a megaflow looks at
+    /// further lanes the first alone has been compared.
+    #[inline(always)]
+    #[must_use]
+    pub fn lookup<T>(
+        &self,
+        keys: &BurstKeys,
+        want: Slots,
+        table: &Megaflows<T>,
+        found: &mut BurstFlows,
+    ) -> Guessed {
+        let lanes = keys.lane(0);
+        let mut out = Guessed { hits: want, maybe: Slots::NONE };
+        // Matches nothing: under an empty mask every key is zero.
+        let mut last = Last { mask: Lane::ZERO, key: Lane([1; 8]), index: 0 };
+        for slot in want.iter() {
+            let slot = slot & (BURST - 1);
+            let key = &lanes[slot];
+            if key.and(&last.mask) == last.key {
+                found.0[slot] = last.index;
+                continue;
+            }
+            let index = self.entries[self.place(key, table.common())];
+            match table.front(index) {
+                Some((front, flow)) if front.lane == 0 && key.and(&front.mask) == *flow => {
+                    found.0[slot] = index;
+                    if front.more {
+                        out.hits.remove(slot);
+                        out.maybe.insert(slot);
+                    } else {
+                        last = Last { mask: front.mask, key: *flow, index };
+                    }
+                }
+                _ => out.hits.remove(slot),
+            }
+        }
+        out
+    }
+
+    /// Judges the guesses about as many packets.
+    #[inline(always)]
+    pub fn judge(&mut self, tried: usize, right: usize) {
+        // At most a burst.
+        self.tried += tried as u32;
+        self.right += right as u32;
+        if self.tried >= TRIAL {
+            if self.right < self.tried / 4 {
+                self.pause = PAUSE;
+            }
+            (self.tried, self.right) = (0, 0);
+        }
+    }
+
+    /// Packets that passed without guesses.
+    #[inline(always)]
+    pub fn pass(&mut self, packets: usize) {
+        self.pause = self.pause.saturating_sub(packets as u32);
+    }
+
+    /// The packet in `slot` has the megaflow with this index.
+    #[inline(always)]
+    pub fn note<T>(&mut self, keys: &BurstKeys, slot: usize, index: u32, table: &Megaflows<T>) {
+        let at = self.place(&keys.lane(0)[slot & (BURST - 1)], table.common());
+        self.entries[at] = index;
+    }
+
+    #[inline(always)]
+    fn place(&self, key: &Lane, common: &Lane) -> usize {
+        let hash = finish(lane_sum(&key.and(common), &self.secret));
+        (hash >> 40) as usize & (ENTRIES - 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Guesses, PAUSE, TRIAL};
+    use crate::flow::{BurstKeys, FieldId as F, FlowKey, FlowMask};
+    use crate::lookup::megaflow::Limits;
+    use crate::lookup::{BurstFlows, Kernel, Megaflows};
+    use crate::packet::Slots;
+
+    fn key(src: u32, dport: u16, label: u128) -> FlowKey {
+        let mut key = FlowKey::EMPTY;
+        key.set(F::InPort, 1);
+        key.set(F::Ipv4Src, src.into());
+        key.set(F::UdpDst, dport.into());
+        key.set(F::CtLabel, label);
+        key
+    }
+
+    fn mask(fields: &[F], bits: u128) -> FlowMask {
+        let mut mask = FlowMask::EMPTY;
+        mask.unwildcard(F::InPort);
+        for &field in fields {
+            mask.unwildcard(field);
+        }
+        mask.unwildcard_bits(F::Ipv4Src, bits);
+        mask
+    }
+
+    #[test]
+    fn what_it_finds_is_what_the_table_finds_while_flows_come_and_go() {
+        let limits = Limits { flows: 1 << 16, masks: 64, budget: 64 };
+        let mut table = Megaflows::new(limits, 1, Kernel::Portable);
+        let mut guesses = Guesses::new(3);
+        let masks = [
+            mask(&[F::UdpDst], 0xff00),
+            mask(&[F::UdpDst], 0xfff0),
+            mask(&[F::UdpDst, F::CtLabel], 0xff00),
+        ];
+        let (mut keys, mut found) = (BurstKeys::default(), BurstFlows::default());
+        let (mut hits, mut maybes, mut removed) = (0, 0, 0);
+        for round in 0..20_000_u32 {
+            let dport = u16::try_from(round % 7).unwrap();
+            // Each destination port has a mask of its own, as with one pipeline.
+            let mask = &masks[usize::from(dport) % 3];
+            for slot in 0..4 {
+                let packet = key(round * 37 % 4096 + slot, dport, u128::from(round % 2));
+                keys.set_key(slot as usize, &packet);
+            }
+            let want = Slots::first(4);
+            let out = guesses.lookup(&keys, want, &table, &mut found);
+            assert!(out.hits.and(out.maybe).is_empty());
+            for slot in 0..4 {
+                let packet = keys.key(slot);
+                let judge = table.lookup_key(&packet).map(|flow| flow.index);
+                if out.hits.has(slot) {
+                    hits += 1;
+                    assert_eq!(Some(found.0[slot]), judge);
+                } else if out.maybe.has(slot) && table.matches(found.0[slot], &keys, slot) {
+                    maybes += 1;
+                    assert_eq!(Some(found.0[slot]), judge);
+                } else {
+                    let index = match judge {
+                        Some(index) => index,
+                        None => table.insert(&packet, mask, round).unwrap().flow.index,
+                    };
+                    guesses.note(&keys, slot, index, &table);
+                }
+            }
+            if round % 13 == 0 {
+                let id = Megaflows::<u32>::id(&keys.key(1), mask);
+                removed += u32::from(table.remove(id).is_some());
+            }
+        }
+        assert!(hits > 10_000 && maybes > 1_000 && removed > 500, "{hits} {maybes} {removed}");
+    }
+
+    #[test]
+    fn it_pauses_where_it_is_mostly_wrong() {
+        let mut guesses = Guesses::new(1);
+        for _ in 0..TRIAL / 32 {
+            guesses.judge(32, 7);
+        }
+        assert!(!guesses.is_on());
+        guesses.pass(PAUSE as usize - 1);
+        assert!(!guesses.is_on());
+        guesses.pass(32);
+        assert!(guesses.is_on());
+        for _ in 0..TRIAL / 16 {
+            guesses.judge(32, 8);
+        }
+        assert!(guesses.is_on());
+    }
+}
