@@ -40,7 +40,7 @@ pub fn action_execution(data: &[u8]) {
     let actions = list(&mut bytes, 3, &mut budget);
     let packet_type = [0, 0, 0, 0x1_0800, 0x1_86dd, 0x1_8847, 0x1_894f];
     let packet_type = packet_type[usize::from(bytes.below(7))];
-    let offloads = Offloads::from_bits_truncate(u16::from(bytes.byte()));
+    let offloads = Offloads::from_bits_truncate(bytes.byte());
     let frame = bytes.rest();
     let Some(mut packet) = Pool::for_len(frame.len()).and_then(Pool::alloc) else { return };
     let Some(room) = packet.append(frame.len()) else { return };
