@@ -8,7 +8,7 @@ use dp_core::action::{Action, ActionList, Masked, Set};
 use dp_core::base::{Instant, PortNo};
 use dp_core::boundary::{Upcall, UpcallError, UpcallSink, Verdict};
 use dp_core::execute::TxBatches;
-use dp_core::flow::extract::{Extractor, Pass, VlanLimit};
+use dp_core::flow::extract::{Extractor, Parser, Pass, VlanLimit};
 use dp_core::flow::{BurstKeys, FieldId, FlowKey, FlowMask, Lane, LaneSet, layout};
 use dp_core::lookup::megaflow::Limits;
 use dp_core::lookup::{BurstFlows, Emc, FlowRef, Hashes, Kernel, Megaflows, Simple, Smc, smc};
@@ -67,13 +67,24 @@ pub fn all(kernel: Kernel) -> Vec<Case> {
     cases
 }
 
+/// The parser that goes with a kernel.
+const fn parser(kernel: Kernel) -> Parser {
+    match kernel {
+        Kernel::Portable => Parser::Scalar,
+        Kernel::Avx2(proof) => Parser::Avx2(proof),
+        Kernel::Avx512(proof) => Parser::Avx512(proof),
+        Kernel::Autovalidate(vectors) => Parser::Autovalidate(vectors),
+    }
+}
+
+const fn extractor(kernel: Kernel) -> Extractor {
+    Extractor::with(VlanLimit::One, parser(kernel))
+}
+
 /// Frames to keys.
 #[must_use]
 pub fn extraction(kind: Kind, kernel: Kernel) -> Case {
-    let extractor = match kernel {
-        Kernel::Portable => Extractor::portable(VlanLimit::One),
-        _ => Extractor::default(),
-    };
+    let extractor = extractor(kernel);
     let mut bursts: Vec<Burst> =
         (0..IN_FLIGHT / 32).map(|number| burst(kind, number * 32..(number + 1) * 32)).collect();
     let mut keys = Box::<BurstKeys>::default();
@@ -209,10 +220,7 @@ fn fill(keys: &mut BurstKeys, lanes: &[Lane], next: &mut u32) {
 /// Frames of a further pass that came out of a Geneve tunnel: the frame, and what the tunnel says.
 #[must_use]
 pub fn again(kernel: Kernel) -> Case {
-    let extractor = match kernel {
-        Kernel::Portable => Extractor::portable(VlanLimit::One),
-        _ => Extractor::default(),
-    };
+    let extractor = extractor(kernel);
     let mut burst = burst(Kind::Ipv4, 0..32);
     for slot in 0..BURST {
         if let Some(packet) = burst.get_mut(slot) {
@@ -351,6 +359,7 @@ pub fn attack(budget: Option<usize>, kernel: Kernel) -> Case {
         emc_insert_inv_prob: 0,
         seed: SEED,
         kernel,
+        parser: parser(kernel),
         mask_budget: budget.unwrap_or(usize::MAX),
         ..Settings::default()
     };
@@ -482,7 +491,13 @@ impl Rig {
 /// Ring to ring through a pipeline that knows the flows.
 #[must_use]
 pub fn pipeline(kind: Kind, flows: u32, emc: u32, stage: Stage, kernel: Kernel) -> Case {
-    let settings = Settings { emc_insert_inv_prob: emc, seed: SEED, kernel, ..Settings::default() };
+    let settings = Settings {
+        emc_insert_inv_prob: emc,
+        seed: SEED,
+        kernel,
+        parser: parser(kernel),
+        ..Settings::default()
+    };
     let mut rig = Rig::new(kind, flows, settings);
     rig.run(1000, stage);
     let name = format!(

@@ -10,6 +10,7 @@ mod mac;
 mod prefetch_unsafe;
 mod random;
 mod time;
+mod vector;
 
 pub use drop::{DropCounters, DropReason};
 pub use hash::{hash_bytes, hash_words, mix64};
@@ -18,3 +19,4 @@ pub use mac::{MacAddr, ParseMacError};
 pub use prefetch_unsafe::prefetch;
 pub use random::Random;
 pub use time::{Duration, Instant};
+pub use vector::{Avx2, Avx512, Vectors};

@@ -25,6 +25,7 @@ mod probe_unsafe;
 use super::flows::{BurstFlows, FlowRef, Flows};
 use super::hash::KeyHasher;
 use super::kernel::Kernel;
+use crate::base::Vectors;
 use crate::flow::{BurstKeys, Lane, LaneSet, PACKET_LANES};
 use crate::packet::{BURST, Slots};
 
@@ -206,30 +207,64 @@ impl Emc {
         hashes: &mut Hashes,
         found: &mut BurstFlows,
     ) -> Slots {
-        match self.kernel {
+        self.lookup_by(self.kernel, keys, want, flows, hashes, found)
+    }
+
+    #[inline(always)]
+    fn lookup_by<T>(
+        &self,
+        kernel: Kernel,
+        keys: &BurstKeys,
+        want: Slots,
+        flows: &Flows<T>,
+        hashes: &mut Hashes,
+        found: &mut BurstFlows,
+    ) -> Slots {
+        match kernel {
             Kernel::Portable => probe::probe(self, keys, want, flows, hashes, found),
             #[cfg(target_arch = "x86_64")]
-            Kernel::Avx512(proof) => {
-                probe_unsafe::probe(proof, self, keys, want, flows, hashes, found)
+            Kernel::Avx2(proof) => {
+                probe_unsafe::probe_avx2(proof, self, keys, want, flows, hashes, found)
             }
             #[cfg(target_arch = "x86_64")]
-            Kernel::Autovalidate(proof) => {
-                let (mut judge, mut expected) = (hashes.clone(), found.clone());
-                let hits = probe::probe(self, keys, want, flows, &mut judge, &mut expected);
-                let theirs = probe_unsafe::probe(proof, self, keys, want, flows, hashes, found);
-                let same = (hits, &judge) == (theirs, &*hashes)
-                    && hits.iter().all(|slot| expected.0.get(slot) == found.0.get(slot));
-                if !same {
-                    crate::sync::disagree("exact-match");
-                }
-                (*hashes, *found) = (judge, expected);
-                hits
+            Kernel::Avx512(proof) => {
+                probe_unsafe::probe_avx512(proof, self, keys, want, flows, hashes, found)
             }
             #[cfg(not(target_arch = "x86_64"))]
-            Kernel::Avx512(_) | Kernel::Autovalidate(_) => {
+            Kernel::Avx2(_) | Kernel::Avx512(_) => {
                 probe::probe(self, keys, want, flows, hashes, found)
             }
+            Kernel::Autovalidate(vectors) => {
+                self.validate(vectors, keys, want, flows, hashes, found)
+            }
         }
+    }
+
+    /// Asks every kernel; the portable one's answer counts.
+    #[cold]
+    fn validate<T>(
+        &self,
+        vectors: Vectors,
+        keys: &BurstKeys,
+        want: Slots,
+        flows: &Flows<T>,
+        hashes: &mut Hashes,
+        found: &mut BurstFlows,
+    ) -> Slots {
+        let before = (hashes.clone(), found.clone());
+        let hits = probe::probe(self, keys, want, flows, hashes, found);
+        for kernel in [vectors.avx2.map(Kernel::Avx2), vectors.avx512.map(Kernel::Avx512)] {
+            let Some(kernel) = kernel else { continue };
+            let (mut their_hashes, mut theirs) = before.clone();
+            let lookup = self.lookup_by(kernel, keys, want, flows, &mut their_hashes, &mut theirs);
+            let same = lookup == hits
+                && their_hashes == *hashes
+                && hits.iter().all(|slot| theirs.0.get(slot) == found.0.get(slot));
+            if !same {
+                crate::sync::disagree("exact-match");
+            }
+        }
+        hits
     }
 
     /// Makes an entry for the key in `slot`, if chance has it. `hash` is from the look-up that

@@ -1,10 +1,10 @@
 //! Which machine code does the look-ups.
 //!
 //! Each kernel has one body, written in plain Rust over arrays of eight words. The portable kernel
-//! is that body as the target's baseline compiles it; the vector kernel is the same body compiled
-//! for AVX-512, with the few steps that a compiler does not find written by hand. The
-//! autovalidator runs both and compares.
+//! is that body as the target's baseline compiles it; the vector kernels are the same body compiled
+//! for AVX2 and for AVX-512. The autovalidator runs all and compares.
 
+use crate::base::{Avx2, Avx512, Vectors};
 pub use crate::sync::disagreements;
 
 /// A choice of kernel.
@@ -12,54 +12,34 @@ pub use crate::sync::disagreements;
 pub enum Kernel {
     /// The baseline of the target.
     Portable,
+    /// AVX2.
+    Avx2(Avx2),
     /// AVX-512: F, BW, DQ, VL and VBMI.
     Avx512(Avx512),
-    /// Both, compared; the portable one's answer counts. Where they differ it is counted, and debug
-    /// builds stop.
-    Autovalidate(Avx512),
-}
-
-/// Proof that the processor has AVX-512 with the extensions that the kernels use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Avx512 {
-    _private: (),
-}
-
-impl Avx512 {
-    /// Asks the processor.
-    #[must_use]
-    pub fn detect() -> Option<Self> {
-        #[cfg(target_arch = "x86_64")]
-        {
-            let has = std::arch::is_x86_feature_detected!("avx512f")
-                && std::arch::is_x86_feature_detected!("avx512bw")
-                && std::arch::is_x86_feature_detected!("avx512dq")
-                && std::arch::is_x86_feature_detected!("avx512vl")
-                && std::arch::is_x86_feature_detected!("avx512vbmi")
-                && std::arch::is_x86_feature_detected!("bmi1")
-                && std::arch::is_x86_feature_detected!("bmi2")
-                && std::arch::is_x86_feature_detected!("lzcnt")
-                && std::arch::is_x86_feature_detected!("popcnt");
-            has.then_some(Self { _private: () })
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        None
-    }
+    /// All that the processor runs, compared; the portable one's answer counts. Where they differ
+    /// it is counted, and debug builds stop.
+    Autovalidate(Vectors),
 }
 
 impl Kernel {
     /// The fastest kernel that this processor runs.
     #[must_use]
     pub fn best() -> Self {
-        Avx512::detect().map_or(Self::Portable, Self::Avx512)
+        let Vectors { avx2, avx512 } = Vectors::detect();
+        avx512.map(Self::Avx512).or(avx2.map(Self::Avx2)).unwrap_or(Self::Portable)
     }
 
     /// Every kernel that this processor runs.
     pub fn available() -> impl Iterator<Item = Self> {
-        let vector = Avx512::detect();
-        [Some(Self::Portable), vector.map(Self::Avx512), vector.map(Self::Autovalidate)]
-            .into_iter()
-            .flatten()
+        let vectors = Vectors::detect();
+        [
+            Some(Self::Portable),
+            vectors.avx2.map(Self::Avx2),
+            vectors.avx512.map(Self::Avx512),
+            Some(Self::Autovalidate(vectors)),
+        ]
+        .into_iter()
+        .flatten()
     }
 
     /// The kernel with this name, if this processor runs it.
@@ -73,6 +53,7 @@ impl Kernel {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Portable => "generic",
+            Self::Avx2(_) => "avx2",
             Self::Avx512(_) => "avx512",
             Self::Autovalidate(_) => "autovalidator",
         }

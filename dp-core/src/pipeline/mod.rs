@@ -311,7 +311,9 @@ impl Pipeline {
     fn pass(&mut self, burst: &mut Burst, turn: &Turn<'_>, out: &mut TxBatches) {
         match self.settings.kernel {
             #[cfg(target_arch = "x86_64")]
-            Kernel::Avx512(proof) => pass_unsafe::stages(proof, self, burst, turn, out),
+            Kernel::Avx2(proof) => pass_unsafe::stages_avx2(proof, self, burst, turn, out),
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx512(proof) => pass_unsafe::stages_avx512(proof, self, burst, turn, out),
             _ => self.stages(burst, turn, out),
         }
     }

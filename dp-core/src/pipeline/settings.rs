@@ -1,5 +1,6 @@
 //! What can be set about a pipeline.
 
+pub use crate::flow::extract::Parser;
 use crate::flow::extract::{Extractor, VlanLimit};
 use crate::lookup::emc::{DEFAULT_ENTRIES, DEFAULT_INSERT_INV_PROB};
 use crate::lookup::kernel::Kernel;
@@ -52,33 +53,6 @@ pub struct Settings {
     pub parser: Parser,
 }
 
-/// A choice of machine code for extraction.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Parser {
-    /// The portable parser alone.
-    Scalar,
-    /// The vector kernel where the processor has what it needs.
-    #[default]
-    Vector,
-    /// Both, compared; the portable parser's answer counts.
-    Autovalidate,
-}
-
-impl Parser {
-    /// Every choice.
-    pub const ALL: &[Self] = &[Self::Autovalidate, Self::Scalar, Self::Vector];
-
-    /// Its name.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Scalar => "scalar",
-            Self::Vector => "avx512_vbmi",
-            Self::Autovalidate => "autovalidator",
-        }
-    }
-}
-
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -101,11 +75,7 @@ impl Default for Settings {
 
 impl Settings {
     pub(super) fn extractor(&self) -> Extractor {
-        match self.parser {
-            Parser::Scalar => Extractor::portable(self.vlan_limit),
-            Parser::Vector => Extractor::new(self.vlan_limit),
-            Parser::Autovalidate => Extractor::validating(self.vlan_limit),
-        }
+        Extractor::with(self.vlan_limit, self.parser)
     }
 
     /// Entries of the signature match cache.

@@ -188,10 +188,11 @@ fn list(cores: &[u32]) -> String {
 fn parsers(switch: &Switch) -> String {
     let chosen = switch.datapaths().first().map(|it| it.tuning().pipeline.parser);
     let mut text = "Available MFEX implementations:\n".to_owned();
-    for parser in Parser::ALL {
-        let used = if chosen == Some(*parser) { cores(switch) } else { list(&[]) };
+    for (name, parser) in Parser::all() {
+        let used = if parser.is_some() && chosen == parser { cores(switch) } else { list(&[]) };
+        let there = if parser.is_some() { "True" } else { "False" };
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "  {} (available: True pmds: {used})", parser.name());
+        let _ = writeln!(text, "  {name} (available: {there} pmds: {used})");
     }
     text
 }
@@ -216,7 +217,7 @@ fn set_parser(switch: &Switch, words: &[String]) -> Result<String, String> {
         }
         first = words.next().ok_or("Error: no miniflow extract name provided.\n")?;
     }
-    let Some(parser) = Parser::ALL.iter().find(|it| it.name() == first) else {
+    let Some((_, parser)) = Parser::all().find(|(name, _)| *name == first) else {
         if first == "study" {
             return Err(
                 "Error: study is not supported: there is nothing to choose between.\n".into()
@@ -224,6 +225,9 @@ fn set_parser(switch: &Switch, words: &[String]) -> Result<String, String> {
         }
         return Err(format!("Error: unknown miniflow extract implementation {first}.\n"));
     };
+    let parser = parser.ok_or_else(|| {
+        format!("Error: miniflow extract implementation {first} needs another processor.\n")
+    })?;
     if let Some(more) = words.next() {
         return Err(format!("Error: unknown argument {more}.\n"));
     }
@@ -234,7 +238,7 @@ fn set_parser(switch: &Switch, words: &[String]) -> Result<String, String> {
     }
     for datapath in switch.datapaths() {
         datapath
-            .change_pipeline(|settings| settings.parser = *parser)
+            .change_pipeline(|settings| settings.parser = parser)
             .map_err(|error| format!("Error: {error}.\n"))?;
     }
     Ok(format!("Miniflow extract implementation set to {first}.\n"))

@@ -18,7 +18,8 @@ impl Default for Priorities {
         let priority = |kernel: Kernel| match kernel {
             Kernel::Autovalidate(_) => 0,
             Kernel::Portable => 1,
-            Kernel::Avx512(_) => 2,
+            Kernel::Avx2(_) => 2,
+            Kernel::Avx512(_) => 3,
         };
         Self(Kernel::available().map(|kernel| (kernel.name(), priority(kernel))).collect())
     }

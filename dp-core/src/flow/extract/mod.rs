@@ -14,32 +14,38 @@
 //! [`Malformed`]; whether such packets are forwarded or dropped is the pipeline's to say.
 //!
 //! The portable parser ([`parse()`]) is the judge. Where the processor can, plain IPv4 and IPv6
-//! packets take a vector kernel that gives the same key with one load, one permute and one store;
-//! whatever it does not recognise at once it leaves to the portable parser.
+//! packets take a vector kernel (AVX2 or AVX-512) that gives the same key with a few loads, byte
+//! permutes and stores; whatever it does not recognise at once it leaves to the portable parser.
 //!
 //! # Cost
 //!
 //! One pass over the first 54 to 100 bytes of a frame; no allocation, nothing cleared but the lanes
 //! that the packet uses.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2_unsafe;
+#[cfg(target_arch = "x86_64")]
+mod avx512_unsafe;
 mod malformed;
 mod network;
 mod parse;
+mod parser;
+#[cfg(target_arch = "x86_64")]
+mod plain;
 mod shim;
 mod tags;
 mod transport;
-#[cfg(target_arch = "x86_64")]
-mod vector_unsafe;
 
 pub use malformed::Malformed;
 pub use parse::{Parsed, parse};
+pub use parser::Parser;
 
 use super::beside;
 use super::burst_keys::{BurstKeys, FrameLanes};
 use super::key::FlowKey;
 use super::lane::Lane;
 use super::layout;
-use crate::base::PortNo;
+use crate::base::{PortNo, Vectors};
 use crate::packet::{BURST, Burst, Known, Metadata, Packet, Slots};
 
 /// Where a packet's metadata comes from.
@@ -89,8 +95,7 @@ pub enum VlanLimit {
 #[derive(Clone, Debug)]
 pub struct Extractor {
     vlan_limit: VlanLimit,
-    vector: bool,
-    validate: bool,
+    parser: Parser,
 }
 
 impl Default for Extractor {
@@ -100,32 +105,22 @@ impl Default for Extractor {
 }
 
 impl Extractor {
-    /// An extractor with the fastest kernel that this processor has.
+    /// An extractor with the fastest parser that this processor has.
     #[must_use]
     pub fn new(vlan_limit: VlanLimit) -> Self {
-        #[cfg(target_arch = "x86_64")]
-        let vector = vector_unsafe::available();
-        #[cfg(not(target_arch = "x86_64"))]
-        let vector = false;
-        Self { vlan_limit, vector, validate: false }
+        Self::with(vlan_limit, Parser::best())
     }
 
-    /// An extractor that uses the portable parser alone.
+    /// An extractor with the portable parser alone.
     #[must_use]
     pub const fn portable(vlan_limit: VlanLimit) -> Self {
-        Self { vlan_limit, vector: false, validate: false }
+        Self::with(vlan_limit, Parser::Scalar)
     }
 
-    /// An extractor that runs both and compares; the portable parser's answer counts.
+    /// An extractor with this parser.
     #[must_use]
-    pub fn validating(vlan_limit: VlanLimit) -> Self {
-        Self { validate: true, ..Self::new(vlan_limit) }
-    }
-
-    /// Whether a vector kernel is used.
-    #[must_use]
-    pub const fn is_vector(&self) -> bool {
-        self.vector
+    pub const fn with(vlan_limit: VlanLimit, parser: Parser) -> Self {
+        Self { vlan_limit, parser }
     }
 
     /// Extracts the keys of the packets in `which`, and notes the header offsets in their metadata.
@@ -138,19 +133,11 @@ impl Extractor {
         keys: &mut BurstKeys,
     ) -> Extracted {
         let mut out = Extracted::of(which);
-        let left = match pass {
-            #[cfg(target_arch = "x86_64")]
-            Pass::First(port) if self.vector => {
-                vector_unsafe::burst(burst, which, &port_lane(port), keys)
-            }
-            #[cfg(target_arch = "x86_64")]
-            Pass::Again if self.vector => again(burst, which, keys),
-            _ => which,
+        let left = match self.parser {
+            Parser::Autovalidate(vectors) => self.validate(vectors, burst, which, pass, keys),
+            parser => by_vector(parser, burst, which, pass, keys),
         };
         out.by_vector = which.without(left);
-        if self.validate {
-            self.judge(burst, out.by_vector, pass, keys);
-        }
         for slot in left.iter() {
             let Some(packet) = burst.get_mut(slot) else {
                 out.parsed.remove(slot);
@@ -161,8 +148,27 @@ impl Extractor {
         out
     }
 
-    /// Parses what the vector kernel has parsed once more, and compares.
+    /// Runs every vector kernel, each judged by the portable parser, whose keys stay.
     #[cold]
+    fn validate(
+        &self,
+        vectors: Vectors,
+        burst: &mut Burst,
+        which: Slots,
+        pass: Pass,
+        keys: &mut BurstKeys,
+    ) -> Slots {
+        let mut left = which;
+        for parser in [vectors.avx2.map(Parser::Avx2), vectors.avx512.map(Parser::Avx512)] {
+            let Some(parser) = parser else { continue };
+            let undone = by_vector(parser, burst, which, pass, keys);
+            self.judge(burst, which.without(undone), pass, keys);
+            left = left.without(which.without(undone));
+        }
+        left
+    }
+
+    /// Parses what a vector kernel has parsed once more, and compares.
     fn judge(&self, burst: &mut Burst, done: Slots, pass: Pass, keys: &mut BurstKeys) {
         for slot in done.iter() {
             let Some(packet) = burst.get_mut(slot) else { continue };
@@ -241,9 +247,41 @@ impl Extractor {
     }
 }
 
-/// Further passes by the vector kernel: frames first, then what the packets carry besides.
-#[cfg(target_arch = "x86_64")]
-fn again(burst: &mut Burst, which: Slots, keys: &mut BurstKeys) -> Slots {
+/// Extracts what a vector kernel takes; returns the slots that it left alone.
+#[inline(always)]
+fn by_vector(
+    parser: Parser,
+    burst: &mut Burst,
+    which: Slots,
+    pass: Pass,
+    keys: &mut BurstKeys,
+) -> Slots {
+    match (parser, pass) {
+        (Parser::Scalar | Parser::Autovalidate(_), _) => which,
+        (_, Pass::First(port)) => vector(parser, burst, which, &port_lane(port), keys),
+        (_, Pass::Again) => again(parser, burst, which, keys),
+    }
+}
+
+#[inline(always)]
+fn vector(
+    parser: Parser,
+    burst: &mut Burst,
+    which: Slots,
+    template: &Lane,
+    keys: &mut BurstKeys,
+) -> Slots {
+    match parser {
+        #[cfg(target_arch = "x86_64")]
+        Parser::Avx2(proof) => avx2_unsafe::burst(proof, burst, which, template, keys),
+        #[cfg(target_arch = "x86_64")]
+        Parser::Avx512(proof) => avx512_unsafe::burst(proof, burst, which, template, keys),
+        _ => which,
+    }
+}
+
+/// Further passes by a vector kernel: frames first, then what the packets carry besides.
+fn again(parser: Parser, burst: &mut Burst, which: Slots, keys: &mut BurstKeys) -> Slots {
     let mut ethernet = Slots::NONE;
     let mut known = [Known::empty(); BURST];
     for slot in which.iter() {
@@ -254,7 +292,7 @@ fn again(burst: &mut Burst, which: Slots, keys: &mut BurstKeys) -> Slots {
             ethernet.insert(slot);
         }
     }
-    let left = vector_unsafe::burst(burst, ethernet, &Lane::ZERO, keys);
+    let left = vector(parser, burst, ethernet, &Lane::ZERO, keys);
     for slot in ethernet.without(left).iter() {
         let Some(packet) = burst.get_mut(slot) else { continue };
         packet.meta_mut().known = known[slot % BURST];

@@ -7,7 +7,7 @@ mod shims;
 use proptest::prelude::*;
 
 use self::frames::{eth, icmpv6_ns, ipv4, ipv6, tagged, tcp, udp};
-use super::{Extractor, Malformed, Pass, VlanLimit};
+use super::{Extractor, Malformed, Parser, Pass, VlanLimit};
 use crate::base::{PortNo, RecircId};
 use crate::flow::{BurstKeys, FieldId as F, FlowKey};
 use crate::packet::{Burst, CtAddrs, CtMeta, Known, Metadata, Packet, Pool, Slots, TunnelMeta};
@@ -32,7 +32,11 @@ fn extract_with(extractor: &Extractor, frame: &[u8]) -> (Option<FlowKey>, Option
 }
 
 fn extract(frame: &[u8]) -> (FlowKey, Option<Malformed>) {
-    let (key, why) = extract_with(&Extractor::new(VlanLimit::Two), frame);
+    let answers = Parser::available()
+        .map(|parser| extract_with(&Extractor::with(VlanLimit::Two, parser), frame))
+        .collect::<Vec<_>>();
+    assert!(answers.windows(2).all(|pair| pair[0] == pair[1]), "{answers:?}");
+    let (key, why) = answers[0].clone();
     (key.unwrap(), why)
 }
 
@@ -222,12 +226,12 @@ fn metadata_of_an_earlier_pass_is_in_the_key() {
     assert_eq!((packet.meta().l3, packet.meta().l4), (14, 34));
 }
 
-/// The key that a packet has in a further pass, by both kernels and by the wide way.
+/// The key that a packet has in a further pass, by every kernel and by the wide way.
 fn key_again(packet: Packet) -> FlowKey {
     let (wide, _) = Extractor::new(VlanLimit::Two).packet(&packet);
     let mut burst = Burst::default();
     burst.push(packet).unwrap();
-    for extractor in [Extractor::new(VlanLimit::Two), Extractor::portable(VlanLimit::Two)] {
+    for extractor in Parser::available().map(|parser| Extractor::with(VlanLimit::Two, parser)) {
         let mut keys = BurstKeys::default();
         // What an earlier burst has left must not show.
         for lane in 0..crate::flow::PACKET_LANES {
@@ -332,7 +336,7 @@ fn the_tunnel_a_packet_came_through_is_in_the_key_of_further_passes() {
 
 #[test]
 fn the_first_pass_forgets_what_a_buffer_carried_before() {
-    for extractor in [Extractor::default(), Extractor::portable(VlanLimit::One)] {
+    for extractor in Parser::available().map(|parser| Extractor::with(VlanLimit::One, parser)) {
         let mut packet = packet_of(&eth(0x0800, &ipv4(17, &udp(1, 2, b""))));
         packet.meta_mut().set_marks(1, 2);
         packet.meta_mut().set_hash(3);
@@ -377,9 +381,9 @@ fn any_packet() -> impl Strategy<Value = Vec<u8>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
-    /// The autovalidator: both kernels on the same packets, whole and mutated.
+    /// The autovalidator: all kernels on the same packets, whole and mutated.
     #[test]
-    fn vector_and_portable_agree(
+    fn vector_kernels_and_the_portable_parser_agree(
         mut frame in any_packet(),
         edits in prop::collection::vec((0..90usize, any::<u8>()), 0..4),
         cut in prop::option::of(0..100usize),
@@ -389,8 +393,11 @@ proptest! {
             if let Some(byte) = frame.get_mut(at) { *byte = value; }
         }
         if let Some(cut) = cut { frame.truncate(cut); }
-        let fast = Extractor::new(limit);
-        prop_assert_eq!(extract_with(&fast, &frame), extract_with(&Extractor::portable(limit), &frame));
+        let expected = extract_with(&Extractor::portable(limit), &frame);
+        for parser in Parser::available() {
+            let fast = Extractor::with(limit, parser);
+            prop_assert_eq!(&extract_with(&fast, &frame), &expected, "{}", parser.name());
+        }
     }
 
     /// Bytes behind the IP datagram never show in the key.

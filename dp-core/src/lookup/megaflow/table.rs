@@ -10,7 +10,7 @@ use super::kernels_unsafe;
 use super::rank::Ranking;
 use super::subtable::Subtable;
 use super::widen::widen;
-use crate::base::{Instant, PortNo, Ufid};
+use crate::base::{Instant, PortNo, Ufid, Vectors};
 use crate::flow::key::ufid;
 use crate::flow::{BurstKeys, FlowKey, FlowMask, Lane, layout};
 use crate::lookup::flows::{BurstFlows, FlowRef, Flows};
@@ -543,23 +543,37 @@ fn probe<T>(
     match kernel {
         Kernel::Portable => kernels::probe(table, keys, want, flows, found),
         #[cfg(target_arch = "x86_64")]
-        Kernel::Avx512(proof) => kernels_unsafe::probe(proof, table, keys, want, flows, found),
+        Kernel::Avx2(proof) => kernels_unsafe::probe_avx2(proof, table, keys, want, flows, found),
         #[cfg(target_arch = "x86_64")]
-        Kernel::Autovalidate(proof) => {
-            let mut judge = found.clone();
-            let expected = kernels::probe(table, keys, want, flows, &mut judge);
-            let hits = kernels_unsafe::probe(proof, table, keys, want, flows, found);
-            if (hits, &*found) != (expected, &judge) {
-                crate::sync::disagree("subtable");
-                *found = judge;
-            }
-            expected
+        Kernel::Avx512(proof) => {
+            kernels_unsafe::probe_avx512(proof, table, keys, want, flows, found)
         }
         #[cfg(not(target_arch = "x86_64"))]
-        Kernel::Avx512(_) | Kernel::Autovalidate(_) => {
-            kernels::probe(table, keys, want, flows, found)
+        Kernel::Avx2(_) | Kernel::Avx512(_) => kernels::probe(table, keys, want, flows, found),
+        Kernel::Autovalidate(vectors) => validate(vectors, table, keys, want, flows, found),
+    }
+}
+
+/// Asks every kernel; the portable one's answer counts.
+#[cold]
+fn validate<T>(
+    vectors: Vectors,
+    table: &Subtable,
+    keys: &BurstKeys,
+    want: Slots,
+    flows: &Flows<T>,
+    found: &mut BurstFlows,
+) -> Slots {
+    let before = found.clone();
+    let expected = kernels::probe(table, keys, want, flows, found);
+    for kernel in [vectors.avx2.map(Kernel::Avx2), vectors.avx512.map(Kernel::Avx512)] {
+        let Some(kernel) = kernel else { continue };
+        let mut theirs = before.clone();
+        if probe(kernel, table, keys, want, flows, &mut theirs) != expected || theirs != *found {
+            crate::sync::disagree("subtable");
         }
     }
+    expected
 }
 
 /// The port of entry in the key of `slot`.

@@ -1,9 +1,7 @@
-//! The AVX-512 kernel: plain IPv4 and IPv6 packets, untagged or with one tag, TCP or UDP.
+//! The AVX-512 kernel: plain packets, see [`plain`].
 //!
 //! A key's lane is a fixed permutation of a plain packet's first 64 bytes, so it takes one masked
-//! load, one byte permute (VBMI), one and, one or and one store. Before that a handful of scalar
-//! compares make sure that the packet is of that shape and that its lengths are true; anything
-//! else is left to the portable parser, which also gives every error its name.
+//! load, one byte permute (VBMI), one and, one or and one store.
 //!
 //! Loads are masked to the length of the frame: no byte behind it is read.
 
@@ -16,10 +14,12 @@ use core::arch::x86_64::{
     _mm512_storeu_si512,
 };
 
+use super::plain::{self, Plain, Version};
+use crate::base::Avx512;
 use crate::flow::burst_keys::BurstKeys;
 use crate::flow::lane::{Lane, LaneSet};
 use crate::flow::layout::{self, Place};
-use crate::packet::{Burst, Known, Packet, Slots};
+use crate::packet::{Burst, Packet, Slots};
 
 /// How one lane is made of 64 bytes: where each byte comes from, which are zero, which bits stay,
 /// which bits are added.
@@ -111,28 +111,16 @@ static LANE1: Shape = IPV6_LANE1;
 const TOS_BYTE: __mmask64 = 1 << layout::NW_TOS.offset;
 const FLAGS_WORD: u32 = 1 << (layout::TCP_FLAGS.offset / 2);
 
-/// Whether this processor has what the kernel needs.
-pub(super) fn available() -> bool {
-    std::arch::is_x86_feature_detected!("avx512f")
-        && std::arch::is_x86_feature_detected!("avx512bw")
-        && std::arch::is_x86_feature_detected!("avx512vl")
-        && std::arch::is_x86_feature_detected!("avx512vbmi")
-        && std::arch::is_x86_feature_detected!("bmi1")
-        && std::arch::is_x86_feature_detected!("bmi2")
-}
-
 /// Extracts what it recognises of the packets in `which`; returns the slots that it left alone.
-///
-/// To be called only where [`available`] said yes.
 #[inline]
 pub(super) fn burst(
+    _proof: Avx512,
     burst: &mut Burst,
     which: Slots,
     template: &Lane,
     keys: &mut BurstKeys,
 ) -> Slots {
-    // SAFETY: the extractor calls this only after `available()` has found every feature that the
-    // callee is compiled for.
+    // SAFETY: the proof is only had where the processor has these features.
     unsafe { burst_avx512(burst, which, template, keys) }
 }
 
@@ -157,95 +145,30 @@ fn burst_avx512(burst: &mut Burst, which: Slots, template: &Lane, keys: &mut Bur
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,bmi1,bmi2")]
 fn one(packet: &mut Packet, slot: usize, template: __m512i, keys: &mut BurstKeys) -> bool {
     let frame = packet.data();
-    let Some(head) = frame.first_chunk::<42>() else { return false };
-    let outer = u16::from_be_bytes([head[12], head[13]]);
-    let tagged = usize::from(outer == 0x8100 || outer == 0x88a8);
-    let tag = tagged * 4;
-    let eth_type = u16::from_be_bytes([head[12 + tag], head[13 + tag]]);
-    let (l3, l4) = match eth_type {
-        0x0800 => match ipv4_packet(frame, 14 + tag, tagged, template, slot, keys) {
-            true => (14 + tag, 34 + tag),
-            false => return false,
-        },
-        0x86dd => match ipv6_packet(frame, 14 + tag, tagged, template, slot, keys) {
-            true => (14 + tag, 54 + tag),
-            false => return false,
-        },
-        _ => return false,
-    };
-    let meta = packet.meta_mut();
-    #[expect(clippy::cast_possible_truncation, reason = "at most 58")]
-    {
-        (meta.l3, meta.l4) = (l3 as u16, l4 as u16);
-    }
-    meta.known = Known::empty();
-    true
-}
-
-/// Whether a transport header whose first bytes are `l4` stands whole and true in `len` bytes of
-/// payload; tells TCP (1) from UDP (0).
-#[inline(always)]
-fn transport(proto: u8, l4: &[u8], len: usize) -> Option<usize> {
-    match (proto, l4) {
-        (17, &[_, _, _, _, high, low, _, _, ..]) => {
-            let said = usize::from(u16::from_be_bytes([high, low]));
-            (said >= 8 && said <= len).then_some(0)
+    let Some(plain) = plain::recognise(frame) else { return false };
+    match plain.version {
+        Version::V4 => {
+            let shape = &IPV4[plain.tagged & 1][plain.tcp & 1];
+            let lane = permute(shape, load_masked(frame), template);
+            store(&mut keys.lane_mut(0)[slot & 31], lane);
+            keys.set_used(slot, LaneSet::of(0));
         }
-        (6, &[_, _, _, _, _, _, _, _, _, _, _, _, offset, _, ..]) if len >= 20 => {
-            let said = usize::from(offset >> 4) * 4;
-            (said >= 20 && said <= len).then_some(1)
-        }
-        _ => None,
+        Version::V6 => ipv6_packet(frame, plain, slot, template, keys),
     }
-}
-
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,bmi1,bmi2")]
-fn ipv4_packet(
-    frame: &[u8],
-    l3: usize,
-    tagged: usize,
-    template: __m512i,
-    slot: usize,
-    keys: &mut BurstKeys,
-) -> bool {
-    let Some(ip) = frame.get(l3..).and_then(<[u8]>::first_chunk::<28>) else { return false };
-    let total = usize::from(u16::from_be_bytes([ip[2], ip[3]]));
-    let whole = u16::from_be_bytes([ip[6], ip[7]]) & 0x3fff == 0;
-    if ip[0] != 0x45 || !whole || total < 28 || total > frame.len() - l3 {
-        return false;
-    }
-    let l4 = frame.get(l3 + 20..).unwrap_or_default();
-    let Some(kind) = transport(ip[9], l4, total - 20) else { return false };
-    let shape = &IPV4[tagged & 1][kind & 1];
-    let lane = permute(shape, load_masked(frame), template);
-    store(&mut keys.lane_mut(0)[slot & 31], lane);
-    keys.set_used(slot, LaneSet::of(0));
+    plain.note(packet.meta_mut());
     true
 }
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,bmi1,bmi2")]
-fn ipv6_packet(
-    frame: &[u8],
-    l3: usize,
-    tagged: usize,
-    template: __m512i,
-    slot: usize,
-    keys: &mut BurstKeys,
-) -> bool {
-    let Some(rest) = frame.get(l3..) else { return false };
-    let Some(ip) = rest.first_chunk::<48>() else { return false };
-    let payload = usize::from(u16::from_be_bytes([ip[4], ip[5]]));
-    if ip[0] >> 4 != 6 || payload < 8 || payload + 40 > rest.len() {
-        return false;
+fn ipv6_packet(frame: &[u8], plain: Plain, slot: usize, template: __m512i, keys: &mut BurstKeys) {
+    let rest = frame.get(plain.l3()..).unwrap_or_default();
+    let mut lane = permute(&IPV6[plain.tagged & 1], load_masked(frame), template);
+    if let Some(ip) = rest.first_chunk::<2>() {
+        let tos = ip[0] << 4 | ip[1] >> 4;
+        lane = _mm512_mask_blend_epi8(TOS_BYTE, lane, _mm512_set1_epi8(tos.cast_signed()));
     }
-    let l4 = rest.get(40..).unwrap_or_default();
-    let Some(kind) = transport(ip[6], l4, payload) else { return false };
-    let mut lane = permute(&IPV6[tagged & 1], load_masked(frame), template);
-    let tos = ip[0] << 4 | ip[1] >> 4;
-    lane = _mm512_mask_blend_epi8(TOS_BYTE, lane, _mm512_set1_epi8(tos.cast_signed()));
-    if let (1, Some(&[offset, flags])) = (kind, l4.get(12..14)) {
+    if let (1, Some(&[offset, flags])) = (plain.tcp, rest.get(52..54)) {
         let flags = u16::from_le_bytes([offset & 0x0f, flags]);
         lane = _mm512_mask_blend_epi16(FLAGS_WORD, lane, _mm512_set1_epi16(flags.cast_signed()));
     }
@@ -253,7 +176,6 @@ fn ipv6_packet(
     store(&mut keys.lane_mut(0)[slot & 31], lane);
     store(&mut keys.lane_mut(1)[slot & 31], lane1);
     keys.set_used(slot, LaneSet(0b11));
-    true
 }
 
 #[inline]
@@ -275,9 +197,11 @@ fn load(bytes: &[u8; 64]) -> __m512i {
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,bmi2")]
 fn load_masked(frame: &[u8]) -> __m512i {
-    let there = u64::MAX >> (64 - frame.len().clamp(1, 64));
-    // SAFETY: bytes beyond the frame are masked off, and masked-off bytes are not accessed; an
-    // empty frame does not come here (callers have found at least 42 bytes).
+    let there = match frame.len() {
+        0 => 0,
+        len => u64::MAX >> (64 - len.min(64)),
+    };
+    // SAFETY: bytes beyond the frame are masked off, and masked-off bytes are not accessed.
     unsafe { _mm512_maskz_loadu_epi8(there, frame.as_ptr().cast()) }
 }
 
