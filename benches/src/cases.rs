@@ -19,6 +19,7 @@ use dp_netdev::port::{RxQueue, TxQueue};
 
 use crate::cycles_unsafe::now;
 use crate::frames::{Kind, burst, frame, packet};
+use crate::scaled;
 
 /// One thing that is measured.
 pub struct Case {
@@ -33,38 +34,63 @@ const IN_FLIGHT: u32 = 512;
 const NOW: Instant = Instant::from_millis(10_000);
 const SEED: u64 = 0x5eed;
 
-/// All cases, with this kernel.
-#[must_use]
-pub fn all(kernel: Kernel) -> Vec<Case> {
-    let mut cases = Vec::new();
+/// Sets a case up.
+type Setup = Box<dyn FnOnce() -> Case>;
+
+/// All cases, with this kernel; each is set up when its turn comes, since some are large.
+pub fn all(kernel: Kernel) -> impl Iterator<Item = Case> {
+    let mut cases: Vec<Setup> = Vec::new();
     for kind in [Kind::Ipv4, Kind::Vlan, Kind::Ipv6] {
-        cases.push(extraction(kind, kernel));
+        cases.push(Box::new(move || extraction(kind, kernel)));
     }
     for (kind, flows) in [(Kind::Ipv4, 1), (Kind::Ipv4, 1000), (Kind::Ipv6, 1000)] {
-        cases.push(exact_match(kind, flows, kernel));
+        cases.push(Box::new(move || exact_match(kind, flows, kernel)));
     }
-    cases.push(again(kernel));
-    cases.push(signatures(1000, kernel));
-    cases.push(signatures(100_000, kernel));
-    cases.push(simple(1000));
+    cases.push(Box::new(move || again(kernel)));
+    for flows in [1000, 100_000] {
+        cases.push(Box::new(move || signatures(flows, kernel)));
+    }
+    cases.push(Box::new(|| simple(1000)));
     for subtables in [1, 5, 20, 100] {
-        cases.push(megaflow(subtables, 1000, kernel));
+        for flows in [1000, 10_000, 100_000, 1_000_000] {
+            cases.push(Box::new(move || megaflow(subtables, scaled(flows), kernel)));
+        }
     }
-    for flows in [10_000, 100_000, 1_000_000] {
-        cases.push(megaflow(1, flows, kernel));
+    cases.push(Box::new(move || masked_set(kernel)));
+    for budget in [None, Some(usize::MAX), Some(Settings::default().mask_budget)] {
+        cases.push(Box::new(move || attack(budget, kernel)));
     }
-    cases.push(masked_set());
-    cases.push(attack(None, kernel));
-    cases.push(attack(Some(usize::MAX), kernel));
-    cases.push(attack(Some(Settings::default().mask_budget), kernel));
-    for (flows, stage) in
-        [(1, Stage::Process), (1, Stage::Whole), (1000, Stage::Process), (1000, Stage::Whole)]
-    {
-        cases.push(pipeline(Kind::Ipv4, flows, 1, stage, kernel));
+    for flows in [1, 1000] {
+        for stage in [Stage::Process, Stage::Whole] {
+            cases.push(Box::new(move || pipeline(Kind::Ipv4, flows, 1, stage, kernel)));
+        }
     }
-    cases.push(pipeline(Kind::Ipv4, 1000, 0, Stage::Process, kernel));
-    cases.push(pipeline(Kind::Ipv6, 1000, 1, Stage::Process, kernel));
-    cases
+    cases.push(Box::new(move || pipeline(Kind::Ipv4, 1000, 0, Stage::Process, kernel)));
+    cases.push(Box::new(move || pipeline(Kind::Ipv6, 1000, 1, Stage::Process, kernel)));
+    cases.into_iter().map(|setup| setup())
+}
+
+/// The cases whose instructions are counted: with the portable kernels, and small enough that a
+/// processor made of software sets them up in seconds.
+pub fn counted() -> impl Iterator<Item = Case> {
+    const KERNEL: Kernel = Kernel::Portable;
+    let extractions = [Kind::Ipv4, Kind::Vlan, Kind::Ipv6].map(|kind| extraction(kind, KERNEL));
+    let caches = [(Kind::Ipv4, 1), (Kind::Ipv4, 1000), (Kind::Ipv6, 1000)]
+        .map(|(kind, flows)| exact_match(kind, flows, KERNEL));
+    let megaflows = [1, 5, 20, 100].map(|subtables| megaflow(subtables, 1000, KERNEL));
+    let pipelines = [(Kind::Ipv4, 1, 1), (Kind::Ipv4, 1000, 1), (Kind::Ipv4, 1000, 0)]
+        .into_iter()
+        .chain([(Kind::Ipv6, 1000, 1)])
+        .map(|(kind, flows, emc)| pipeline(kind, flows, emc, Stage::Whole, KERNEL));
+    let others = [again(KERNEL), signatures(1000, KERNEL), simple(1000), masked_set(KERNEL)];
+    let attacks = [None, Some(Settings::default().mask_budget)].map(|it| attack(it, KERNEL));
+    extractions
+        .into_iter()
+        .chain(caches)
+        .chain(megaflows)
+        .chain(others)
+        .chain(pipelines)
+        .chain(attacks)
 }
 
 /// The parser that goes with a kernel.
@@ -302,7 +328,7 @@ pub fn simple(connections: u32) -> Case {
 
 /// Ring to ring through a flow that rewrites addresses, TTL and ports.
 #[must_use]
-pub fn masked_set() -> Case {
+pub fn masked_set(kernel: Kernel) -> Case {
     let ports = |src, dst| Ports { src, dst };
     let address = |last, ttl| Ipv4 { src: [0, 0, 0, last].into(), dst: [0; 4].into(), tos: 0, ttl };
     let actions = ActionList::from([
@@ -310,7 +336,9 @@ pub fn masked_set() -> Case {
         Action::Set(Set::Udp(Masked { value: ports(0, 5353), mask: ports(0, 0xffff) })),
         Action::Output(PortNo(2)),
     ]);
-    let settings = Settings { emc_insert_inv_prob: 1, seed: SEED, ..Settings::default() };
+    let parser = parser(kernel);
+    let settings =
+        Settings { emc_insert_inv_prob: 1, seed: SEED, kernel, parser, ..Settings::default() };
     let mut rig = Rig::new(Kind::Ipv4, 1, settings);
     rig.sink = Same(actions);
     rig.run(1000, Stage::Process);

@@ -6,6 +6,7 @@
 
 mod deny;
 mod fuzz;
+mod instructions;
 mod packages;
 mod process;
 mod test;
@@ -34,6 +35,8 @@ enum Command {
     Deny,
     /// Run the libFuzzer targets of `fuzz/` with the nightly compiler.
     Fuzz(fuzz::Options),
+    /// Count the instructions of the fast path's cases with callgrind, and compare.
+    Instructions(instructions::Options),
     /// Install the Debian packages that the tests use (needs root).
     Packages,
 }
@@ -57,6 +60,7 @@ fn run(command: Command) -> anyhow::Result<bool> {
         Command::Tidy => tidy::run(&root),
         Command::Deny => deny::run(&root),
         Command::Fuzz(options) => fuzz::run(&root, &options),
+        Command::Instructions(options) => instructions::run(&root, &options),
         Command::Packages => packages::install().map(|()| true),
     }
 }

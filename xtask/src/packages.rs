@@ -28,6 +28,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("tftp-hpa", "a TFTP client"),
     ("tftpd-hpa", "a TFTP server"),
     ("tshark", "judges packets"),
+    ("valgrind", "counts instructions"),
     ("vsftpd", "an FTP server"),
 ];
 

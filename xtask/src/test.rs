@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use clap::Args;
 
-use crate::{deny, fuzz, packages, process, tidy};
+use crate::{deny, fuzz, instructions, packages, process, tidy};
 use summary::Tally;
 
 /// What to run.
@@ -51,7 +51,13 @@ const PHASES: &[Phase] = &[
     Phase { name: "tests", what: "unit, property, system and documentation tests", run: run_tests },
     Phase { name: "dpdk", what: "lints and tests with the feature dpdk", run: run_dpdk },
     Phase { name: "benches", what: "every benchmark once, as a test", run: run_benches },
+    Phase {
+        name: "instructions",
+        what: "the fast path takes no more instructions than it did",
+        run: count_instructions,
+    },
     Phase { name: "outside", what: "a crate outside the workspace links dp", run: run_outside },
+    Phase { name: "races", what: "models of what threads share", run: run_races },
     Phase { name: "fuzz", what: "a few seconds of each fuzz target", run: run_fuzz },
 ];
 
@@ -67,7 +73,7 @@ struct Outcome {
 pub(crate) fn run(root: &Path, options: &Options) -> Result<bool> {
     if options.list {
         for phase in PHASES {
-            println!("{:<10} {}", phase.name, phase.what);
+            println!("{:<12} {}", phase.name, phase.what);
         }
         return Ok(true);
     }
@@ -104,7 +110,7 @@ fn run_phase(root: &Path, phase: &Phase) -> Outcome {
 fn describe(outcome: &Outcome) -> String {
     let Outcome { name, tally, took, .. } = outcome;
     let verdict = if failures(outcome) == 0 { "ok" } else { "FAILED" };
-    let mut line = format!("{name:<10} {verdict:<6} {:>6.1} s", took.as_secs_f64());
+    let mut line = format!("{name:<12} {verdict:<6} {:>6.1} s", took.as_secs_f64());
     if tally.results > 0 {
         let Tally { passed, failed, ignored, .. } = tally;
         line += &format!("  {passed} passed, {failed} failed, {ignored} ignored");
@@ -199,9 +205,20 @@ fn run_benches(root: &Path, tally: &mut Tally) -> Result<bool> {
     process::run_watching(&mut cargo(root, &arguments), |line| tally.read(line))
 }
 
+fn count_instructions(root: &Path, _: &mut Tally) -> Result<bool> {
+    instructions::run(root, &instructions::Options::default())
+}
+
 fn run_outside(root: &Path, tally: &mut Tally) -> Result<bool> {
     let folder = root.join("tests/outside");
     let mut cargo = cargo(&folder, &["test", "--no-fail-fast"]);
+    process::run_watching(&mut cargo, |line| tally.read(line))
+}
+
+fn run_races(root: &Path, tally: &mut Tally) -> Result<bool> {
+    let folder = root.join("races");
+    let mut cargo = cargo(&folder, &["test", "--workspace", "--no-fail-fast", "--locked"]);
+    cargo.env("CARGO_TARGET_DIR", root.join("target/races"));
     process::run_watching(&mut cargo, |line| tally.read(line))
 }
 

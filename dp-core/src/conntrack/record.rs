@@ -18,15 +18,15 @@ use zerocopy::FromZeros;
 
 use super::key::Words;
 use crate::base::Instant;
-use crate::sync::{Word32, Word64, read_before};
+use crate::sync::{ALIVE, Stamp, Word32, Word64};
 
 /// A connection.
 #[derive(Debug, FromZeros)]
 #[repr(C, align(64))]
 pub(super) struct Record {
     pub(super) key: [Word64; 5],
-    /// Generation in the high half, [`Status`] in the low one.
-    status: Word64,
+    /// Its bits are a [`Status`].
+    status: Stamp,
     /// When it ends, in nanoseconds of the caller's clock.
     pub(super) expires: Word64,
     pub(super) mark: Word32,
@@ -85,7 +85,7 @@ bitflags::bitflags! {
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     pub(super) struct Status: u32 {
         /// It is a connection, and in the table.
-        const LIVE = 1 << 0;
+        const LIVE = ALIVE;
         /// A packet has come back.
         const REPLIED = 1 << 1;
         /// The source is translated.
@@ -123,62 +123,33 @@ pub(super) struct Found {
     pub(super) reply: bool,
 }
 
-#[inline(always)]
-#[expect(clippy::cast_possible_truncation, reason = "the two halves")]
-const fn split(status: u64) -> (u32, Status) {
-    ((status >> 32) as u32, Status::from_bits_retain(status as u32))
-}
-
 impl Record {
     /// Generation and status.
     #[inline(always)]
     pub(super) fn status(&self) -> (u32, Status) {
-        split(self.status.observe())
+        let (generation, bits) = self.status.read();
+        (generation, Status::from_bits_retain(bits))
     }
 
     /// Whether it is still the connection of this generation: to be asked after reading.
     #[inline(always)]
     pub(super) fn is_still(&self, generation: u32) -> bool {
-        read_before();
-        let (now, status) = split(self.status.get());
-        now == generation && status.contains(Status::LIVE)
+        self.status.is_still(generation)
     }
 
     /// Sets bits of the status, if it is still the connection of this generation.
     pub(super) fn set_status(&self, generation: u32, bits: Status) {
-        loop {
-            let old = self.status.observe();
-            let (now, status) = split(old);
-            let new = status | bits;
-            if now != generation || new == status {
-                return;
-            }
-            if self.status.replace(old, u64::from(generation) << 32 | u64::from(new.bits())) {
-                return;
-            }
-        }
+        self.status.set_bits(generation, bits.bits());
     }
 
     /// Begins a connection in a record that is nobody's; returns the generation.
     pub(super) fn begin(&self, status: Status) -> u32 {
-        let (generation, _) = self.status();
-        let next = generation.wrapping_add(1);
-        self.status.publish(u64::from(next) << 32 | u64::from((status | Status::LIVE).bits()));
-        next
+        self.status.begin(status.bits())
     }
 
     /// Ends the connection of this generation; `false` if it has ended already.
     pub(super) fn end(&self, generation: u32) -> bool {
-        loop {
-            let old = self.status.observe();
-            let (now, status) = split(old);
-            if now != generation || !status.contains(Status::LIVE) {
-                return false;
-            }
-            if self.status.replace(old, u64::from(generation.wrapping_add(1)) << 32) {
-                return true;
-            }
-        }
+        self.status.end(generation)
     }
 
     /// The tuple of the first direction.

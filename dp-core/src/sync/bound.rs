@@ -3,7 +3,7 @@
 //! Taking is all or nothing and never overshoots, not even for a moment, so a thread that asks for
 //! less than what is left gets it even while another one asks for too much.
 
-use core::sync::atomic::{AtomicUsize, Ordering};
+use super::machine::{AtomicUsize, Ordering, constant};
 
 /// A count that stays at or below its limit.
 #[derive(Debug)]
@@ -13,10 +13,12 @@ pub struct Bound {
 }
 
 impl Bound {
-    /// Nothing taken yet, at most `limit` ever.
-    #[must_use]
-    pub const fn new(limit: usize) -> Self {
-        Self { limit, taken: AtomicUsize::new(0) }
+    constant! {
+        /// Nothing taken yet, at most `limit` ever.
+        #[must_use]
+        pub const fn new(limit: usize) -> Self {
+            Self { limit, taken: AtomicUsize::new(0) }
+        }
     }
 
     /// Takes `count`, or nothing and says `false` when less than that is left.

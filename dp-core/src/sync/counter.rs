@@ -4,7 +4,7 @@
 //! the readers' own loads. Readers see some value that was current; sums over counters are not a
 //! snapshot, as statistics never are.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use super::machine::{AtomicU64, Ordering, constant};
 
 /// A 64-bit statistic: one thread adds, any thread reads. Wraps.
 #[derive(Debug, Default)]
@@ -12,10 +12,12 @@ use core::sync::atomic::{AtomicU64, Ordering};
 pub struct Counter(AtomicU64);
 
 impl Counter {
-    /// A counter that starts at `value`.
-    #[must_use]
-    pub const fn new(value: u64) -> Self {
-        Self(AtomicU64::new(value))
+    constant! {
+        /// A counter that starts at `value`.
+        #[must_use]
+        pub const fn new(value: u64) -> Self {
+            Self(AtomicU64::new(value))
+        }
     }
 
     /// Adds `by`. Two threads that both add may lose one of the additions (never more): that is

@@ -3,7 +3,7 @@
 //! Threads keep a private stock and come here once every few hundred items, so a plain lock is
 //! cheaper than any lock-free stack: it is taken once for the whole bulk.
 
-use std::sync::{Mutex, PoisonError};
+use super::machine::{Mutex, PoisonError, constant};
 
 /// A stack of spare items shared by threads.
 #[derive(Debug)]
@@ -16,10 +16,12 @@ impl<T> Default for FreeList<T> {
 }
 
 impl<T> FreeList<T> {
-    /// An empty reserve.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self(Mutex::new(Vec::new()))
+    constant! {
+        /// An empty reserve.
+        #[must_use]
+        pub const fn new() -> Self {
+            Self(Mutex::new(Vec::new()))
+        }
     }
 
     /// Moves up to `want` items onto `to`; returns how many.

@@ -1,9 +1,9 @@
 //! A value behind a lock, for what is changed seldom or for a moment.
 
-use std::sync::{Mutex, PoisonError};
+use super::machine::{Mutex, MutexGuard, PoisonError, constant};
 
 /// A value that this thread holds; others wait until it drops.
-pub type Guard<'a, T> = std::sync::MutexGuard<'a, T>;
+pub type Guard<'a, T> = MutexGuard<'a, T>;
 
 /// A value that one thread at a time works on. A thread that ended while it held the lock leaves
 /// the value as it was: whoever changes it keeps it valid at every step.
@@ -11,10 +11,12 @@ pub type Guard<'a, T> = std::sync::MutexGuard<'a, T>;
 pub struct Locked<T>(Mutex<T>);
 
 impl<T> Locked<T> {
-    /// A value behind a lock.
-    #[must_use]
-    pub const fn new(value: T) -> Self {
-        Self(Mutex::new(value))
+    constant! {
+        /// A value behind a lock.
+        #[must_use]
+        pub const fn new(value: T) -> Self {
+            Self(Mutex::new(value))
+        }
     }
 
     /// Waits for the value.

@@ -5,8 +5,9 @@
 //! was replaced does it take a lock, to count itself in, and even then it does not wait: where the
 //! lock is taken it goes on with what it has and looks again the next time.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::sync::Arc;
+
+use super::machine::{AtomicU64, Mutex, Ordering, PoisonError, TryLockError};
 
 /// A value that is replaced as a whole.
 #[derive(Debug, Default)]

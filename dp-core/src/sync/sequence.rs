@@ -1,12 +1,20 @@
 //! A number that several threads take in turn: what a header that counts packets carries.
 
-use core::sync::atomic::{AtomicU32, Ordering};
+use super::machine::{AtomicU32, Ordering, constant};
 
 /// Numbers from 0 on; each is given once, then they begin anew.
 #[derive(Debug, Default)]
 pub struct Sequence(AtomicU32);
 
 impl Sequence {
+    constant! {
+        /// A sequence that begins with 0.
+        #[must_use]
+        pub const fn new() -> Self {
+            Self(AtomicU32::new(0))
+        }
+    }
+
     /// The next number.
     #[must_use]
     pub fn take(&self) -> u32 {

@@ -5,17 +5,19 @@
 //! that is touched for every packet belongs here; a meter, which is shared by its nature, does, once
 //! a batch.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use super::machine::{AtomicU64, Ordering, constant};
 
 /// A 64-bit statistic that any thread adds to. Wraps.
 #[derive(Debug, Default)]
 pub struct SharedCounter(AtomicU64);
 
 impl SharedCounter {
-    /// A counter that starts at `value`.
-    #[must_use]
-    pub const fn new(value: u64) -> Self {
-        Self(AtomicU64::new(value))
+    constant! {
+        /// A counter that starts at `value`.
+        #[must_use]
+        pub const fn new(value: u64) -> Self {
+            Self(AtomicU64::new(value))
+        }
     }
 
     /// Adds `by`.
@@ -37,10 +39,12 @@ impl SharedCounter {
 pub struct SharedCell(AtomicU64);
 
 impl SharedCell {
-    /// A cell that holds `value`.
-    #[must_use]
-    pub const fn new(value: u64) -> Self {
-        Self(AtomicU64::new(value))
+    constant! {
+        /// A cell that holds `value`.
+        #[must_use]
+        pub const fn new(value: u64) -> Self {
+            Self(AtomicU64::new(value))
+        }
     }
 
     /// The value.

@@ -4,22 +4,26 @@
 //! is read as it is, and its reader proves afterwards (by a generation number) that what he read
 //! belonged together.
 
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-
+#[cfg(not(dp_loom))]
 use zerocopy::FromZeros;
+
+use super::machine::{AtomicU32, AtomicU64, Ordering, constant, fence, spin_loop};
 
 macro_rules! word {
     ($(#[doc = $doc:literal])+ $name:ident, $atomic:ty, $plain:ty) => {
         $(#[doc = $doc])+
-        #[derive(Debug, Default, FromZeros)]
+        #[derive(Debug, Default)]
+        #[cfg_attr(not(dp_loom), derive(FromZeros))]
         #[repr(transparent)]
         pub struct $name($atomic);
 
         impl $name {
-            /// A word that holds `value`.
-            #[must_use]
-            pub const fn new(value: $plain) -> Self {
-                Self(<$atomic>::new(value))
+            constant! {
+                /// A word that holds `value`.
+                #[must_use]
+                pub const fn new(value: $plain) -> Self {
+                    Self(<$atomic>::new(value))
+                }
             }
 
             /// The value.
@@ -108,13 +112,13 @@ word! {
 /// generation number again.
 #[inline(always)]
 pub fn read_before() {
-    core::sync::atomic::fence(Ordering::Acquire);
+    fence(Ordering::Acquire);
 }
 
 /// Keeps what is written after it from being seen before what was written before it.
 #[inline(always)]
 pub fn written_before() {
-    core::sync::atomic::fence(Ordering::Release);
+    fence(Ordering::Release);
 }
 
 impl Word32 {
@@ -122,7 +126,7 @@ impl Word32 {
     #[inline]
     pub fn lock(&self) -> SpinGuard<'_> {
         while self.0.compare_exchange_weak(0, 1, Ordering::Acquire, Ordering::Relaxed).is_err() {
-            core::hint::spin_loop();
+            spin_loop();
         }
         SpinGuard(self)
     }

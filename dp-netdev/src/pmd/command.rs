@@ -1,11 +1,10 @@
 //! What the control side may ask of a packet thread, and how it reaches it.
 //!
-//! The channel is bounded. A thread looks at it once a turn; one that sleeps is woken. Asking and
-//! sleeping are ordered by two full fences: either the thread sees the command before it sleeps, or
-//! the asker sees that the thread is about to sleep, and rings.
+//! The channel is bounded. A thread looks at it once a turn; one that sleeps is woken
+//! ([`Alarm`]): either it sees the command before it sleeps, or the asker rings.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, SendTimeoutError, Sender, TrySendError, bounded};
@@ -17,6 +16,7 @@ use dp_core::flow::FlowKey;
 use dp_core::meter::Meters;
 use dp_core::packet::Packet;
 use dp_core::pipeline::Settings;
+use dp_core::sync::Alarm;
 
 use super::{RxSlot, TxSlot};
 use crate::system::Doorbell;
@@ -77,7 +77,7 @@ pub(crate) struct Mailbox {
     sender: Sender<Command>,
     pub(crate) bell: Doorbell,
     /// Whether the thread sleeps or is about to.
-    asleep: AtomicBool,
+    asleep: Alarm,
     /// Whether the thread is to end.
     stopping: AtomicBool,
     /// Packets that wait to be executed.
@@ -91,7 +91,7 @@ impl Mailbox {
         let mailbox = Self {
             sender,
             bell: Doorbell::new()?,
-            asleep: AtomicBool::new(false),
+            asleep: Alarm::new(),
             stopping: AtomicBool::new(false),
             executes: AtomicUsize::new(0),
         };
@@ -136,8 +136,7 @@ impl Mailbox {
 
     /// Wakes the thread if it sleeps.
     fn wake(&self) {
-        fence(Ordering::SeqCst);
-        if self.asleep.load(Ordering::Relaxed) {
+        if self.asleep.is_to_ring() {
             self.bell.ring();
         }
     }
@@ -156,13 +155,12 @@ impl Mailbox {
     /// For the thread: announces that it will sleep. It must look at its commands, and at
     /// [`Self::is_stopping`], afterwards, and call [`Self::awake`] when it goes on.
     pub(crate) fn about_to_sleep(&self) {
-        self.asleep.store(true, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
+        self.asleep.about_to_sleep();
     }
 
     /// For the thread: it no longer sleeps.
     pub(crate) fn awake(&self) {
-        self.asleep.store(false, Ordering::Relaxed);
+        self.asleep.awake();
         self.bell.clear();
     }
 }

@@ -14,11 +14,10 @@
 //! from the last refresh. [`MacTableConfig::always_move`] switches this off.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ahash::RandomState;
 use dp_core::base::{Duration, Instant, MacAddr, OfPort};
+use dp_core::sync::machine::{AtomicU64, Mutex, MutexGuard, Ordering, PoisonError};
 
 /// How long an entry resists being moved by a packet from another port.
 pub(super) const STICKY: Duration = Duration::from_secs(10);

@@ -6,9 +6,10 @@
 //! roll-back.
 
 use std::collections::HashMap;
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 
 use dp_core::base::{Instant, OfPort};
+use dp_core::sync::machine::MutexGuard;
 
 use super::flow_mod::{Change, Command, FlowMod, FlowModError, Removal};
 use super::rule::{Rule, RuleId, RuleStats};

@@ -4,9 +4,9 @@
 //! shares the statistics, so that whoever still holds the old one credits the right counters.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use dp_core::base::{Duration, Instant};
+use dp_core::sync::machine::{AtomicU32, AtomicU64, Ordering};
 
 use super::Match;
 use crate::action::{Action, Actions};

@@ -11,12 +11,12 @@
 //! hold are kept by the writer until they let go, so that no packet thread ever frees a table.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use dp_core::base::Instant;
 use dp_core::flow::{FlowKey, FlowMask};
+use dp_core::sync::machine::{AtomicBool, Mutex, MutexGuard, Ordering, PoisonError};
 
 use super::edit::Edit;
 use super::hash_trie::HashTrie;

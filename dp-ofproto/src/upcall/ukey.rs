@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use ahash::RandomState;
 use dp_core::action::ActionList;
 use dp_core::base::{Instant, Ufid};
 use dp_core::boundary::FlowStats;
+use dp_core::sync::machine::{AtomicUsize, Mutex, MutexGuard, Ordering, PoisonError};
 use smallvec::SmallVec;
 
 use crate::bridge::Bridge;
