@@ -425,6 +425,43 @@ fn a_device_that_no_port_has_is_detached() {
 }
 
 #[test]
+fn a_device_that_cannot_steer_works_without() {
+    alone("a_device_that_cannot_steer_works_without", || {
+        let netdev = switch();
+        add(
+            &netdev,
+            1,
+            &spec("p", "net_null0")
+                .with("rx-steering", "rss+lacp")
+                .with("n_rxq", "2")
+                .with("rx-flow-ctrl", "false"),
+        );
+        let details = netdev.port_details(PortNo(1));
+        let detail = |name| {
+            let found = details.iter().find(|(key, _)| *key == name);
+            found.map(|(_, value)| value.as_str())
+        };
+        assert_eq!(detail("rx-steering"), Some("unsupported"));
+        assert_eq!(detail("n_rxq"), Some("2"));
+        let running = netdev.start(&[], Idle::Spin).unwrap();
+        until("packets", || stats(&netdev, 1).rx_packets > 1000);
+        running.stop();
+        let refused = |option: &str, value: &str| {
+            let mut port = spec("q", "net_null1").with(option, value).open();
+            match &mut port {
+                Ok(port) => port.queues(QueueCount::ONE).err().unwrap().to_string(),
+                Err(error) => error.to_string(),
+            }
+        };
+        let expected = "q: option rx-steering: 'rss+lldp' is not rss, with +lacp and +bfd";
+        assert!(refused("rx-steering", "rss+lldp").starts_with(expected));
+        assert!(refused("rx-flow-ctrl", "true").contains("set up pauses"));
+        let lsc = refused("dpdk-lsc-interrupt", "true");
+        assert!(lsc.contains("configure it"), "no such interrupt: {lsc}");
+    });
+}
+
+#[test]
 fn memif_joins_two_ports() {
     alone("memif_joins_two_ports", || {
         let folder = testkit::folder::Folder::new("memif").unwrap();

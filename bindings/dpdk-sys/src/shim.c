@@ -1,5 +1,6 @@
 /* See shim.h. */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,6 +8,8 @@
 
 #include "shim.h"
 
+#include <rte_byteorder.h>
+#include <rte_ether.h>
 #include <rte_log.h>
 #include <rte_malloc.h>
 #include <rte_memzone.h>
@@ -93,6 +96,86 @@ int dpdk_shim_link(uint16_t port, struct dpdk_shim_link *link)
 	link->autonegotiated = now.link_autoneg;
 	link->up = now.link_status;
 	return 0;
+}
+
+int dpdk_shim_flow_control(uint16_t port, int rx, int tx, int negotiated)
+{
+	static const enum rte_eth_fc_mode modes[2][2] = {
+		{ RTE_ETH_FC_NONE, RTE_ETH_FC_TX_PAUSE },
+		{ RTE_ETH_FC_RX_PAUSE, RTE_ETH_FC_FULL },
+	};
+	struct rte_eth_fc_conf conf;
+	int error;
+
+	memset(&conf, 0, sizeof conf);
+	error = rte_eth_dev_flow_ctrl_get(port, &conf);
+	if (error)
+		return error;
+	conf.mode = modes[rx != 0][tx != 0];
+	conf.autoneg = negotiated != 0;
+	return rte_eth_dev_flow_ctrl_set(port, &conf);
+}
+
+int dpdk_shim_steer(uint16_t port, uint16_t ethertype, uint16_t udp, uint16_t queue)
+{
+	const struct rte_flow_attr attr = { .ingress = 1 };
+	const struct rte_flow_action_queue to = { .index = queue };
+	const struct rte_flow_action actions[] = {
+		{ .type = RTE_FLOW_ACTION_TYPE_QUEUE, .conf = &to },
+		{ .type = RTE_FLOW_ACTION_TYPE_END },
+	};
+	struct rte_flow_item_eth ethernet, ethernet_mask;
+	struct rte_flow_item_udp datagram, datagram_mask;
+	struct rte_flow_item items[4];
+	struct rte_flow_error error;
+	int count = 0;
+
+	memset(items, 0, sizeof items);
+	memset(&ethernet, 0, sizeof ethernet);
+	memset(&ethernet_mask, 0, sizeof ethernet_mask);
+	memset(&datagram, 0, sizeof datagram);
+	memset(&datagram_mask, 0, sizeof datagram_mask);
+	items[count].type = RTE_FLOW_ITEM_TYPE_ETH;
+	if (!udp) {
+		ethernet.hdr.ether_type = rte_cpu_to_be_16(ethertype);
+		ethernet_mask.hdr.ether_type = 0xffff;
+		items[count].spec = &ethernet;
+		items[count].mask = &ethernet_mask;
+	}
+	count++;
+	if (udp) {
+		items[count++].type = ethertype == RTE_ETHER_TYPE_IPV6 ? RTE_FLOW_ITEM_TYPE_IPV6
+								       : RTE_FLOW_ITEM_TYPE_IPV4;
+		datagram.hdr.dst_port = rte_cpu_to_be_16(udp);
+		datagram_mask.hdr.dst_port = 0xffff;
+		items[count].type = RTE_FLOW_ITEM_TYPE_UDP;
+		items[count].spec = &datagram;
+		items[count++].mask = &datagram_mask;
+	}
+	items[count].type = RTE_FLOW_ITEM_TYPE_END;
+	/* The rule goes when the port is closed. */
+	return rte_flow_create(port, &attr, items, actions, &error) ? 0 : -rte_errno;
+}
+
+int dpdk_shim_spread(uint16_t port, uint16_t queues)
+{
+	struct rte_eth_rss_reta_entry64 table[RTE_ETH_RSS_RETA_SIZE_512 / RTE_ETH_RETA_GROUP_SIZE];
+	struct rte_eth_dev_info info;
+	int error = rte_eth_dev_info_get(port, &info);
+	uint16_t entry;
+
+	if (error)
+		return error;
+	if (!info.reta_size || info.reta_size > RTE_ETH_RSS_RETA_SIZE_512)
+		return -ENOTSUP;
+	memset(table, 0, sizeof table);
+	for (entry = 0; entry < info.reta_size; entry++) {
+		struct rte_eth_rss_reta_entry64 *group = &table[entry / RTE_ETH_RETA_GROUP_SIZE];
+
+		group->mask |= UINT64_C(1) << entry % RTE_ETH_RETA_GROUP_SIZE;
+		group->reta[entry % RTE_ETH_RETA_GROUP_SIZE] = entry % queues;
+	}
+	return rte_eth_dev_rss_reta_update(port, table, info.reta_size);
 }
 
 struct rte_mbuf *dpdk_shim_alloc(struct rte_mempool *pool)

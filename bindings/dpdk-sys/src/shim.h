@@ -12,6 +12,7 @@
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
+#include <rte_flow.h>
 #include <rte_lcore.h>
 #include <rte_mbuf.h>
 #include <rte_mempool.h>
@@ -65,6 +66,13 @@ unsigned int dpdk_shim_lcore_id(void);
 uint16_t dpdk_shim_find(const char *devargs);
 int dpdk_shim_configure(uint16_t port, const struct dpdk_shim_setup *setup);
 int dpdk_shim_link(uint16_t port, struct dpdk_shim_link *link);
+
+/* Pauses at the link, as far as the device has such. */
+int dpdk_shim_flow_control(uint16_t port, int rx, int tx, int negotiated);
+/* Frames of an Ethertype, or datagrams to a UDP port if that is not 0, go to this queue. */
+int dpdk_shim_steer(uint16_t port, uint16_t ethertype, uint16_t udp, uint16_t queue);
+/* What has no rule goes to the first queues. */
+int dpdk_shim_spread(uint16_t port, uint16_t queues);
 
 struct rte_mbuf *dpdk_shim_alloc(struct rte_mempool *pool);
 void dpdk_shim_free(struct rte_mbuf *mbuf);

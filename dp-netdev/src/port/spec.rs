@@ -159,8 +159,21 @@ impl PortSpec {
     }
 
     fn dpdk(&self) -> Result<Box<dyn Port>, OpenError> {
-        let known = ["dpdk-devargs", "n_rxq", "n_rxq_desc", "n_txq_desc", "mtu_request"];
-        self.only("dpdk", &known, "dpdk-devargs, n_rxq, n_rxq_desc, n_txq_desc, mtu_request")?;
+        let known = [
+            "dpdk-devargs",
+            "n_rxq",
+            "n_rxq_desc",
+            "n_txq_desc",
+            "mtu_request",
+            "rx-steering",
+            "rx-flow-ctrl",
+            "tx-flow-ctrl",
+            "flow-ctrl-autoneg",
+            "dpdk-lsc-interrupt",
+        ];
+        let names = "dpdk-devargs, n_rxq, n_rxq_desc, n_txq_desc, mtu_request, rx-steering, \
+                     rx-flow-ctrl, tx-flow-ctrl, flow-ctrl-autoneg, dpdk-lsc-interrupt";
+        self.only("dpdk", &known, names)?;
         let devargs = self.options.get("dpdk-devargs").map(String::as_str).unwrap_or_default();
         let mut options = dpdk::Options::new(devargs);
         let number = |text: &str| text.parse().ok().filter(|&number| number > 0_u16);
@@ -177,7 +190,28 @@ impl PortSpec {
             options.tx_descriptors = count;
         }
         options.mtu = self.choice("mtu_request", "a number of bytes", number)?;
+        let expected = "rss, with +lacp and +bfd behind it as wanted";
+        if let Some(steering) = self.choice("rx-steering", expected, dpdk::Steering::named)? {
+            options.steering = steering;
+        }
+        options.pauses = self.pauses()?;
+        if let Some(on) = self.choice("dpdk-lsc-interrupt", "true or false", on_or_off)? {
+            options.link_interrupt = on;
+        }
         dpdk::open(&self.name, &options)
+    }
+
+    fn pauses(&self) -> Result<Option<dpdk::Pauses>, OpenError> {
+        let flag = |option| self.choice(option, "true or false", on_or_off);
+        let [rx, tx, negotiated] =
+            [flag("rx-flow-ctrl")?, flag("tx-flow-ctrl")?, flag("flow-ctrl-autoneg")?];
+        let pauses = dpdk::Pauses {
+            rx: rx.unwrap_or(false),
+            tx: tx.unwrap_or(false),
+            negotiated: negotiated.unwrap_or(false),
+        };
+        let asked = rx.or(tx).or(negotiated).is_some();
+        Ok(asked.then_some(pauses))
     }
 
     fn vhost(&self, kind: &'static str, client: bool) -> Result<Box<dyn Port>, OpenError> {

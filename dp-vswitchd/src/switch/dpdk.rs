@@ -27,14 +27,7 @@ pub(super) struct VhostSettings {
 }
 
 /// What an interface's options may say that has no effect here, and is warned about.
-const NOT_SUPPORTED: &[&str] = &[
-    "dpdk-lsc-interrupt",
-    "dpdk-vf-mac",
-    "flow-ctrl-autoneg",
-    "rx-flow-ctrl",
-    "rx-steering",
-    "tx-flow-ctrl",
-];
+const NOT_SUPPORTED: &[&str] = &["dpdk-vf-mac"];
 
 impl Switch {
     /// Initialises libdpdk, where the configuration says so and it has not been tried.

@@ -15,8 +15,14 @@ use dpdk_sys as sys;
 use super::eal_unsafe::{log_mark, said_since, text_of};
 use super::mbuf_unsafe::Flags;
 use super::mempool_unsafe::Mempool;
-use super::{DetachError, Options};
+use super::{DetachError, Options, Pauses, Steering};
 use crate::port::OpenError;
+
+/// Ethertypes, and BFD's UDP port (RFC 5881 section 4).
+const LACP: u16 = 0x8809;
+const IPV4: u16 = 0x0800;
+const IPV6: u16 = 0x86dd;
+const BFD: u16 = 3784;
 
 /// The MTU of a port for which none is asked.
 const MTU: u16 = 1500;
@@ -37,6 +43,19 @@ pub(super) struct Device {
     pub(super) flags: Flags,
     /// What is left to the device.
     pub(super) leaves: Leaves,
+    /// What came of the wish for a queue of their own for some frames.
+    pub(super) steered: Steered,
+}
+
+/// Whether some frames have a receive queue of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Steered {
+    /// Nobody asked for one.
+    NotAsked,
+    /// These have the queue behind the others.
+    To(Steering),
+    /// The device cannot.
+    Unsupported,
 }
 
 // SAFETY: libdpdk's control functions may be called from any thread, one at a time for a port: the
@@ -129,11 +148,52 @@ impl Device {
             tx_queues,
             flags,
             leaves,
+            steered: Steered::NotAsked,
         };
         // From here on the device undoes itself.
         mem::forget(undo);
-        device.set_up(options, &info).map_err(|(step, error)| refused(step, error, mark))?;
+        let failed = |(step, error)| refused(step, error, mark);
+        if options.steering.any() {
+            let fits = rx_queues < info.max_rx_queues;
+            if fits && device.set_up_steered(options, &info).is_ok() {
+                device.steered = Steered::To(options.steering);
+                return Ok(device);
+            }
+            device.rx_queues = rx_queues;
+            device.steered = Steered::Unsupported;
+        }
+        device.set_up(options, &info).map_err(failed)?;
         Ok(device)
+    }
+
+    /// As [`Self::set_up`], with a queue more, for some frames.
+    fn set_up_steered(
+        &mut self,
+        options: &Options,
+        info: &Info,
+    ) -> Result<(), (&'static str, c_int)> {
+        let own = self.rx_queues;
+        self.rx_queues += 1;
+        self.set_up(options, info)?;
+        let steer = |ethertype, udp| {
+            // SAFETY: a started port.
+            did("steer frames", unsafe { sys::dpdk_shim_steer(self.port, ethertype, udp, own) })
+        };
+        let mut done = Ok(());
+        if options.steering.lacp {
+            done = done.and_then(|()| steer(LACP, 0));
+        }
+        if options.steering.bfd {
+            done = done.and_then(|()| steer(IPV4, BFD)).and_then(|()| steer(IPV6, BFD));
+        }
+        // SAFETY: a started port.
+        let spread = || did("spread frames", unsafe { sys::dpdk_shim_spread(self.port, own) });
+        let done = done.and_then(|()| spread());
+        if done.is_err() {
+            // SAFETY: a started port, whose queues nobody has yet.
+            let _ = unsafe { sys::rte_eth_dev_stop(self.port) };
+        }
+        done
     }
 
     fn set_up(&mut self, options: &Options, info: &Info) -> Result<(), (&'static str, c_int)> {
@@ -156,7 +216,7 @@ impl Device {
             rx_offloads: rx & info.rx_capabilities,
             tx_offloads: tx & info.tx_capabilities,
             rss_types: info.rss,
-            link_interrupt: 0,
+            link_interrupt: c_int::from(options.link_interrupt),
         };
         // SAFETY: an attached port that is stopped, and a structure that is only read.
         did("configure it", unsafe { sys::dpdk_shim_configure(port, &raw const setup) })?;
@@ -186,6 +246,15 @@ impl Device {
         }
         // SAFETY: a configured port whose queues are set up.
         did("start it", unsafe { sys::rte_eth_dev_start(port) })?;
+        if let Some(pauses) = options.pauses {
+            let [rx, tx, negotiated] = [pauses.rx, pauses.tx, pauses.negotiated].map(c_int::from);
+            // SAFETY: a started port.
+            let done = unsafe { sys::dpdk_shim_flow_control(port, rx, tx, negotiated) };
+            // A device without pauses has none.
+            if pauses != Pauses::default() || done != -libc::ENOTSUP {
+                did("set up pauses (rx-flow-ctrl, tx-flow-ctrl)", done)?;
+            }
+        }
         if options.promiscuous {
             // Virtual devices often cannot, and then see everything anyway.
             // SAFETY: a started port.

@@ -59,7 +59,7 @@ pub use imp::{
     attach_thread, detach, init, is_running, open, open_vhost, pools, report, set_log, take_log,
     version,
 };
-pub use options::{EalOptions, Options, VhostOptions};
+pub use options::{EalOptions, Options, Pauses, Steering, VhostOptions};
 
 /// Whether this program was built with libdpdk.
 pub const BUILT: bool = cfg!(feature = "dpdk");

@@ -81,6 +81,69 @@ pub struct Options {
     pub promiscuous: bool,
     /// Whether checksums and segmentation are left to the device where it can.
     pub offloads: bool,
+    /// Frames that have a receive queue of their own, beside the others.
+    pub steering: Steering,
+    /// Pauses at the link; as the device has them if none is asked for.
+    pub pauses: Option<Pauses>,
+    /// Whether the device tells of changes of its link by an interrupt; it is asked otherwise.
+    pub link_interrupt: bool,
+}
+
+/// Which frames have a receive queue of their own, so that a flood cannot push them out of a ring.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Steering {
+    /// LACP's.
+    pub lacp: bool,
+    /// BFD's, over IPv4 and IPv6.
+    pub bfd: bool,
+}
+
+impl Steering {
+    /// The value of `rx-steering`: `rss`, with `+lacp` and `+bfd` behind it as wanted.
+    #[must_use]
+    pub fn named(text: &str) -> Option<Self> {
+        let mut words = text.split('+');
+        if words.next() != Some("rss") {
+            return None;
+        }
+        let mut steering = Self::default();
+        for word in words {
+            match word {
+                "lacp" => steering.lacp = true,
+                "bfd" => steering.bfd = true,
+                _ => return None,
+            }
+        }
+        Some(steering)
+    }
+
+    /// Whether any.
+    #[must_use]
+    pub const fn any(self) -> bool {
+        self.lacp || self.bfd
+    }
+
+    /// As `rx-steering` has it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match (self.lacp, self.bfd) {
+            (false, false) => "rss",
+            (true, false) => "rss+lacp",
+            (false, true) => "rss+bfd",
+            (true, true) => "rss+lacp+bfd",
+        }
+    }
+}
+
+/// Ethernet pauses (IEEE 802.3 annex 31B).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pauses {
+    /// The device obeys pauses.
+    pub rx: bool,
+    /// The device asks for pauses.
+    pub tx: bool,
+    /// Both sides agree upon them.
+    pub negotiated: bool,
 }
 
 impl Options {
@@ -95,6 +158,9 @@ impl Options {
             mtu: None,
             promiscuous: true,
             offloads: true,
+            steering: Steering::default(),
+            pauses: None,
+            link_interrupt: false,
         }
     }
 
@@ -176,6 +242,16 @@ mod tests {
         };
         assert_eq!(words(&options), "dp -l 1 --no-huge -m 256 --no-shconf");
         assert!(!options.uses_hugepages());
+    }
+
+    #[test]
+    fn steering_is_named_as_it_is_read() {
+        for name in ["rss", "rss+lacp", "rss+bfd", "rss+lacp+bfd"] {
+            assert_eq!(Steering::named(name).unwrap().name(), name);
+        }
+        for wrong in ["", "lacp", "rss+", "rss+lldp", "rss lacp"] {
+            assert_eq!(Steering::named(wrong), None);
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 pub use super::device_unsafe::detach;
-use super::device_unsafe::{Device, Link};
+use super::device_unsafe::{Device, Link, Steered};
 pub use super::eal_unsafe::{attach_thread, init, is_running, take_log, version};
 use super::queue_unsafe::{Rx, ToDevice, Tx};
 pub use super::report_unsafe::{report, set_log};
@@ -123,7 +123,7 @@ impl Port for Dpdk {
         let Some(device) = &self.device else { return Vec::new() };
         let (info, link) = (device.info(), device.link());
         let version = version().unwrap_or_default();
-        vec![
+        let mut details = vec![
             ("driver_name", info.driver.clone()),
             ("if_descr", format!("{version} {}", info.driver)),
             ("if_type", "6".to_owned()),
@@ -140,7 +140,26 @@ impl Port for Dpdk {
             ("n_txq", device.tx_queues.to_string()),
             ("numa_id", device.socket().to_string()),
             ("port_no", device.port().to_string()),
-        ]
+        ];
+        details.extend(steering(device));
+        details
+    }
+}
+
+/// What came of `rx-steering`.
+fn steering(device: &Device) -> Vec<(&'static str, String)> {
+    match device.steered {
+        Steered::NotAsked => Vec::new(),
+        Steered::Unsupported => vec![("rx-steering", "unsupported".to_owned())],
+        Steered::To(steering) => {
+            let own = device.rx_queues.saturating_sub(1);
+            let others = if own > 1 { format!("0-{}", own - 1) } else { "0".to_owned() };
+            vec![
+                ("rss_queues", others),
+                ("rx_steering", steering.name().to_owned()),
+                ("rx_steering_queue", own.to_string()),
+            ]
+        }
     }
 }
 
