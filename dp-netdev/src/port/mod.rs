@@ -122,6 +122,21 @@ pub enum Change {
     Mtu(u32),
 }
 
+/// What a kernel interface is like now; down if it has gone.
+fn netif_status(netif: &Netif) -> Status {
+    let ifindex = netif.index();
+    match netif.state() {
+        Ok(state) => Status {
+            admin_up: state.admin_up,
+            link_up: state.running,
+            mac: state.mac,
+            mtu: state.mtu,
+            ifindex,
+        },
+        Err(_) => Status { admin_up: false, link_up: false, mtu: 0, ifindex, ..Status::UP },
+    }
+}
+
 /// Changes a property of a kernel interface.
 fn change_netif(name: &str, netif: &Netif, change: Change) -> Result<(), OpenError> {
     let done = match change {

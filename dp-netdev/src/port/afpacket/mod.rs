@@ -112,17 +112,7 @@ impl Port for AfPacket {
     }
 
     fn status(&self) -> Status {
-        let ifindex = self.netif.index();
-        match self.netif.state() {
-            Ok(state) => Status {
-                admin_up: state.admin_up,
-                link_up: state.running,
-                mac: state.mac,
-                mtu: state.mtu,
-                ifindex,
-            },
-            Err(_) => Status { admin_up: false, link_up: false, mtu: 0, ifindex, ..Status::UP },
-        }
+        super::netif_status(&self.netif)
     }
 
     fn configure(&mut self, change: Change) -> Result<(), OpenError> {
