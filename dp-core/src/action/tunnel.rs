@@ -130,6 +130,10 @@ pub enum Kind {
     Srv6,
     /// UDP alone (MPLS or IP in UDP, RFC 7510).
     Bareudp,
+    /// LISP (RFC 6830). Its ports can be set up; nothing makes or reads its headers.
+    Lisp,
+    /// STT. Its ports can be set up; nothing makes or reads its headers.
+    Stt,
 }
 
 /// Puts a packet into a tunnel.

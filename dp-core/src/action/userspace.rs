@@ -76,6 +76,11 @@ pub enum UserData {
         /// Bytes they get.
         max_len: u16,
     },
+    /// The packet waits until the neighbour towards a tunnel's other end is known.
+    Neighbour {
+        /// Where the state of the translation is kept.
+        recirc_id: u32,
+    },
     /// sFlow took a sample.
     Sflow {
         /// The packet's outer TCI.

@@ -90,6 +90,10 @@ reasons! {
     TunnelRoutingFailed = "drop_action_tunnel_routing_failed",
     /// The neighbour towards the other end of the tunnel is not known yet.
     TunnelNeighbourMiss = "drop_action_tunnel_neigh_cache_miss",
+    /// The packet waited for the neighbour towards the other end of the tunnel, which did not answer.
+    TunnelNeighbourSilent = "drop_action_tunnel_neigh_silent",
+    /// As many packets as may wait for neighbours of tunnels are waiting already.
+    TunnelNeighbourQueueFull = "drop_action_tunnel_neigh_queue_full",
     /// The tunnel's headers cannot be made for this packet.
     TunnelHeaderBuildFailed = "drop_action_tunnel_header_build_failed",
     /// The flow's action list is empty: the flow tables said drop.

@@ -71,11 +71,12 @@ pub(super) fn move_out(
 }
 
 fn out(port: PortNo, mut packet: Packet, context: &Context<'_>, exits: &mut Exits<'_>) {
-    let Some(end) = context.ends.get(port) else {
+    settle(&mut packet, context.in_port);
+    let l3 = usize::from(packet.meta().l3);
+    let Some((port, end)) = context.ends.receiver(port, packet.data(), l3) else {
         exits.drops.add(DropReason::InvalidTunnelPort, 1);
         return;
     };
-    settle(&mut packet, context.in_port);
     if let Err(reason) = tunnel::pop(&mut packet, end) {
         exits.drops.add(reason, 1);
         return;

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::outer;
 use crate::action::tunnel::Kind;
 use crate::base::PortNo;
 use crate::sync::Sequence;
@@ -60,6 +61,33 @@ impl Ends {
     #[must_use]
     pub fn get(&self, port: PortNo) -> Option<&End> {
         self.ends.get(&port)
+    }
+
+    /// The tunnel port that a packet for `port` is for. GRE and ERSPAN share an IP protocol, so the
+    /// port that listens to it gets both; what GRE says that it carries tells them apart.
+    #[must_use]
+    pub fn receiver(&self, port: PortNo, frame: &[u8], l3: usize) -> Option<(PortNo, &End)> {
+        let end = self.ends.get(&port)?;
+        let erspan = match end.kind {
+            Kind::Gre | Kind::Ip6Gre => false,
+            Kind::Erspan | Kind::Ip6Erspan => true,
+            _ => return Some((port, end)),
+        };
+        let Some((over_ipv6, carries_erspan)) = outer::carries_erspan(frame, l3) else {
+            return Some((port, end));
+        };
+        if erspan == carries_erspan {
+            return Some((port, end));
+        }
+        let wanted = match (carries_erspan, over_ipv6) {
+            (false, false) => [Kind::Gre, Kind::Ip6Gre],
+            (false, true) => [Kind::Ip6Gre, Kind::Gre],
+            (true, false) => [Kind::Erspan, Kind::Ip6Erspan],
+            (true, true) => [Kind::Ip6Erspan, Kind::Erspan],
+        };
+        let find = |kind| self.ends.iter().find(|(_, end)| end.kind == kind);
+        let other = wanted.into_iter().find_map(find);
+        Some(other.map_or((port, end), |(port, end)| (*port, end)))
     }
 
     /// Makes a port a tunnel port. One that is there keeps its sequence numbers if its kind is the

@@ -33,7 +33,7 @@ mod template;
 pub use ends::{End, Ends, Flavour};
 pub use pop::pop;
 pub use push::push;
-pub use template::{Body, BuildError, Erspan, Template};
+pub use template::{Body, BuildError, Erspan, FlowLabel, Template};
 
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 
 use core::net::{Ipv4Addr, Ipv6Addr};
 
+use super::template::{ERSPAN1, ERSPAN2, GRE};
 use crate::base::DropReason;
 use crate::wire::checksum::{Pseudo, Sum};
 
@@ -88,6 +89,20 @@ impl Outer {
             end: l3 + total,
         })
     }
+}
+
+/// Whether the outer IP header at `l3` is IPv6's, and whether GRE behind it says that it carries
+/// ERSPAN. `None`: there is no GRE header.
+pub(super) fn carries_erspan(frame: &[u8], l3: usize) -> Option<(bool, bool)> {
+    let ip = frame.get(l3..)?;
+    let (over_ipv6, protocol, len) = match ip.first()? >> 4 {
+        4 => (false, *ip.get(9)?, usize::from(ip.first()? & 0x0f) * 4),
+        6 => (true, *ip.get(6)?, 40),
+        _ => return None,
+    };
+    let &[_, _, p0, p1] = ip.get(len..)?.first_chunk()?;
+    let erspan = matches!(u16::from_be_bytes([p0, p1]), ERSPAN1 | ERSPAN2);
+    (protocol == GRE).then_some((over_ipv6, erspan))
 }
 
 /// A transport header and its payload.

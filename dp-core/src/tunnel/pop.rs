@@ -52,6 +52,7 @@ pub fn pop(packet: &mut Packet, end: &End) -> Result<(), DropReason> {
         Pseudo::V6 { src, dst } => (meta.ipv6_src, meta.ipv6_dst) = (src, dst),
     }
     let (inner, stop) = match end.kind {
+        Kind::Lisp | Kind::Stt => return Err(DropReason::TunnelPopError),
         Kind::Srv6 => (srv6(frame, &outer)?, outer.end),
         Kind::Gre | Kind::Ip6Gre | Kind::Erspan | Kind::Ip6Erspan => {
             let body = body(frame, &outer, GRE)?;

@@ -2,7 +2,7 @@
 
 use super::ends::Ends;
 use super::outer::{L4Range, ip_checksum, sum_range};
-use super::template::{ERSPAN2, GRE, UDP};
+use super::template::{ERSPAN2, FlowLabel, GRE, UDP};
 use crate::action::TunnelPush;
 use crate::action::tunnel::Kind;
 use crate::base::{DropReason, Instant};
@@ -10,6 +10,8 @@ use crate::packet::{Known, Offloads, Packet};
 use crate::wire::checksum::{Pseudo, Sum, never_zero};
 
 const ETH_LEN: usize = 14;
+/// The bits of the flow label.
+const LABEL: u32 = 0xf_ffff;
 
 /// Puts a packet into a tunnel. `hash` is that of the packet's flow.
 ///
@@ -43,6 +45,9 @@ fn fill(
     complete_checksum(packet)?;
     packet.push_front(push.header.len())?.copy_from_slice(&push.header);
     let frame = packet.data_mut();
+    if push.kind == Kind::Srv6 {
+        label(frame, push.header.len(), hash)?;
+    }
     let end = frame.len();
     let (l4, protocol, pseudo) = network(frame)?;
     match protocol {
@@ -82,6 +87,25 @@ fn network(frame: &mut [u8]) -> Option<(usize, u8, Pseudo)> {
         };
         Some((ETH_LEN + 40, header[6], Pseudo::V6 { src: address(8)?, dst: address(24)? }))
     }
+}
+
+/// Puts the flow label of SRv6 in the place of the number that says what it is made of.
+fn label(frame: &mut [u8], inner: usize, hash: u32) -> Option<()> {
+    let word = |at: usize| {
+        let bytes = frame.get(at..).and_then(<[u8]>::first_chunk).copied();
+        bytes.map(u32::from_be_bytes)
+    };
+    let first = word(ETH_LEN)?;
+    let label = match first & LABEL {
+        made if made == FlowLabel::Copy as u32 => {
+            word(inner).filter(|first| first >> 28 == 6).unwrap_or(0)
+        }
+        made if made == FlowLabel::Compute as u32 => hash,
+        _ => 0,
+    };
+    let first = first & !LABEL | label & LABEL;
+    *frame.get_mut(ETH_LEN..)?.first_chunk_mut()? = first.to_be_bytes();
+    Some(())
 }
 
 fn udp(frame: &mut [u8], l4: usize, kind: Kind, source: u16, pseudo: Pseudo) -> Option<()> {

@@ -27,9 +27,9 @@ pub struct Template {
     pub ttl: u8,
     /// IPv4: the don't-fragment bit.
     pub dont_fragment: bool,
-    /// IPv6: the flow label.
+    /// IPv6: the flow label; of SRv6 what each packet's is made of, a [`super::FlowLabel`].
     pub label: u32,
-    /// Whether UDP and GRE carry a checksum. UDP over IPv6 always does.
+    /// Whether UDP and GRE carry a checksum. UDP over IPv6 always does, but under GTP-U.
     pub checksum: bool,
     /// What follows the IP header.
     pub body: Body,
@@ -99,6 +99,20 @@ pub enum Body {
         /// UDP destination port.
         port: u16,
     },
+}
+
+/// What the flow label of an SRv6 packet is made of. The header that is made once a flow has this
+/// number in the place of the label, as the reference shows it; each packet gets a label of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u32)]
+pub enum FlowLabel {
+    /// The inner packet's (`copy`).
+    #[default]
+    Copy = 0,
+    /// Zero.
+    Zero = 1,
+    /// Computed from the flow (`compute`).
+    Compute = 2,
 }
 
 /// What a version of ERSPAN says beside the session.
@@ -195,7 +209,9 @@ impl Template {
     }
 
     fn udp(&self, out: &mut SmallVec<[u8; 128]>, port: u16) {
-        let checksum = self.checksum || matches!(self.ends, Pseudo::V6 { .. });
+        // GTP-U goes without, over IPv6 too, as the reference sends it (RFC 6935 allows it).
+        let checksum = !matches!(self.body, Body::Gtpu { .. })
+            && (self.checksum || matches!(self.ends, Pseudo::V6 { .. }));
         out.extend_from_slice(&[0, 0]);
         out.extend_from_slice(&port.to_be_bytes());
         out.extend_from_slice(&[0, 0]);

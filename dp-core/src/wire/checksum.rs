@@ -90,6 +90,12 @@ pub enum Pseudo {
 }
 
 impl Pseudo {
+    /// Whether IPv6 carries it.
+    #[must_use]
+    pub const fn is_v6(&self) -> bool {
+        matches!(self, Self::V6 { .. })
+    }
+
     /// The sum of the pseudo header for `len` bytes of transport header and payload.
     ///
     /// Lengths are those of one IP payload; of a longer one the low 32 bits count.

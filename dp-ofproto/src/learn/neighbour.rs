@@ -6,7 +6,7 @@
 //! however many packets want it, and for a bounded number of addresses.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -73,6 +73,25 @@ struct State {
     retransmit: Duration,
     limits: NeighbourLimits,
     refused: u64,
+    waker: Waker,
+}
+
+/// Whoever sends the questions.
+#[derive(Default)]
+struct Waker(Option<Box<dyn Fn() + Send + Sync>>);
+
+impl Waker {
+    fn wake(&self) {
+        if let Some(wake) = &self.0 {
+            wake();
+        }
+    }
+}
+
+impl fmt::Debug for Waker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Waker").field(&self.0.is_some()).finish()
+    }
 }
 
 /// The neighbours of all bridges.
@@ -108,6 +127,7 @@ impl Neighbours {
                 retransmit: RETRANSMIT,
                 limits,
                 refused: 0,
+                waker: Waker::default(),
             }),
             version: AtomicU64::new(1),
         }
@@ -140,7 +160,9 @@ impl Neighbours {
         let mut state = self.state();
         let key: (Arc<str>, IpAddr) = (bridge.into(), ip);
         let expires = now.after(state.ageing);
-        state.asked.remove(&key);
+        if state.asked.remove(&key).is_some() {
+            state.waker.wake();
+        }
         if let Some(entry) = state.entries.get_mut(&key) {
             let same = entry.mac == mac;
             *entry = Entry { mac, expires };
@@ -187,7 +209,19 @@ impl Neighbours {
             }
         }
         state.questions.push(Question { bridge: bridge.into(), target, source });
+        state.waker.wake();
         true
+    }
+
+    /// How long an answer is waited for before a question is sent again.
+    #[must_use]
+    pub fn retransmit(&self) -> Duration {
+        self.state().retransmit
+    }
+
+    /// Who is to be told when there are questions to send, or answers that were waited for.
+    pub fn set_waker(&self, waker: Box<dyn Fn() + Send + Sync>) {
+        self.state().waker = Waker(Some(waker));
     }
 
     /// The questions that are to be sent.

@@ -169,8 +169,10 @@ impl<'a> Context<'a> {
             self.pending = super::encap::Pending::PushEthernet;
         }
         if port.kind == PortKind::Tunnel {
-            self.effects.push(Effect::Count(self.view.bridge.carried(port.ofport).rx));
             self.refuse_unknown_critical();
+            if self.dropped.is_none() {
+                self.effects.push(Effect::Count(self.view.bridge.carried(port.ofport).rx));
+            }
             // What makes the packet this port's counts, whoever has found the port.
             if let Some(tunnels) = &self.world.hooks.tunnels {
                 let _ = tunnels.receive(self.request.key, &mut self.wc);

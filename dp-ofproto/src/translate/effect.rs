@@ -36,6 +36,8 @@ pub enum Effect {
     },
     /// A group, a bucket or a mirror carried the packet.
     Count(Arc<GroupStats>),
+    /// A tunnel put headers of this many bytes in front of the packet.
+    CountPushed(Arc<GroupStats>, u64),
     /// The packet was not tracked, for a rule that counts such packets.
     Untracked(Arc<Word64>),
     /// The packet makes a rule, or keeps it alive.
@@ -71,6 +73,7 @@ impl Effect {
                 bridge.learn(*vlan, *mac, *port, *arp, used);
             }
             Self::Count(stats) => stats.credit(packets, bytes),
+            Self::CountPushed(stats, header) => stats.credit(packets, bytes + header * packets),
             Self::Untracked(count) => {
                 count.add(packets);
             }

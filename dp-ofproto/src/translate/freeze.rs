@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use dp_core::action::{Action as DpAction, HashAlgorithm};
+use dp_core::action::{Action as DpAction, HashAlgorithm, UserData, Userspace};
 use dp_core::base::RecircId;
 use dp_core::flow::{LANES, PACKET_LANES, layout};
 
 use super::action_set::ActionSet;
-use super::recirc::{Frozen, RecircRef, Resume, Segment};
+use super::patch::TUNNEL_LANES;
+use super::recirc::{Frozen, RecircRef, Resume, Segment, WantedNeighbour};
 use super::{Context, Part, RecircKind, TranslateError, Weight};
 use crate::action::{Action, Controller};
+use crate::bridge::BridgePort;
 
 /// What the datapath must do before translation can go on.
 #[derive(Debug)]
@@ -74,7 +76,24 @@ impl Context<'_> {
             conntracked: self.conntracked,
             controller,
             table: self.table,
+            neighbour: None,
         }
+    }
+
+    /// The packet waits for a neighbour: translation goes on with the tunnel's port when it is known.
+    pub(super) fn await_neighbour(&mut self, port: &BridgePort, wanted: WantedNeighbour) {
+        self.commit();
+        let output = Action::Output { port: port.ofport, max_len: 0 };
+        let segment =
+            Segment { table: self.table, cookie: self.cookie, actions: Box::new([output]) };
+        let mut frozen = self.frozen(Resume::Actions(Box::new([segment])), None);
+        // What has been set of the tunnel's fields is not in the packet yet.
+        let tunnel = TUNNEL_LANES.map(|lane| (lane, *self.flow.lane(lane)));
+        frozen.lanes = frozen.lanes.iter().copied().chain(tunnel).collect();
+        frozen.neighbour = Some(wanted);
+        let data = UserData::Neighbour { recirc_id: self.freeze_as(frozen).0 };
+        let ask = Userspace { pid: 0, data, with_actions: false, tunnel_out: None };
+        self.actions.push(DpAction::Userspace(Box::new(ask)));
     }
 
     pub(super) fn freeze_as(&mut self, frozen: Frozen) -> RecircId {

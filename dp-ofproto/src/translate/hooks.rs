@@ -12,6 +12,7 @@ use dp_core::base::{BondId, DropReason, Instant, MacAddr, OfPort, PortNo};
 use dp_core::conntrack::skip::SkipPolicy;
 use dp_core::flow::{FlowKey, FlowMask};
 
+use super::recirc::{Frozen, WantedNeighbour};
 use crate::bridge::{Bridge, BridgePort};
 
 /// A port of a bridge.
@@ -50,10 +51,13 @@ pub enum TunnelSent {
     },
     /// These steps are all there is to it.
     Actions(Vec<DpAction>),
-    /// It cannot be sent now; the text says why, unless it is empty. Packets may have to be sent
-    /// before it can be (neighbour discovery): the hook sees to them when it is told to
-    /// (`wants_side_effects`).
+    /// The tunnel does not take it: the text says why.
+    Refused(String, DropReason),
+    /// It cannot be sent; the text says why.
     Dropped(String, DropReason),
+    /// It cannot be sent before this neighbour is known. The hook has asked for it if it was told
+    /// to (`wants_side_effects`), and takes the packet ([`Tunnels::hold`]).
+    Waits(WantedNeighbour),
 }
 
 /// A packet on its way into a tunnel.
@@ -77,6 +81,17 @@ pub struct TunnelSend<'a> {
     pub notes: Vec<(bool, String)>,
 }
 
+/// A packet that waits for a neighbour on its way into a tunnel.
+#[derive(Clone, Debug)]
+pub struct Waiting {
+    /// How its translation goes on.
+    pub frozen: Frozen,
+    /// Its key at that step.
+    pub key: FlowKey,
+    /// The frame as it goes into the tunnel.
+    pub frame: Box<[u8]>,
+}
+
 /// Tunnels.
 pub trait Tunnels: Send + Sync + Debug {
     /// Moves on whenever an answer may differ.
@@ -85,6 +100,8 @@ pub trait Tunnels: Send + Sync + Debug {
     fn receive(&self, key: &FlowKey, wc: &mut FlowMask) -> Option<Location>;
     /// Sends a packet into a tunnel.
     fn send(&self, send: &mut TunnelSend<'_>) -> TunnelSent;
+    /// Takes a packet that waits for a neighbour.
+    fn hold(&self, waiting: Waiting, now: Instant);
     /// Whether a packet that is sent to a bridge's own port is for a tunnel that ends there: the
     /// datapath port that takes it out of the tunnel.
     fn terminates(&self, flow: &FlowKey, wc: &mut FlowMask) -> Option<PortNo>;

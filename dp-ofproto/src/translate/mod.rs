@@ -140,6 +140,8 @@ pub struct Request<'a> {
     pub actions: Option<&'a [Action]>,
     /// Whether controllers are to get packets, neighbours to be asked: not in a trace.
     pub side_effects: bool,
+    /// Whether the packet has waited for a neighbour and goes on: it has been counted.
+    pub waited: bool,
     /// The time.
     pub now: Instant,
 }
@@ -155,6 +157,7 @@ impl<'a> Request<'a> {
             frame: None,
             actions: None,
             side_effects: true,
+            waited: false,
             now: Instant::default(),
         }
     }

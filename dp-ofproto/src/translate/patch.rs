@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dp_core::action::Action as DpAction;
-use dp_core::base::OfPort;
+use dp_core::base::{DropReason, OfPort};
 use dp_core::flow::{FieldId, FlowKey, LANES, Lane, PACKET_LANES, layout};
 
 use super::action_set::ActionSet;
@@ -134,21 +134,39 @@ impl Context<'_> {
                 self.note(format_args!("{text}"))
             }
         }
+        if !matches!(sent, TunnelSent::Refused(..)) && !self.request.waited {
+            // What is sent counts, as at the reference, whether or not there is a way.
+            self.count_out(port);
+        }
         match sent {
-            TunnelSent::Dropped(why, reason) => {
-                if !why.is_empty() {
-                    self.warn(format_args!("{why}"));
-                }
+            TunnelSent::Refused(why, reason) => {
+                self.warn(format_args!("{why}"));
                 self.dropped = self.dropped.or(Some(reason));
             }
+            TunnelSent::Dropped(why, reason) => {
+                if reason == DropReason::TunnelHeaderBuildFailed {
+                    self.commit();
+                }
+                self.warn(format_args!("{why}"));
+                self.dropped = self.dropped.or(Some(reason));
+            }
+            TunnelSent::Waits(_) if !self.request.side_effects => {
+                self.dropped = self.dropped.or(Some(DropReason::TunnelNeighbourMiss));
+            }
+            TunnelSent::Waits(wanted) => {
+                self.flow = flow.clone();
+                self.pending = Pending::default();
+                self.await_neighbour(port, wanted);
+            }
             TunnelSent::Actions(steps) => {
-                self.count_out(port);
                 self.sample_exit(port);
                 self.commit();
                 self.actions.extend(steps);
             }
             TunnelSent::Native { mut push, outer, underlay } => {
-                self.count_out(port);
+                // And once more with its headers, which are counted where they are put in front.
+                let pushed = self.view.bridge.carried(port.ofport).tx;
+                self.effects.push(Effect::CountPushed(pushed, push.header.len() as u64));
                 self.sample_exit(port);
                 self.commit();
                 push.out_port = underlay.port.port;
@@ -239,4 +257,4 @@ impl Context<'_> {
     }
 }
 
-const TUNNEL_LANES: core::ops::RangeInclusive<usize> = 4..=8;
+pub(super) const TUNNEL_LANES: [usize; 5] = [4, 5, 6, 7, 8];

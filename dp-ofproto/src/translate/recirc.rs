@@ -11,6 +11,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use ahash::RandomState;
@@ -63,6 +64,19 @@ pub struct Frozen {
     pub controller: Option<Box<Controller>>,
     /// The table in which that happened.
     pub table: u8,
+    /// For packets that wait for a neighbour: which.
+    pub neighbour: Option<WantedNeighbour>,
+}
+
+/// A neighbour that a packet for a tunnel waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct WantedNeighbour {
+    /// The bridge on whose link it is.
+    pub bridge: Arc<str>,
+    /// Its address.
+    pub target: IpAddr,
+    /// The address that asks for it.
+    pub source: IpAddr,
 }
 
 impl Frozen {
@@ -77,7 +91,7 @@ impl Frozen {
         &[(usize, Lane)],
         &[u128],
         &[Action],
-        &Option<Box<Controller>>,
+        (&Option<Box<Controller>>, &Option<WantedNeighbour>),
     ) {
         (
             Arc::as_ptr(&self.bridge),
@@ -86,7 +100,7 @@ impl Frozen {
             &self.lanes,
             &self.stack,
             &self.action_set,
-            &self.controller,
+            (&self.controller, &self.neighbour),
         )
     }
 }
@@ -274,6 +288,7 @@ mod tests {
             conntracked: false,
             controller: None,
             table: 0,
+            neighbour: None,
         };
         let a = table.freeze(frozen(1));
         let b = table.freeze(frozen(1));

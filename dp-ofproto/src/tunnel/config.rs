@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
 
 use dp_core::action::tunnel::Kind;
-use dp_core::tunnel::Flavour;
+use dp_core::tunnel::{Flavour, FlowLabel};
 
 use crate::bridge::PacketTypes;
 
@@ -33,18 +33,6 @@ impl<T> Setting<T> {
     pub const fn is_flow(&self) -> bool {
         matches!(self, Self::Flow)
     }
-}
-
-/// What the flow label of packets over IPv6 is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum FlowLabel {
-    /// The inner packet's (`copy`).
-    #[default]
-    Copy,
-    /// Zero.
-    Zero,
-    /// Computed from the flow (`compute`).
-    Compute,
 }
 
 /// ERSPAN's settings.
@@ -115,18 +103,31 @@ struct KindInfo {
     may_be_l3: bool,
 }
 
+impl KindInfo {
+    /// Whether the port says if the outer header has a checksum.
+    const fn has_checksum(&self) -> bool {
+        self.is_plain_gre() || matches!(self.kind, Kind::Geneve | Kind::Vxlan | Kind::Stt)
+    }
+
+    const fn is_plain_gre(&self) -> bool {
+        matches!(self.kind, Kind::Gre | Kind::Ip6Gre)
+    }
+}
+
 const L2: PacketTypes = PacketTypes::LegacyL2;
 const L3: PacketTypes = PacketTypes::LegacyL3;
 
 const KINDS: &[KindInfo] = &[
     kind("bareudp", Kind::Bareudp, "bareudp_sys", Some(0), L3, false, true),
     kind("erspan", Kind::Erspan, "erspan_sys", None, L2, true, false),
-    kind("geneve", Kind::Geneve, "genev_sys", Some(6081), L2, true, true),
+    kind("geneve", Kind::Geneve, "genev_sys", Some(6081), L2, true, false),
     kind("gre", Kind::Gre, "gre_sys", None, L2, true, true),
     kind("gtpu", Kind::Gtpu, "gtpu_sys", Some(2152), L3, false, true),
     kind("ip6erspan", Kind::Ip6Erspan, "ip6erspan_sys", None, L2, true, false),
-    kind("ip6gre", Kind::Ip6Gre, "ip6gre_sys", None, L2, true, true),
+    kind("ip6gre", Kind::Ip6Gre, "ip6gre_sys", None, L2, true, false),
+    kind("lisp", Kind::Lisp, "lisp_sys", Some(4341), L3, false, true),
     kind("srv6", Kind::Srv6, "srv6_sys", None, L3, false, true),
+    kind("stt", Kind::Stt, "stt_sys", Some(7471), L2, true, false),
     kind("vxlan", Kind::Vxlan, "vxlan_sys", Some(4789), L2, true, true),
 ];
 
@@ -190,6 +191,10 @@ struct Reader<'a> {
 /// A number as the tools write them: decimal, `0x…` or octal after `0`; 0 where there is none.
 fn number(text: &str) -> u64 {
     let text = text.trim();
+    // As the tools read them, what is below zero comes round from above.
+    if let Some(positive) = text.strip_prefix('-') {
+        return number(positive).wrapping_neg();
+    }
     let digits = |text: &str, radix: u32| {
         let end = text.find(|c: char| !c.is_digit(radix)).unwrap_or(text.len());
         u64::from_str_radix(text.get(..end).unwrap_or_default(), radix).unwrap_or(0)
@@ -223,6 +228,10 @@ impl Reader<'_> {
                 text => Setting::Fixed(number(text)),
             })
         };
+        if matches!(self.info.kind, Kind::Lisp | Kind::Stt) {
+            self.warn(&format!("'{kind}' port type is deprecated."));
+            self.warn(&format!("{kind} has no headers in this datapath, packets for it are dropped"));
+        }
         let mut config = TunnelConfig {
             kind_name: kind,
             kind: self.info.kind,
@@ -234,8 +243,8 @@ impl Reader<'_> {
             tos: Some(0),
             ttl: Some(64),
             dont_fragment: get("df_default") != Some("false"),
-            checksum: get("csum") == Some("true"),
-            sequence: get("seq") == Some("true"),
+            checksum: self.info.has_checksum() && get("csum") == Some("true"),
+            sequence: self.info.is_plain_gre() && get("seq") == Some("true"),
             egress_mark: get("egress_pkt_mark")
                 .map(|text| u32::try_from(number(text) & 0xffff_ffff).unwrap_or(0)),
             flavour: Flavour::Plain,
@@ -279,8 +288,10 @@ impl Reader<'_> {
 
     fn option(&mut self, config: &mut TunnelConfig, option: &str, value: &str) {
         match option {
-            "remote_ip" | "local_ip" | "key" | "in_key" | "out_key" | "df_default" | "csum"
-            | "seq" | "egress_pkt_mark" => {}
+            "remote_ip" | "local_ip" | "key" | "in_key" | "out_key" | "df_default"
+            | "egress_pkt_mark" => {}
+            "csum" if self.info.has_checksum() => {}
+            "seq" if self.info.is_plain_gre() => {}
             "tos" => config.tos = self.tos(value),
             "ttl" => config.ttl = ttl(value),
             "dst_port" if self.info.udp.is_some() => {
@@ -288,19 +299,13 @@ impl Reader<'_> {
             }
             "exts" if self.info.name == "vxlan" => self.extensions(config, value),
             "packet_type" => self.packet_type(config, value),
-            "erspan_ver" | "erspan_idx" | "erspan_dir" | "erspan_hwid"
-                if self.info.name.ends_with("erspan") =>
-            {
+            "erspan_ver" | "erspan_idx" | "erspan_dir" | "erspan_hwid" => {
                 self.erspan(&mut config.erspan, option, value);
+                if !self.info.name.ends_with("erspan") {
+                    self.unknown(option);
+                }
             }
-            "payload_type" if self.info.name == "bareudp" => {
-                let ethertype = match value {
-                    "mpls" => 0x8847,
-                    "ip" => 0x0800,
-                    text => u16::try_from(number(text)).unwrap_or(0),
-                };
-                config.flavour = Flavour::Payload(ethertype);
-            }
+            "payload_type" => self.payload_type(config, value),
             "srv6_segs" if self.info.name == "srv6" => self.segments(config, value),
             "srv6_flowlabel" if self.info.name == "srv6" => {
                 config.flow_label = match value {
@@ -313,10 +318,28 @@ impl Reader<'_> {
                     }
                 };
             }
-            other => {
-                let kind = self.info.name;
-                self.warn(&format!("unknown {kind} argument '{other}'"));
-            }
+            other => self.unknown(other),
+        }
+    }
+
+    fn unknown(&mut self, option: &str) {
+        let kind = self.info.name;
+        self.warn(&format!("unknown {kind} argument '{option}'"));
+    }
+
+    fn payload_type(&mut self, config: &mut TunnelConfig, value: &str) {
+        let ethertype = match value {
+            "mpls" => 0x8847,
+            "ip" => 0x0800,
+            text => u16::try_from(number(text)).unwrap_or(0),
+        };
+        if ethertype == 0 {
+            self.fail("could not set configuration (Invalid argument)");
+        }
+        if self.info.kind == Kind::Bareudp {
+            config.flavour = Flavour::Payload(ethertype);
+        } else {
+            self.unknown("payload_type");
         }
     }
 
@@ -419,6 +442,11 @@ impl Reader<'_> {
         {
             self.fail("'remote_ip' and 'local_ip' has to be of the same address family");
         }
+        let plain = self.info.kind == Kind::Vxlan && config.flavour != Flavour::Gpe;
+        if plain && config.packet_types == PacketTypes::LegacyL3 {
+            let what = "VXLAN (without GPE)";
+            self.fail(&format!("legacy_l3 configured on {what} tunnel that cannot carry L3 traffic"));
+        }
         if kind == "bareudp" && config.flavour == Flavour::Plain {
             config.flavour = Flavour::Payload(0x0800);
         }
@@ -513,34 +541,18 @@ fn shown(
 }
 
 fn erspan_shown(erspan: &Erspan, out: &mut BTreeMap<&'static str, String>) {
-    match erspan.version {
-        Setting::Flow => {
-            out.insert("erspan_ver", "flow".into());
-        }
-        Setting::Fixed(version) => {
-            if version != 0 {
-                out.insert("erspan_ver", version.to_string());
-            }
-            match (version, erspan.index) {
-                (1, Setting::Fixed(index)) if index != 0 => {
-                    out.insert("erspan_idx", format!("{index:#x}"));
-                }
-                (1, Setting::Flow) => {
-                    out.insert("erspan_idx", "flow".into());
-                }
-                _ => {}
-            }
-            if version == 2 {
-                out.insert(
-                    "erspan_dir",
-                    erspan.direction.fixed().map_or("flow".into(), u8::to_string),
-                );
-                out.insert(
-                    "erspan_hwid",
-                    erspan.hardware.fixed().map_or("flow".into(), |id| format!("{id:#x}")),
-                );
-            }
-        }
+    let version = erspan.version.fixed().map_or("flow".into(), u8::to_string);
+    out.insert("erspan_ver", version);
+    let version = erspan.version.fixed().copied();
+    if matches!(version, None | Some(1)) {
+        let index = erspan.index.fixed().map_or("flow".into(), |index| format!("{index:#x}"));
+        out.insert("erspan_idx", index);
+    }
+    if matches!(version, None | Some(2)) {
+        let direction = erspan.direction.fixed().map_or("flow".into(), u8::to_string);
+        out.insert("erspan_dir", direction);
+        let hardware = erspan.hardware.fixed().map_or("flow".into(), |id| format!("{id:#x}"));
+        out.insert("erspan_hwid", hardware);
     }
 }
 

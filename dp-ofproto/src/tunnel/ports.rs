@@ -133,18 +133,23 @@ impl TunnelPorts {
     }
 
     /// The datapath's port that takes outer packets of this protocol and UDP port. Of tunnels that
-    /// share a protocol, the first: GRE before ERSPAN.
+    /// share a protocol, the first: of this family before the other, GRE before ERSPAN; the datapath
+    /// tells these two apart by what GRE carries.
     #[must_use]
     pub fn listening(&self, over_ipv6: bool, protocol: u8, udp: u16) -> Option<PortNo> {
         let takes = |config: &TunnelConfig| match (config.kind, protocol) {
-            (Kind::Gre | Kind::Erspan, 47) => !over_ipv6,
-            (Kind::Ip6Gre | Kind::Ip6Erspan, 47) => over_ipv6,
+            (Kind::Gre | Kind::Erspan | Kind::Ip6Gre | Kind::Ip6Erspan, 47) => true,
             (Kind::Srv6, 4 | 41) => true,
             (Kind::Vxlan | Kind::Geneve | Kind::Gtpu | Kind::Bareudp, 17) => config.dst_port == udp,
+            (Kind::Stt, 6) => config.dst_port == udp,
             _ => false,
         };
         let all = self.by_match.values().filter(|port| takes(&port.config));
-        let order = |port: &&TunnelPort| (port.config.kind as u8, port.datapath_port);
+        let order = |port: &&TunnelPort| {
+            let kind = port.config.kind;
+            let of_ipv6 = matches!(kind, Kind::Ip6Gre | Kind::Ip6Erspan);
+            (protocol == 47 && of_ipv6 != over_ipv6, kind as u8, port.datapath_port)
+        };
         all.min_by_key(order).map(|port| port.datapath_port)
     }
 

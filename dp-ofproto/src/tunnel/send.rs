@@ -5,13 +5,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use dp_core::action::TunnelPush;
 use dp_core::action::tunnel::Kind;
-use dp_core::base::{MacAddr, PortNo, hash_words};
+use dp_core::base::{MacAddr, PortNo};
 use dp_core::flow::{FieldId, FlowKey, FlowMask, layout};
 use dp_core::tunnel::{Body, Flavour, Template};
 use dp_core::wire::checksum::Pseudo;
 use smallvec::SmallVec;
 
-use super::config::{FlowLabel, Setting, TunnelConfig};
+use super::config::{Setting, TunnelConfig};
 
 /// Flags of a tunnel in keys.
 pub(super) const DONT_FRAGMENT: u16 = 1;
@@ -147,7 +147,6 @@ pub(super) struct Way {
 pub(super) fn headers(
     config: &TunnelConfig,
     flow: &FlowKey,
-    wc: &mut FlowMask,
     way: &Way,
     tunnel_port: PortNo,
     options: &[u8],
@@ -164,44 +163,15 @@ pub(super) fn headers(
         tos: byte(flow, layout::TUN_TOS),
         ttl: byte(flow, layout::TUN_TTL),
         dont_fragment: config.dont_fragment,
-        label: label(config, flow, wc),
+        label: if config.kind == Kind::Srv6 { config.flow_label as u32 } else { 0 },
         checksum: config.checksum,
         body: body(config, flow, &ends, options)?,
     };
     let header = template.build().ok()?;
     let outer = outer(&template, &header);
-    let push = TunnelPush { tunnel_port, out_port: PortNo::NONE, kind: config.kind, header };
+    let kind = template.body.kind(ends.is_v6());
+    let push = TunnelPush { tunnel_port, out_port: PortNo::NONE, kind, header };
     Some((push, outer))
-}
-
-/// The outer flow label of SRv6; of others none.
-fn label(config: &TunnelConfig, flow: &FlowKey, wc: &mut FlowMask) -> u32 {
-    if config.kind != Kind::Srv6 {
-        return 0;
-    }
-    match config.flow_label {
-        FlowLabel::Zero => 0,
-        FlowLabel::Copy if flow.eth_type() == 0x86dd => {
-            wc.unwildcard_place(layout::IPV6_LABEL);
-            word(flow, layout::IPV6_LABEL) & 0xf_ffff
-        }
-        FlowLabel::Copy => 0,
-        FlowLabel::Compute => {
-            let places: &[layout::Place] = match flow.eth_type() {
-                0x0800 => &[layout::IPV4_SRC, layout::IPV4_DST, layout::NW_PROTO],
-                0x86dd => &[layout::IPV6_SRC, layout::IPV6_DST, layout::NW_PROTO],
-                _ => &[],
-            };
-            let mut words: SmallVec<[u64; 8]> = SmallVec::new();
-            for place in places {
-                wc.unwildcard_place(*place);
-                let value = flow.load(*place);
-                words.push((value >> 64) as u64);
-                words.push((value & u128::from(u64::MAX)) as u64);
-            }
-            u32::try_from(hash_words(&words, 0) & 0xf_ffff).unwrap_or(0)
-        }
-    }
 }
 
 /// Ethertype of what goes into the tunnel: Ethernet frames have one of their own there.
@@ -269,6 +239,8 @@ fn body(config: &TunnelConfig, flow: &FlowKey, ends: &Pseudo, options: &[u8]) ->
             };
             Body::Srv6 { segments, protocol }
         }
+        // The reference's userspace datapath has ports of these kinds and no headers for them.
+        Kind::Lisp | Kind::Stt => return None,
         Kind::Bareudp => {
             let Flavour::Payload(expected) = config.flavour else { return None };
             let own = flow.eth_type();

@@ -18,9 +18,11 @@ use dp_core::route::{Routing, SourceNeed};
 
 use super::ports::TunnelPorts;
 use super::send::{self, Way};
+use super::waiting::WaitingRoom;
 use crate::bridge::Bridge;
 use crate::learn::Neighbours;
 use crate::translate::hooks::{self, Location, TunnelSend, TunnelSent};
+use crate::translate::recirc::WantedNeighbour;
 
 /// A device underneath tunnels: a bridge's own port.
 #[derive(Clone, Debug)]
@@ -40,6 +42,7 @@ pub struct Tunnels {
     routing: ArcSwap<Routing>,
     devices: ArcSwap<BTreeMap<String, Device>>,
     neighbours: Arc<Neighbours>,
+    waiting: WaitingRoom,
     version: AtomicU64,
     /// Leaves headers to the datapath: packets get tunnel metadata and go to the tunnel's port.
     by_metadata: AtomicBool,
@@ -92,6 +95,19 @@ impl Tunnels {
     #[must_use]
     pub const fn neighbours(&self) -> &Arc<Neighbours> {
         &self.neighbours
+    }
+
+    /// The packets that wait for neighbours.
+    #[must_use]
+    pub const fn waiting(&self) -> &WaitingRoom {
+        &self.waiting
+    }
+
+    /// The packets whose neighbours are known by now; asks again for those that are not, and drops
+    /// what has waited in vain. To be called often.
+    #[must_use]
+    pub fn take_ready(&self, now: Instant) -> Vec<hooks::Waiting> {
+        self.waiting.take_ready(&self.neighbours, now)
     }
 
     /// Whether headers are left to the datapath (`tnl_push_pop` switched off).
@@ -148,14 +164,14 @@ impl Tunnels {
                 send,
                 format!("neighbor cache miss for {next} on bridge {name}, sending {what} request"),
             );
-            return TunnelSent::Dropped(String::new(), DropReason::TunnelNeighbourMiss);
+            return TunnelSent::Waits(WantedNeighbour { bridge: name.into(), target: next, source });
         };
         let eth_src = device.mac;
         note(send, format!("tunneling from {eth_src} {source} to {eth_dst} {remote}"));
         let way = Way { source, destination: remote, eth_src, eth_dst };
         let options = send.bridge.tlv_table().options(send.flow);
         let number = port.datapath_port;
-        let made = send::headers(&port.config, send.flow, send.wc, &way, number, &options);
+        let made = send::headers(&port.config, send.flow, &way, number, &options);
         let Some((push, outer)) = made else {
             let why = "native tunnel header build failed".into();
             return TunnelSent::Dropped(why, DropReason::TunnelHeaderBuildFailed);
@@ -228,14 +244,14 @@ impl hooks::Tunnels for Tunnels {
         let ports = self.ports.load();
         let Some(port) = ports.get(send.bridge.name(), &send.port.name) else {
             let why = "Tunneling decided against output".into();
-            return TunnelSent::Dropped(why, DropReason::TunnelRoutingFailed);
+            return TunnelSent::Refused(why, DropReason::TunnelRoutingFailed);
         };
         send::apply(&port.config, send.flow, send.wc);
         // A packet does not go back into the tunnel to where it has just arrived.
         let end = |flow| send::end(flow, layout::TUN_DST, layout::TUN_IPV6_DST);
         if end(send.flow) == end(send.received) {
             let why = "Not tunneling to our own address".into();
-            return TunnelSent::Dropped(why, DropReason::TunnelRoutingFailed);
+            return TunnelSent::Refused(why, DropReason::TunnelRoutingFailed);
         }
         if !self.by_metadata.load(Ordering::Relaxed) {
             return self.send_native(send, port);
@@ -244,6 +260,10 @@ impl hooks::Tunnels for Tunnels {
         let options = send.bridge.tlv_table().options(send.flow);
         let set = Action::Set(Set::Tunnel(Box::new(metadata(send.flow, &options))));
         TunnelSent::Actions(vec![set, Action::Output(port.datapath_port)])
+    }
+
+    fn hold(&self, waiting: hooks::Waiting, now: Instant) {
+        self.waiting.hold(waiting, now);
     }
 
     fn terminates(&self, flow: &FlowKey, wc: &mut FlowMask) -> Option<PortNo> {

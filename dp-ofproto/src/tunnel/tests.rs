@@ -303,7 +303,7 @@ fn a_flow_may_say_key_ends_and_options() {
     let mut flow = packet();
     assert!(matches!(
         world.send("fl", &mut flow.clone()).0,
-        TunnelSent::Dropped(why, _) if why == "Not tunneling to our own address"
+        TunnelSent::Refused(why, _) if why == "Not tunneling to our own address"
     ));
     flow.store(layout::TUN_DST, 0x0101_025c);
     flow.store(layout::TUN_ID, 7);
@@ -532,7 +532,10 @@ fn what_cannot_be_sent_is_dropped_under_its_reason() {
     let mut arp = FlowKey::EMPTY;
     arp.set(F::EthType, 0x0806);
     assert_eq!(reason("far", &mut packet()), Some(DropReason::TunnelRoutingFailed));
-    assert_eq!(reason("new", &mut packet()), Some(DropReason::TunnelNeighbourMiss));
+    let TunnelSent::Waits(wanted) = world.send("new", &mut packet()).0 else {
+        panic!("nobody knows the neighbour");
+    };
+    assert_eq!((&*wanted.bridge, wanted.target), ("br0", ip("1.1.2.93")));
     assert_eq!(reason("s6", &mut arp), Some(DropReason::TunnelHeaderBuildFailed));
     assert_eq!(reason("s6", &mut packet()), None);
 }
@@ -680,4 +683,76 @@ fn tunnels_count_what_they_carry() {
     let number = world.bridge.ports().by_name("vx").expect("it is there").ofport;
     let carried = world.bridge.carried(number);
     assert_eq!((carried.rx.packets(), carried.rx.bytes(), carried.tx.packets()), (1, 106, 0));
+}
+
+/// The switch with a flow that sends what comes in by `v1` into the tunnel with this name, with
+/// registers and tunnel fields that the flow sets.
+fn into_tunnel(world: &World, name: &str) -> (Ofproto, Arc<Tunnels>, FlowKey) {
+    let ofproto = switch(world);
+    let tunnels = Arc::new(Tunnels::new(Arc::clone(world.tunnels.neighbours())));
+    tunnels.set_ports(TunnelPorts::clone(&world.tunnels.ports()));
+    tunnels.set_routing(dp_core::route::Routing::clone(&world.tunnels.routing()));
+    let under = bridge("br0");
+    let local = BridgePort::new(OfPort::LOCAL, PortNo(100), "br0");
+    under.set_ports(
+        PortMap::new([local, BridgePort::new(OfPort(1), PortNo(101), "p0")]).expect("they differ"),
+    );
+    let flow = FlowMod::add(0, 1, Match::default(), vec![output(OfPort(1))]);
+    under.tables().apply(&flow, NOW).expect("there is room");
+    let mut devices = BTreeMap::clone(&world.tunnels.devices());
+    for device in devices.values_mut() {
+        device.location = Location::at(&under, OfPort::LOCAL);
+    }
+    tunnels.set_devices(devices);
+    ofproto.set_bridges([Arc::clone(&world.bridge), under]);
+    let hook = Arc::clone(&tunnels);
+    ofproto.change_hooks(|hooks| hooks.tunnels = Some(hook));
+    let number = world.bridge.ports().by_name(name).expect("it is there").ofport;
+    let whole = |field: F, value: u128, mask: u128| Action::SetField { field, value, mask };
+    let actions = vec![
+        whole(F::TunId, 0x77, u64::MAX.into()),
+        whole(F::TunDst, 0x0101_025d, u32::MAX.into()),
+        whole(F::Ipv4Dst, 0x0a00_0009, u32::MAX.into()),
+        output(number),
+    ];
+    let flow = FlowMod::add(0, 9, Match::default(), actions);
+    world.bridge.tables().apply(&flow, NOW).expect("there is room");
+    let mut key = packet();
+    key.store(layout::IN_PORT, 9);
+    (ofproto, tunnels, key)
+}
+
+fn output(port: OfPort) -> Action {
+    Action::Output { port, max_len: 0 }
+}
+
+#[test]
+fn a_packet_whose_neighbour_is_not_known_waits_and_goes_on_as_the_flow_had_made_it() {
+    let mut world = World::new();
+    world.add("fl", "geneve", "remote_ip=flow key=flow").expect("the first");
+    let (ofproto, tunnels, key) = into_tunnel(&world, "fl");
+    let verdict = upcall(&ofproto, &key).expect("it has an answer");
+    // The address is set before the packet is handed over.
+    let [Dp::Set(_), Dp::Userspace(ask)] = &verdict.actions[..] else {
+        panic!("{:?}", verdict.actions)
+    };
+    let mut as_set = key.clone();
+    as_set.store(layout::IPV4_DST, 0x0a00_0009);
+    let handed = Upcall { key: &as_set, frame: &[0xee; 98] };
+    assert!(ofproto.userspace(ask, &handed, NOW).is_none());
+    assert_eq!(tunnels.waiting().len(), 1);
+    assert!(tunnels.take_ready(NOW).is_empty());
+    tunnels.neighbours().set("br0", ip("1.1.2.93"), PEER, NOW);
+    let ready = tunnels.take_ready(NOW);
+    assert_eq!(ready.len(), 1);
+    let translation = ofproto.go_on(&ready[0], NOW);
+    let [Dp::TunnelPush(push), Dp::Output(PortNo(101))] = &translation.actions[..] else {
+        panic!("{:?}", translation.actions)
+    };
+    // To the end that the flow set, with the key that it set.
+    assert_eq!((&push.header[30..34], &push.header[46..49]), (&[1, 1, 2, 93][..], &[0, 0, 0x77][..]));
+    // It is counted once as sent and once with its headers.
+    let number = world.bridge.ports().by_name("fl").expect("it is there").ofport;
+    let sent = world.bridge.carried(number).tx;
+    assert_eq!((sent.packets(), sent.bytes()), (2, 98 + 50));
 }

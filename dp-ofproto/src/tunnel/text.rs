@@ -52,7 +52,8 @@ fn tunnel(out: &mut String, port: &TunnelPort) {
         config.packet_types.name(),
     );
     if config.out_key != config.in_key {
-        let _ = write!(out, ", out_key={}", key(config.out_key.as_ref()));
+        let out_key = config.out_key.as_ref().map_or("none".into(), |it| key(Some(it)));
+        let _ = write!(out, ", out_key={out_key}");
     }
     match config.ttl {
         None => out.push_str(", ttl=inherit"),
@@ -82,6 +83,8 @@ fn listens(config: &TunnelConfig) -> Vec<(u8, u16)> {
         Kind::Gre | Kind::Ip6Gre | Kind::Erspan | Kind::Ip6Erspan => vec![(47, 0)],
         Kind::Srv6 => vec![(4, 0), (41, 0)],
         Kind::Vxlan | Kind::Geneve | Kind::Gtpu | Kind::Bareudp => vec![(17, config.dst_port)],
+        Kind::Stt => vec![(6, config.dst_port)],
+        Kind::Lisp => Vec::new(),
     }
 }
 
@@ -135,8 +138,14 @@ fn listening_at(
                  {ip}(dst={address},proto={protocol},frag=no)",
                 device.mac
             );
-            if protocol == 17 {
-                let _ = write!(out, ",udp(dst={udp})");
+            match protocol {
+                6 => {
+                    let _ = write!(out, ",tcp(dst={udp})");
+                }
+                17 => {
+                    let _ = write!(out, ",udp(dst={udp})");
+                }
+                _ => {}
             }
             out.push('\n');
         }

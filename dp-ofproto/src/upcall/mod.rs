@@ -17,13 +17,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use dp_core::action::{ActionList, UserData, Userspace};
-use dp_core::base::{Instant, OfPort, PortNo, Ufid};
+use dp_core::base::{Instant, OfPort, PortNo, RecircId, Ufid};
 use dp_core::boundary::{Upcall, UpcallError, UpcallSink, Verdict};
 use dp_core::flow::{FlowKey, FlowMask, layout, ufid};
 
 use crate::action::Action;
 use crate::bridge::{Bridge, BridgePort};
-use crate::translate::hooks::{Hooks, Location};
+use crate::translate::hooks::{Hooks, Location, Waiting};
 use crate::translate::recirc::{Frozen, RecircTable};
 use crate::translate::{Features, Request, Silent, Translation, World, translate_request};
 
@@ -237,17 +237,25 @@ impl Ofproto {
         translation
     }
 
+    /// Goes on with a packet whose neighbour is known by now. The effects have been applied.
+    #[must_use]
+    pub fn go_on(&self, waiting: &Waiting, now: Instant) -> Translation {
+        self.resume(waiting.frozen.clone(), &waiting.key, &waiting.frame, now)
+    }
+
     /// Goes on with a packet that a controller has let go on: `key` is the packet's, with the
     /// metadata that the controller returned. The effects have been applied.
     #[must_use]
     pub fn resume(&self, frozen: Frozen, key: &FlowKey, frame: &[u8], now: Instant) -> Translation {
         let world = self.world();
         let location = Location::at(&frozen.bridge, frozen.in_port);
+        let waited = frozen.neighbour.is_some();
         let held = world.recirc.freeze(frozen);
         let mut key = key.clone();
         key.store(layout::RECIRC_ID, u128::from(held.id().0));
         let mut request = Request::new(&world, location, &key);
         request.frame = Some(frame);
+        request.waited = waited;
         request.now = now;
         let translation = translate_request(request, &mut Silent);
         self.apply(&world, &translation, &key, frame, now);
@@ -311,6 +319,15 @@ impl UpcallSink for Ofproto {
                 self.counters.packet_ins.fetch_add(1, Ordering::Relaxed);
                 if let Some(sink) = self.packet_ins.load().as_ref() {
                     sink.packet_in(packet_in, now);
+                }
+                None
+            }
+            &UserData::Neighbour { recirc_id } => {
+                let state = world.recirc.find(RecircId(recirc_id))?;
+                let frozen = state.frozen()?.clone();
+                let frame = upcall.frame.into();
+                if let Some(tunnels) = &world.hooks.tunnels {
+                    tunnels.hold(Waiting { frozen, key: upcall.key.clone(), frame }, now);
                 }
                 None
             }

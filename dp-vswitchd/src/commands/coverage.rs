@@ -55,6 +55,12 @@ pub(crate) fn counters(switch: &Switch) -> BTreeMap<&'static str, u64> {
         for (reason, count) in &totals.drops {
             add(reason.name(), *count);
         }
+        for (reason, count) in datapath.tunnels.waiting().drops().iter() {
+            add(reason.name(), count);
+        }
+        let (held, released) = datapath.tunnels.waiting().passed();
+        add("tunnel_neigh_queued", held);
+        add("tunnel_neigh_released", released);
         if let Some(tracker) = datapath.netdev.conntrack() {
             for (name, count) in tracker.counters().iter() {
                 add(name, count);

@@ -21,6 +21,7 @@ use dp_ofproto::session::{Host, HostPort, QueueInfo};
 use dp_ofproto::tunnel::is_tunnel;
 
 use super::packets;
+use crate::switch::bridge::own_mac;
 use crate::switch::{RunningBridge, Switch};
 
 /// A bridge's surroundings.
@@ -72,6 +73,10 @@ impl Host for BridgeHost {
                 mac = status.mac;
             }
             link |= self.switch.services.tree_openflow_state(&self.bridge.name, port);
+            let virtual_port = interface.kind == "patch" || is_tunnel(&interface.kind);
+            if virtual_port {
+                mac = own_mac(interface.config.uuid);
+            }
             let none = LinkFeatures::default();
             let desc = PortDesc {
                 port,
@@ -87,7 +92,7 @@ impl Host for BridgeHost {
                 max_speed: 0,
             };
             let mut stats = PortStats::unknown(port, now.since(seen));
-            if matches!(interface.kind.as_str(), "patch") || is_tunnel(&interface.kind) {
+            if virtual_port {
                 let carried = self.bridge.bridge.carried(port);
                 stats.rx_packets = carried.rx.packets();
                 stats.tx_packets = carried.tx.packets();

@@ -223,7 +223,7 @@ fn macs(config: &BridgeConfig) -> MacTableConfig {
 }
 
 /// The address of a bridge that has no other: from its row's name, and locally administered.
-pub(super) fn own_mac(uuid: Uuid) -> MacAddr {
+pub(crate) fn own_mac(uuid: Uuid) -> MacAddr {
     let [a, b, c, d, _, _, g, h, ..] = uuid.0;
     MacAddr([(d | 0x02) & 0xfe, c, b, a, h, g])
 }

@@ -138,6 +138,9 @@ impl Switch {
         topology: Topology,
         waker: Waker,
     ) -> Arc<Self> {
+        let underlay = tunnels::Underlay::default();
+        let wake = waker.clone();
+        underlay.neighbours().set_waker(Box::new(move || wake.wake()));
         Arc::new(Self {
             paths,
             clock,
@@ -145,7 +148,7 @@ impl Switch {
             dummy,
             topology,
             waker,
-            underlay: tunnels::Underlay::default(),
+            underlay,
             services: Services::new(),
             controllers: controllers::ControllerStates::default(),
             state: Mutex::default(),

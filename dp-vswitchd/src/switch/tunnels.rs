@@ -17,13 +17,14 @@ use std::time::Duration;
 use dp_core::base::{Instant, OfPort, PortNo};
 use dp_core::boundary::Datapath as _;
 use dp_core::flow::Extractor;
+use dp_core::flow::beside::take_on;
 use dp_core::packet::{Metadata, Pool};
 use dp_core::route::{CachedRoute, NextHop, Prefix, Router, Rules, SourceNeed};
 use dp_core::tunnel::Ends;
 use dp_netdev::netlink::{Index, KernelHop};
 use dp_ofproto::action::Action;
 use dp_ofproto::learn::{Neighbours, Question};
-use dp_ofproto::translate::hooks::Location;
+use dp_ofproto::translate::hooks::{Location, Waiting};
 use dp_ofproto::tunnel::{self, Device, Setting, TunnelConfig, TunnelPort, TunnelPorts};
 
 use super::bridge::{Interface, RunningBridge};
@@ -310,6 +311,15 @@ impl Switch {
             self.refresh_routes();
             self.touch();
         }
+        for datapath in self.datapaths() {
+            let ready = datapath.tunnels.take_ready(now);
+            for waiting in &ready {
+                go_on(&datapath, waiting, now);
+            }
+            if !ready.is_empty() {
+                datapath.drive(now);
+            }
+        }
         for question in self.underlay.neighbours.take_questions() {
             self.send_question(&question, now);
         }
@@ -344,6 +354,21 @@ impl Switch {
                 .is_none_or(|status| status.link_up)
         });
         Some((found.device.to_string(), up))
+    }
+}
+
+/// Sends a packet into its tunnel whose neighbour has been waited for.
+fn go_on(datapath: &Datapath, waiting: &Waiting, now: Instant) {
+    let translation = datapath.ofproto.go_on(waiting, now);
+    let frame = &waiting.frame;
+    let packet = Pool::for_len(frame.len()).and_then(Pool::alloc).and_then(|mut packet| {
+        packet.append(frame.len())?.copy_from_slice(frame);
+        take_on(&waiting.key, &mut packet);
+        Some(packet)
+    });
+    let Some(packet) = packet else { return };
+    if let Err(error) = datapath.netdev.execute(packet, &waiting.key, translation.actions) {
+        log::debug!(target: "tnl_neigh_cache", "{datapath}: packet not sent: {error}");
     }
 }
 

@@ -14,10 +14,12 @@ use crate::flow::text::value::Ip6Text;
 use crate::flow::text::{Commas, DpPorts, Problem, TextError, bytes, print_bytes, value};
 
 /// Kinds and their numbers in text.
-const KINDS: [(Kind, u32); 9] = [
+const KINDS: [(Kind, u32); 11] = [
     (Kind::Gre, 3),
     (Kind::Vxlan, 4),
     (Kind::Geneve, 5),
+    (Kind::Lisp, 105),
+    (Kind::Stt, 106),
     (Kind::Erspan, 107),
     (Kind::Ip6Erspan, 108),
     (Kind::Ip6Gre, 109),
@@ -47,6 +49,7 @@ const fn behind_ip(kind: Kind) -> &'static [&'static str] {
         Kind::Gtpu => &["udp", "gtpu"],
         Kind::Bareudp => &["udp"],
         Kind::Srv6 => &["srv6"],
+        Kind::Lisp | Kind::Stt => &[],
     }
 }
 
@@ -109,6 +112,7 @@ pub(super) fn print(f: &mut dyn fmt::Write, push: &TunnelPush, ports: &dyn DpPor
             write!(f, ",csum={:#x})", header.short(l4 + 6))?;
             print_in_udp(f, push.kind, &header, l4 + 8)?;
         }
+        Kind::Lisp | Kind::Stt => {}
     }
     f.write_str("),out_port(")?;
     port(f, push.out_port, ports)?;

@@ -35,6 +35,11 @@ pub(super) fn parse<'a>(item: &Item<'a>, ports: &dyn DpPorts) -> Result<Userspac
             }
             "slow_path" => UserData::SlowPath(reasons(part.inside()?)?),
             "controller" => controller(&part)?,
+            "neighbour" => {
+                let [recirc_id] = named(part.inside()?, ["recirc_id"])?;
+                let recirc_id = word(number(&part, recirc_id, 32, "recirc_id=…")?);
+                UserData::Neighbour { recirc_id }
+            }
             "sFlow" => sflow(&part)?,
             "ipfix" => {
                 let [output] = named(part.inside()?, ["output_port"])?;
@@ -191,6 +196,7 @@ pub(super) fn print(
             }
             write!(f, ",controller_id={controller_id},max_len={max_len})")?;
         }
+        UserData::Neighbour { recirc_id } => write!(f, ",neighbour(recirc_id={recirc_id})")?,
         UserData::Sflow { vlan_tci, output } => {
             let (vid, pcp) = (vlan_tci & 0xfff, vlan_tci >> 13);
             write!(f, ",sFlow(vid={vid},pcp={pcp},output={output})")?;
