@@ -9,7 +9,7 @@
 //!   boundary
 //!   lookup   conntrack   meter   bond   route
 //!   action
-//!   flow
+//!   flow     offload
 //!   wire   packet
 //!   base
 //!   sync
@@ -24,6 +24,7 @@ pub mod execute;
 pub mod flow;
 pub mod lookup;
 pub mod meter;
+pub mod offload;
 pub mod packet;
 pub mod pipeline;
 pub mod route;

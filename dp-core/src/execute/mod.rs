@@ -189,6 +189,18 @@ fn run(
                 run(rest, burst, slots, scope, context, exits);
                 return run_released(rest, released, scope, context, exits);
             }
+        } else if let Action::TunnelPush(_) = action {
+            let large = tunnel::unsegmented(burst, slots);
+            if !large.is_empty() {
+                let rest = actions.get(index..).unwrap_or_default();
+                let go_on = |burst: &mut Burst, exits: &mut Exits<'_>| {
+                    let slots = burst.live();
+                    run(rest, burst, slots, scope, context, exits);
+                };
+                tunnel::segmented(burst, large, context, exits, go_on);
+                slots = slots.without(large);
+            }
+            slots = step(action, burst, slots, &mut scope, context, exits);
         } else {
             slots = step(action, burst, slots, &mut scope, context, exits);
         }

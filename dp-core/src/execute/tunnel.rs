@@ -6,7 +6,8 @@ use super::hash::l4_hash;
 use super::{Context, Exits, Scope, drop_all, settle};
 use crate::action::TunnelPush;
 use crate::base::{DropCounters, DropReason, PortNo};
-use crate::packet::{Burst, Packet, Slots};
+use crate::offload::{self, Unfinished};
+use crate::packet::{Burst, Offloads, Packet, Slots};
 use crate::tunnel;
 
 /// Puts the packets in `slots` into a tunnel; returns those that are in it.
@@ -32,6 +33,50 @@ pub(super) fn push(
         }
     }
     done
+}
+
+/// The packets that are still to be cut into segments: no device looks into a tunnel, so that is
+/// done before they enter one.
+pub(super) fn unsegmented(burst: &Burst, slots: Slots) -> Slots {
+    let mut large = Slots::NONE;
+    for slot in slots.iter() {
+        let tso = |packet: &Packet| packet.meta().offloads.contains(Offloads::TSO);
+        if burst.get(slot).is_some_and(tso) {
+            large.insert(slot);
+        }
+    }
+    large
+}
+
+/// Cuts the packets in `slots` into segments, which go on in bursts of their own; the packets are
+/// gone afterwards.
+#[cold]
+pub(super) fn segmented<'a>(
+    burst: &mut Burst,
+    slots: Slots,
+    context: &Context<'_>,
+    exits: &mut Exits<'a>,
+    go_on: impl Fn(&mut Burst, &mut Exits<'a>),
+) {
+    let mut cut = Burst::default();
+    for slot in slots.iter() {
+        let Some(mut packet) = burst.take(slot) else { continue };
+        settle(&mut packet, context.in_port);
+        let done = offload::segments(&packet, &mut |segment| {
+            if let Err(segment) = cut.push(segment) {
+                go_on(&mut cut, exits);
+                cut = Burst::default();
+                drop(cut.push(segment));
+            }
+        });
+        match done {
+            Ok(()) => {}
+            Err(Unfinished::NoBuffer) => exits.drops.add(DropReason::NoBuffer, 1),
+            Err(Unfinished::NotSegmentable) => exits.drops.add(DropReason::TunnelPushError, 1),
+        }
+        go_on(&mut cut, exits);
+        cut = Burst::default();
+    }
 }
 
 /// Takes copies of the packets in `slots` out of the tunnel that ends at `port`; they stay.

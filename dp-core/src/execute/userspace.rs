@@ -7,6 +7,7 @@ use super::{Context, Exits, Scope, nested, settle};
 use crate::action::{Action, Userspace};
 use crate::base::DropReason;
 use crate::boundary::Upcall;
+use crate::offload;
 use crate::packet::{Burst, Packet, Slots};
 
 /// Hands copies of the packets in `slots` over; they stay.
@@ -50,6 +51,24 @@ fn hand_over(
     exits: &mut Exits<'_>,
 ) {
     settle(&mut packet, context.in_port);
+    if offload::is_finished(&packet) {
+        hand_over_whole(request, packet, scope, context, exits);
+        return;
+    }
+    // Whoever gets the frame does not get what its metadata say.
+    let each = &mut |packet| hand_over_whole(request, packet, scope, context, exits);
+    if offload::finish(packet, each).is_err() {
+        exits.drops.add(DropReason::NoBuffer, 1);
+    }
+}
+
+fn hand_over_whole(
+    request: &Userspace,
+    packet: Packet,
+    scope: Scope,
+    context: &Context<'_>,
+    exits: &mut Exits<'_>,
+) {
     let (key, _) = context.extractor.packet(&packet);
     let upcall = Upcall { key: &key, frame: packet.data() };
     let Some(actions) = context.sink.userspace(request, &upcall, context.now) else { return };

@@ -1,11 +1,12 @@
 //! Into a tunnel: the flow's headers in front of the packet, and what is the packet's own in them.
 
 use super::ends::Ends;
-use super::outer::{L4Range, ip_checksum, sum_range};
+use super::outer::ip_checksum;
 use super::template::{ERSPAN2, FlowLabel, GRE, UDP};
 use crate::action::TunnelPush;
 use crate::action::tunnel::Kind;
 use crate::base::{DropReason, Instant};
+use crate::offload;
 use crate::packet::{Known, Offloads, Packet};
 use crate::wire::checksum::{Pseudo, Sum, never_zero};
 
@@ -21,7 +22,7 @@ const LABEL: u32 = 0xf_ffff;
 /// # Errors
 ///
 /// [`DropReason::TunnelPushError`]: no headroom, a packet too large for the outer length, one that
-/// is still to be segmented, or headers that are none.
+/// is still to be segmented (whoever calls has that done), or headers that are none.
 pub fn push(
     packet: &mut Packet,
     push: &TunnelPush,
@@ -42,7 +43,10 @@ fn fill(
     if packet.meta().offloads.contains(Offloads::TSO) {
         return None;
     }
-    complete_checksum(packet)?;
+    // No device looks into a tunnel.
+    if packet.meta().offloads.contains(Offloads::L4_CSUM_PARTIAL) {
+        offload::complete_checksum(packet);
+    }
     packet.push_front(push.header.len())?.copy_from_slice(&push.header);
     let frame = packet.data_mut();
     if push.kind == Kind::Srv6 {
@@ -164,22 +168,5 @@ fn gre(
         let sum = Sum::new().with(gre).finish();
         *gre.get_mut(4..)?.first_chunk_mut()? = sum.to_be_bytes();
     }
-    Some(())
-}
-
-/// Completes a checksum that a sender has left to the device: no device looks into a tunnel.
-fn complete_checksum(packet: &mut Packet) -> Option<()> {
-    if !packet.meta().offloads.contains(Offloads::L4_CSUM_PARTIAL) {
-        return Some(());
-    }
-    let (l3, l4) = (usize::from(packet.meta().l3), usize::from(packet.meta().l4));
-    let range = L4Range::find(packet.data(), l3, l4)?;
-    let frame = packet.data_mut();
-    // The field holds the pseudo header's sum already.
-    let place = range.checksum_at()?;
-    let sum = sum_range(frame, &range)?;
-    let sum = if range.protocol == UDP { never_zero(sum) } else { sum };
-    *frame.get_mut(place..)?.first_chunk_mut()? = sum.to_be_bytes();
-    packet.meta_mut().offloads -= Offloads::L4_CSUM_PARTIAL;
     Some(())
 }

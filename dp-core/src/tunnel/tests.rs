@@ -4,7 +4,7 @@ use core::net::{Ipv4Addr, Ipv6Addr};
 
 use smallvec::{SmallVec, smallvec};
 
-use super::{Body, BuildError, End, Ends, Erspan, Flavour, Template, pop, push};
+use super::{Body, BuildError, End, Ends, Erspan, Flavour, FlowLabel, Template, pop, push};
 use crate::action::TunnelPush;
 use crate::action::tunnel::Kind;
 use crate::base::{DropReason, Instant, MacAddr, PortNo};
@@ -520,4 +520,109 @@ fn extension_headers_of_gtp_are_passed_over_and_bounded() {
     let endless: Vec<u8> = core::iter::once(0x85).chain([1, 0, 0, 0x85].repeat(9)).collect();
     assert_eq!(gtp(&endless), Err(DropReason::TunnelPopOptions));
     assert_eq!(gtp(&[0x85, 255, 0, 0, 0]), Err(DropReason::TunnelPopTruncated));
+}
+
+/// A Geneve packet that says it has options of `len` words, with `room` words of which the first
+/// claims `claimed` for itself.
+fn geneve_with_options(len: u8, room: u8, claimed: u8) -> Packet {
+    let mut options = vec![0; usize::from(room) * 4];
+    if let Some(first) = options.first_chunk_mut() {
+        *first = [0, 1, 1, claimed];
+    }
+    let none = SmallVec::new();
+    let body = Body::Geneve { port: 6081, vni: 7, oam: false, protocol: 0x6558, options: none };
+    let mut whole = packet(&bytes(INNER), 14);
+    push(&mut whole, &action(&template(v4(), body)), &Ends::default(), 0, NOW).expect("it fits");
+    let mut frame = whole.data().to_vec();
+    frame.splice(50..50, options);
+    frame[42] |= len;
+    for (at, from) in [(16, 14), (38, 34)] {
+        let length = u16::try_from(frame.len() - from).expect("it fits").to_be_bytes();
+        frame[at..at + 2].copy_from_slice(&length);
+    }
+    crate::offload::fill_ipv4_header(&mut frame, 14, 34);
+    packet(&frame, 14)
+}
+
+#[test]
+fn geneve_options_of_every_wrong_length_are_refused() {
+    let end = End::new(Kind::Geneve, Flavour::Plain);
+    for room in 0..=63_u8 {
+        for claimed in 0..=31_u8 {
+            let outcome = pop(&mut geneve_with_options(room, room, claimed), &end);
+            // The rest of the room is options without data, a word each.
+            let fits = room == 0 || claimed < room;
+            let expected = if fits { Ok(()) } else { Err(DropReason::TunnelPopOptions) };
+            assert_eq!(outcome, expected, "{claimed} words in a room of {room}");
+        }
+    }
+    // A room larger than the packet.
+    let outcome = pop(&mut geneve_with_options(63, 1, 0), &end);
+    assert_eq!(outcome, Err(DropReason::TunnelPopTruncated));
+    // The version and the reserved bits.
+    for first in [0x40, 0x80, 0xc0] {
+        let outcome = pop(&mut geneve_with_options(first, 0, 0), &end);
+        assert_eq!(outcome, Err(DropReason::TunnelPopError));
+    }
+}
+
+#[test]
+fn gre_and_erspan_beside_each_other_get_their_own_packets() {
+    let mut ends = Ends::default();
+    for (number, kind) in
+        [(3, Kind::Gre), (4, Kind::Ip6Gre), (5, Kind::Erspan), (6, Kind::Ip6Erspan)]
+    {
+        ends.set(PortNo(number), kind, Flavour::Plain);
+    }
+    let gre = Body::Gre { key: None, sequence: false, protocol: 0x6558 };
+    let erspan = Body::Erspan { session: 1, version: Erspan::One { index: 3 } };
+    for (outer, body, own) in
+        [(v4(), &gre, 3), (v6(), &gre, 4), (v4(), &erspan, 5), (v6(), &erspan, 6)]
+    {
+        let mut packet = packet(&bytes(INNER), 14);
+        let action = action(&template(outer, body.clone()));
+        push(&mut packet, &action, &Ends::default(), 0, NOW).expect("it can be pushed");
+        // Whichever of the family listens.
+        let listening = if own % 2 == 1 { [3, 5] } else { [4, 6] };
+        for port in listening {
+            let (found, end) =
+                ends.receiver(PortNo(port), packet.data(), 14).expect("there is one");
+            assert_eq!(found, PortNo(own), "{body:?} at {port}");
+            let mut copy = packet.copy().expect("a buffer");
+            copy.meta_mut().l3 = 14;
+            assert_eq!(pop(&mut copy, end), Ok(()));
+        }
+    }
+    assert!(ends.receiver(PortNo(9), &[], 14).is_none());
+    // Where there is no other, the one that listens gets it, and says what is wrong with it.
+    ends.remove(PortNo(5));
+    ends.remove(PortNo(6));
+    let mut packet = packet(&bytes(INNER), 14);
+    let action = action(&template(v4(), erspan));
+    push(&mut packet, &action, &Ends::default(), 0, NOW).expect("it can be pushed");
+    let (found, end) = ends.receiver(PortNo(3), packet.data(), 14).expect("there is one");
+    assert_eq!((found, pop(&mut packet, end)), (PortNo(3), Err(DropReason::TunnelPopError)));
+}
+
+#[test]
+fn the_flow_label_of_srv6_is_made_for_each_packet() {
+    let body = |protocol| {
+        let stop = Ipv6Addr::new(0x2001, 0xcafe, 0, 0, 0, 0, 0, 0x92);
+        Body::Srv6 { segments: [stop].as_slice().into(), protocol }
+    };
+    let label = |made: FlowLabel, inner: &[u8], protocol, hash| {
+        let made = Template { label: made as u32, ..template(v6(), body(protocol)) };
+        let mut packet = packet(inner, 0);
+        push(&mut packet, &action(&made), &Ends::default(), hash, NOW).expect("it can be pushed");
+        let &word = packet.data()[14..].first_chunk::<4>().expect("it is there");
+        u32::from_be_bytes(word) & 0xf_ffff
+    };
+    let mut v6 = vec![0x60, 0x01, 0x23, 0x45];
+    v6.resize(48, 0);
+    let mut v4 = vec![0x45, 0, 0, 28];
+    v4.resize(28, 0);
+    assert_eq!(label(FlowLabel::Copy, &v6, 41, 0xabcd_e123), 0x12345);
+    assert_eq!(label(FlowLabel::Copy, &v4, 4, 0xabcd_e123), 0);
+    assert_eq!(label(FlowLabel::Zero, &v6, 41, 0xabcd_e123), 0);
+    assert_eq!(label(FlowLabel::Compute, &v6, 41, 0xabcd_e123), 0xd_e123);
 }

@@ -99,7 +99,7 @@ fn a_partial_checksum_is_completed() {
         for protocol in [6, 17] {
             let mut bytes = frame(Shape { v6, protocol, payload: 101, tag: v6, ..PLAIN });
             if !v6 {
-                super::checksum::fill_ipv4_header(&mut bytes, 14, 34);
+                dp_core::offload::fill_ipv4_header(&mut bytes, 14, 34);
             }
             let packet = packet(&bytes, Offloads::L4_CSUM_PARTIAL, 0);
             assert!(!is_finished(&packet));

@@ -3,8 +3,7 @@
 
 use dp_core::packet::{Offloads, Packet};
 
-use super::checksum::{complete_at, complete_sctp, pseudo_sum};
-use super::layout::{Layout, UDP, put16};
+use dp_core::offload::{Layout, UDP, complete_at, complete_sctp, pseudo_sum, put16};
 
 /// Bytes of the header.
 pub const LEN: usize = 10;

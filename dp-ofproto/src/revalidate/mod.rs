@@ -148,6 +148,7 @@ impl Revalidator {
                 if actions != ukey.actions {
                     ukey.actions = actions;
                 }
+                new.effects.retain(|effect| effect.lasts());
                 ukey.effects = new.effects;
                 ukey.recircs = new.recircs;
                 ukey.basis = new.basis;

@@ -6,7 +6,7 @@ use dp_core::base::{BondId, Instant, MacAddr, OfPort};
 use dp_core::flow::FlowKey;
 use dp_core::sync::Word64;
 
-use super::hooks::Hooks;
+use super::hooks::{Hooks, SeenNeighbour};
 use super::learn::LearnedRule;
 use crate::bridge::Bridge;
 use crate::group::GroupStats;
@@ -51,6 +51,8 @@ pub enum Effect {
         /// Hard timeout; 0: unchanged.
         hard: u16,
     },
+    /// The packet tells of a neighbour of tunnels.
+    Neighbour(SeenNeighbour),
     /// The packet went out of a bond.
     Bond {
         /// The bond.
@@ -63,6 +65,13 @@ pub enum Effect {
 }
 
 impl Effect {
+    /// Whether it is one of every packet that a megaflow carries, and not of the first alone: from
+    /// where a tunnel's other end sends is no part of the match.
+    #[must_use]
+    pub const fn lasts(&self) -> bool {
+        !matches!(self, Self::Neighbour(SeenNeighbour { told: false, .. }))
+    }
+
     /// Applies the effect of `packets` packets of `bytes` bytes in all, the last at `used`; they
     /// had these TCP flags among them.
     pub fn apply(&self, hooks: &Hooks, packets: u64, bytes: u64, tcp_flags: u16, used: Instant) {
@@ -81,6 +90,11 @@ impl Effect {
             Self::ShortenTimeouts { rule, idle, hard } => {
                 if tcp_flags & (TCP_FIN | TCP_RST) != 0 {
                     rule.shorten_timeouts(*idle, *hard);
+                }
+            }
+            Self::Neighbour(seen) => {
+                if let Some(tunnels) = &hooks.tunnels {
+                    tunnels.learn(seen, used);
                 }
             }
             Self::Bond { bond, flow, vlan } => {

@@ -5,6 +5,7 @@
 //! translates again when it moves on. Whoever looks at a bit of the flow makes it count in `wc`.
 
 use std::fmt::Debug;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use dp_core::action::{Action as DpAction, SlowReasons, TunnelPush, Userspace};
@@ -55,8 +56,8 @@ pub enum TunnelSent {
     Refused(String, DropReason),
     /// It cannot be sent; the text says why.
     Dropped(String, DropReason),
-    /// It cannot be sent before this neighbour is known. The hook has asked for it if it was told
-    /// to (`wants_side_effects`), and takes the packet ([`Tunnels::hold`]).
+    /// It cannot be sent before this neighbour is known: the hook takes the packet
+    /// ([`Tunnels::hold`]).
     Waits(WantedNeighbour),
 }
 
@@ -73,8 +74,6 @@ pub struct TunnelSend<'a> {
     pub flow: &'a mut FlowKey,
     /// What counts.
     pub wc: &'a mut FlowMask,
-    /// Whether to resolve neighbours for real; traces do not.
-    pub wants_side_effects: bool,
     /// The time.
     pub now: Instant,
     /// Lines for whoever watches: `(warning, text)`.
@@ -100,21 +99,30 @@ pub trait Tunnels: Send + Sync + Debug {
     fn receive(&self, key: &FlowKey, wc: &mut FlowMask) -> Option<Location>;
     /// Sends a packet into a tunnel.
     fn send(&self, send: &mut TunnelSend<'_>) -> TunnelSent;
-    /// Takes a packet that waits for a neighbour.
+    /// Takes a packet that waits for a neighbour, and asks for that.
     fn hold(&self, waiting: Waiting, now: Instant);
     /// Whether a packet that is sent to a bridge's own port is for a tunnel that ends there: the
     /// datapath port that takes it out of the tunnel.
     fn terminates(&self, flow: &FlowKey, wc: &mut FlowMask) -> Option<PortNo>;
-    /// A packet to or from a bridge's own port may tell about neighbours (ARP, ND). Without
-    /// `side_effects` nothing is learned, but what is looked at counts all the same.
-    fn snoop(
-        &self,
-        bridge: &Bridge,
-        flow: &FlowKey,
-        wc: &mut FlowMask,
-        now: Instant,
-        side_effects: bool,
-    );
+    /// What a packet to or from a bridge's own port tells about neighbours (ARP, ND, tunnels). It is
+    /// an effect: [`Tunnels::learn`] is told when there has been a packet.
+    fn snoop(&self, bridge: &Bridge, flow: &FlowKey, wc: &mut FlowMask) -> Option<SeenNeighbour>;
+    /// Learns what a packet has told.
+    fn learn(&self, seen: &SeenNeighbour, now: Instant);
+}
+
+/// What a packet tells of a neighbour.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenNeighbour {
+    /// The bridge on whose link it is.
+    pub bridge: Arc<str>,
+    /// Its address.
+    pub address: IpAddr,
+    /// Its MAC.
+    pub mac: MacAddr,
+    /// It has said so itself. Otherwise it has sent something by a tunnel, which says where a
+    /// neighbour is that is known already.
+    pub told: bool,
 }
 
 /// How a packet that comes in by a member of a bond is taken.

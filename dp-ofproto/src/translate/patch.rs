@@ -121,7 +121,6 @@ impl Context<'_> {
             received: self.request.key,
             flow: &mut self.flow,
             wc: &mut self.wc,
-            wants_side_effects: self.request.side_effects,
             now: self.request.now,
             notes: Vec::new(),
         };
@@ -233,8 +232,8 @@ impl Context<'_> {
         if port.ofport != OfPort::LOCAL {
             return false;
         }
-        let (now, learn) = (self.request.now, self.request.side_effects);
-        tunnels.snoop(&self.view.bridge, &self.flow, &mut self.wc, now, learn);
+        let seen = tunnels.snoop(&self.view.bridge, &self.flow, &mut self.wc);
+        self.effects.extend(seen.map(Effect::Neighbour));
         let Some(tunnel) = tunnels.terminates(&self.flow, &mut self.wc) else { return false };
         self.commit();
         self.outputs.push(tunnel);

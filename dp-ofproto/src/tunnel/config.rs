@@ -230,7 +230,9 @@ impl Reader<'_> {
         };
         if matches!(self.info.kind, Kind::Lisp | Kind::Stt) {
             self.warn(&format!("'{kind}' port type is deprecated."));
-            self.warn(&format!("{kind} has no headers in this datapath, packets for it are dropped"));
+            self.warn(&format!(
+                "{kind} has no headers in this datapath, packets for it are dropped"
+            ));
         }
         let mut config = TunnelConfig {
             kind_name: kind,
@@ -445,7 +447,9 @@ impl Reader<'_> {
         let plain = self.info.kind == Kind::Vxlan && config.flavour != Flavour::Gpe;
         if plain && config.packet_types == PacketTypes::LegacyL3 {
             let what = "VXLAN (without GPE)";
-            self.fail(&format!("legacy_l3 configured on {what} tunnel that cannot carry L3 traffic"));
+            self.fail(&format!(
+                "legacy_l3 configured on {what} tunnel that cannot carry L3 traffic"
+            ));
         }
         if kind == "bareudp" && config.flavour == Flavour::Plain {
             config.flavour = Flavour::Payload(0x0800);

@@ -21,7 +21,7 @@ use super::send::{self, Way};
 use super::waiting::WaitingRoom;
 use crate::bridge::Bridge;
 use crate::learn::Neighbours;
-use crate::translate::hooks::{self, Location, TunnelSend, TunnelSent};
+use crate::translate::hooks::{self, Location, SeenNeighbour, TunnelSend, TunnelSent};
 use crate::translate::recirc::WantedNeighbour;
 
 /// A device underneath tunnels: a bridge's own port.
@@ -156,15 +156,16 @@ impl Tunnels {
         note(send, format!("tunneling to {next} via {}", found.device));
         let name = device.location.bridge.name();
         let Some(eth_dst) = self.neighbours.get(name, next, send.now) else {
-            if send.wants_side_effects {
-                self.neighbours.ask(name, next, source, send.now);
-            }
             let what = if next.is_ipv4() { "ARP" } else { "ND" };
             note(
                 send,
                 format!("neighbor cache miss for {next} on bridge {name}, sending {what} request"),
             );
-            return TunnelSent::Waits(WantedNeighbour { bridge: name.into(), target: next, source });
+            return TunnelSent::Waits(WantedNeighbour {
+                bridge: name.into(),
+                target: next,
+                source,
+            });
         };
         let eth_src = device.mac;
         note(send, format!("tunneling from {eth_src} {source} to {eth_dst} {remote}"));
@@ -263,6 +264,9 @@ impl hooks::Tunnels for Tunnels {
     }
 
     fn hold(&self, waiting: hooks::Waiting, now: Instant) {
+        if let Some(wanted) = &waiting.frozen.neighbour {
+            self.neighbours.ask(&wanted.bridge, wanted.target, wanted.source, now);
+        }
         self.waiting.hold(waiting, now);
     }
 
@@ -296,31 +300,29 @@ impl hooks::Tunnels for Tunnels {
         ports.listening(destination.is_ipv6(), flow.nw_proto(), to)
     }
 
-    fn snoop(
-        &self,
-        bridge: &Bridge,
-        flow: &FlowKey,
-        wc: &mut FlowMask,
-        now: Instant,
-        side_effects: bool,
-    ) {
+    fn snoop(&self, bridge: &Bridge, flow: &FlowKey, wc: &mut FlowMask) -> Option<SeenNeighbour> {
         if self.ports.load().is_empty() {
-            return;
+            return None;
         }
         let told = match flow.eth_type() {
             0x0806 => told_by_arp(flow, wc),
             0x86dd => told_by_nd(flow, wc),
             _ => None,
         };
-        if !side_effects {
-            return;
+        let bridge: Arc<str> = bridge.name().into();
+        if let Some((address, mac)) = told.filter(|(_, mac)| mac.is_unicast() && !mac.is_zero()) {
+            return Some(SeenNeighbour { bridge, address, mac, told: true });
         }
-        if let Some((ip, mac)) = told.filter(|(_, mac)| mac.is_unicast() && !mac.is_zero()) {
-            self.neighbours.set(bridge.name(), ip, mac, now);
-        } else if let Some(source) = source(flow) {
-            // A tunnel's other end that has moved shows so by what it sends.
-            let mac = mac(flow, layout::ETH_SRC);
-            self.neighbours.refresh(bridge.name(), source, mac, now);
+        // A tunnel's other end that has moved shows so by what it sends.
+        let mac = mac(flow, layout::ETH_SRC);
+        source(flow).map(|address| SeenNeighbour { bridge, address, mac, told: false })
+    }
+
+    fn learn(&self, seen: &SeenNeighbour, now: Instant) {
+        if seen.told {
+            self.neighbours.set(&seen.bridge, seen.address, seen.mac, now);
+        } else {
+            self.neighbours.refresh(&seen.bridge, seen.address, seen.mac, now);
         }
     }
 }

@@ -49,7 +49,8 @@ impl Ukey {
     /// What is remembered of a megaflow that was decided on at `now`.
     #[must_use]
     pub fn new(bridge: Arc<Bridge>, translation: Translation, now: Instant) -> Self {
-        let Translation { actions, effects, recircs, basis, .. } = translation;
+        let Translation { actions, mut effects, recircs, basis, .. } = translation;
+        effects.retain(|effect| effect.lasts());
         let seen = SmallVec::new();
         Self { bridge, basis, actions, effects, recircs, stale: false, heard: now, seen }
     }

@@ -30,7 +30,7 @@ pub(crate) const LIBRARIES: &[Library] = &[
             &["sync"],
             &["base"],
             &["wire", "packet"],
-            &["flow"],
+            &["flow", "offload"],
             &["action"],
             &["lookup", "conntrack", "meter", "bond", "tunnel", "route"],
             &["boundary"],

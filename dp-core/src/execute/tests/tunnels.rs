@@ -4,8 +4,10 @@ use super::{World, packet};
 use crate::action::tunnel::Kind;
 use crate::action::{Action, TunnelPush};
 use crate::base::{DropReason, MacAddr, PortNo};
+use crate::execute::TxBatches;
 use crate::execute::tests::frames::{Kind as Frame, frame};
-use crate::packet::Burst;
+use crate::offload;
+use crate::packet::{Burst, Offloads, Packet, Pool};
 use crate::tunnel::{Body, Flavour, Template};
 use crate::wire::checksum::Pseudo;
 
@@ -103,4 +105,60 @@ fn a_tunnel_into_itself_ends_at_the_headroom_or_at_the_limit_of_passes() {
     }
     assert!(world.again.is_empty());
     assert_eq!(world.drops.get(DropReason::RecircLimit), 1);
+}
+
+/// A frame of TCP that its sender has left to be cut and summed up: `payload` bytes, `segment` at a
+/// time.
+fn large(payload: usize, segment: u16) -> Packet {
+    let total = u16::try_from(40 + payload).expect("it fits").to_be_bytes();
+    let mut bytes = vec![2, 0, 0, 0, 0, 9, 2, 0, 0, 0, 0, 8, 0x08, 0, 0x45, 0, total[0], total[1]];
+    bytes.extend([0, 1, 0x40, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
+    bytes.extend([0x13, 0x88, 0, 80, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, 0x18, 0xff, 0xff, 0, 0, 0, 0]);
+    bytes.extend((0..payload).map(|n| (n % 251) as u8));
+    offload::fill_ipv4_header(&mut bytes, 14, 34);
+    let mut packet = Pool::for_len(bytes.len()).and_then(Pool::alloc).expect("a buffer");
+    packet.append(bytes.len()).expect("room").copy_from_slice(&bytes);
+    let meta = packet.meta_mut();
+    (meta.l3, meta.l4, meta.segment) = (14, 34, segment);
+    meta.offloads |= Offloads::TSO | Offloads::L4_CSUM_PARTIAL;
+    packet
+}
+
+#[test]
+fn what_is_still_to_be_cut_is_cut_before_it_enters_a_tunnel() {
+    let mut world = World::new();
+    world.ends.set(TUNNEL, Kind::Vxlan, Flavour::Plain);
+    world.out = TxBatches::new(4);
+    assert!(world.out.add_port(PortNo(1)));
+    // More segments than a burst has slots, and an ordinary packet beside.
+    let plain = frame(Frame::UdpV4, None, b"");
+    let packets = [large(40_000, 1_000), packet(&plain)];
+    world.run(packets, &[push(), Action::Output(PortNo(1))]);
+    let sent: Vec<Vec<u8>> = world.sent().into_iter().map(|(_, frame)| frame).collect();
+    assert_eq!((sent.len(), world.drops.total()), (41, 0));
+    let (segments, others): (Vec<_>, Vec<_>) =
+        sent.iter().partition(|frame| frame.len() == 50 + 54 + 1_000);
+    assert_eq!((segments.len(), others.len()), (40, 1));
+    assert_eq!(others[0][50..], plain);
+    let mut payload = Vec::new();
+    for segment in segments {
+        let inner = &segment[50..];
+        // Its lengths and checksums are its own.
+        let layout = offload::Layout::of(inner).expect("TCP over IPv4");
+        assert_eq!(layout.end, inner.len());
+        let ends = Pseudo::V4 { src: [10, 0, 0, 1].into(), dst: [10, 0, 0, 2].into() };
+        let tcp = &inner[34..];
+        assert!(ends.sum(crate::wire::Protocol(6), tcp.len()).with(tcp).is_valid());
+        payload.extend_from_slice(&inner[54..]);
+    }
+    assert!(payload.iter().enumerate().all(|(n, byte)| *byte == (n % 251) as u8));
+}
+
+#[test]
+fn what_cannot_be_cut_does_not_enter_a_tunnel() {
+    let mut world = World::new();
+    let mut arp = packet(&[0; 60]);
+    arp.meta_mut().offloads |= Offloads::TSO;
+    world.run([arp], &[push(), Action::Output(PortNo(1))]);
+    assert_eq!((world.sent().len(), world.drops.get(DropReason::TunnelPushError)), (0, 1));
 }

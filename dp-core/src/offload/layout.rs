@@ -4,15 +4,17 @@
 //! have pushed tags. Frames that need this are few and about to cost a system call or a pass over
 //! their payload, so it is found anew.
 
+use crate::packet::Packet;
+
 /// Most VLAN tags and most IPv6 extension headers that are walked over.
 const MOST: usize = 8;
 
 /// The protocol numbers that have a checksum or segments to be finished.
-pub(super) const TCP: u8 = 6;
+pub const TCP: u8 = 6;
 /// As [`TCP`].
-pub(super) const UDP: u8 = 17;
+pub const UDP: u8 = 17;
 /// As [`TCP`].
-pub(super) const SCTP: u8 = 132;
+pub const SCTP: u8 = 132;
 
 /// Where the headers of an IP packet are in its frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +32,17 @@ pub struct Layout {
 }
 
 impl Layout {
+    /// Finds the headers of a packet, which may begin with its IP header.
+    #[must_use]
+    pub fn of_packet(packet: &Packet) -> Option<Self> {
+        match packet.meta().outermost() & 0xffff {
+            0 => Self::of(packet.data()),
+            0x0800 => Self::ipv4(packet.data(), 0),
+            0x86dd => Self::ipv6(packet.data(), 0),
+            _ => None,
+        }
+    }
+
     /// Finds the headers. `None` if the frame is no IP packet, a later fragment, or contradicts
     /// itself.
     #[must_use]
@@ -119,7 +132,7 @@ pub(super) fn be16(bytes: &[u8], at: usize) -> Option<u16> {
 }
 
 /// Writes a 16-bit number; nothing beyond the end.
-pub(super) fn put16(bytes: &mut [u8], at: usize, value: u16) {
+pub fn put16(bytes: &mut [u8], at: usize, value: u16) {
     if let Some(place) = bytes.get_mut(at..).and_then(|rest| rest.first_chunk_mut()) {
         *place = value.to_be_bytes();
     }

@@ -1,6 +1,6 @@
 //! Segmentation in software: one large frame becomes several that fit a wire.
 
-use dp_core::packet::{Offloads, Packet, Pool};
+use crate::packet::{Offloads, Packet, Pool};
 
 use super::checksum::{fill, fill_ipv4_header};
 use super::layout::{Layout, TCP, be16, put16};
@@ -26,7 +26,7 @@ pub enum Unfinished {
 /// [`Unfinished`]; segments passed on before stay so.
 pub fn segments(packet: &Packet, each: &mut dyn FnMut(Packet)) -> Result<(), Unfinished> {
     let frame = packet.data();
-    let layout = Layout::of(frame).ok_or(Unfinished::NotSegmentable)?;
+    let layout = Layout::of_packet(packet).ok_or(Unfinished::NotSegmentable)?;
     let payload = layout.payload(frame).ok_or(Unfinished::NotSegmentable)?;
     let (head, body) = frame
         .get(..layout.end)

@@ -1,7 +1,7 @@
 //! Checksums in software.
 
-use dp_core::packet::{Offloads, Packet};
-use dp_core::wire::checksum::{Sum, crc32c, never_zero};
+use crate::packet::{Offloads, Packet};
+use crate::wire::checksum::{Sum, crc32c, never_zero};
 
 use super::layout::{Layout, SCTP, UDP, put16};
 
@@ -9,14 +9,14 @@ use super::layout::{Layout, SCTP, UDP, put16};
 /// out not to have such a checksum keeps its bytes.
 pub fn complete_checksum(packet: &mut Packet) {
     packet.meta_mut().offloads.remove(Offloads::L4_CSUM_PARTIAL);
-    let frame = packet.data_mut();
-    let Some(layout) = Layout::of(frame) else { return };
+    let Some(layout) = Layout::of_packet(packet) else { return };
     let Some(offset) = layout.checksum_offset() else { return };
+    let frame = packet.data_mut();
     complete_at(frame, layout.l4, layout.l4 + offset, layout.end, layout.protocol == UDP);
 }
 
 /// Completes the checksum at `field` over `start..end`, whatever protocol that is.
-pub(super) fn complete_at(frame: &mut [u8], start: usize, field: usize, end: usize, udp: bool) {
+pub fn complete_at(frame: &mut [u8], start: usize, field: usize, end: usize, udp: bool) {
     if field + 2 > end {
         return;
     }
@@ -26,7 +26,7 @@ pub(super) fn complete_at(frame: &mut [u8], start: usize, field: usize, end: usi
 }
 
 /// Completes the CRC of an SCTP packet; `false` if the frame is none.
-pub(super) fn complete_sctp(frame: &mut [u8]) -> bool {
+pub fn complete_sctp(frame: &mut [u8]) -> bool {
     let Some(layout) = Layout::of(frame).filter(|layout| layout.protocol == SCTP) else {
         return false;
     };
@@ -42,7 +42,7 @@ pub(super) fn complete_sctp(frame: &mut [u8]) -> bool {
 
 /// The sum of the pseudo header, for `len` bytes of transport header and payload: what a partial
 /// checksum holds.
-pub(super) fn pseudo_sum(frame: &[u8], layout: &Layout, len: usize) -> Sum {
+pub fn pseudo_sum(frame: &[u8], layout: &Layout, len: usize) -> Sum {
     let (from, bytes) = if layout.v6 { (8, 32) } else { (12, 8) };
     let addresses = layout.l3 + from;
     let addresses = frame.get(addresses..addresses + bytes).unwrap_or(&[]);
@@ -72,7 +72,7 @@ pub(super) fn fill(frame: &mut [u8], layout: &Layout) {
 }
 
 /// Computes the header checksum of an IPv4 packet anew.
-pub(super) fn fill_ipv4_header(frame: &mut [u8], l3: usize, l4: usize) {
+pub fn fill_ipv4_header(frame: &mut [u8], l3: usize, l4: usize) {
     put16(frame, l3 + 10, 0);
     let sum = Sum::new().with(frame.get(l3..l4).unwrap_or(&[])).finish();
     put16(frame, l3 + 10, sum);
