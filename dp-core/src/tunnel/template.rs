@@ -29,7 +29,7 @@ pub struct Template {
     pub dont_fragment: bool,
     /// IPv6: the flow label; of SRv6 what each packet's is made of, a [`super::FlowLabel`].
     pub label: u32,
-    /// Whether UDP and GRE carry a checksum. UDP over IPv6 always does, but under GTP-U.
+    /// Whether UDP and GRE carry a checksum. UDP over IPv6 always does.
     pub checksum: bool,
     /// What follows the IP header.
     pub body: Body,
@@ -209,9 +209,7 @@ impl Template {
     }
 
     fn udp(&self, out: &mut SmallVec<[u8; 128]>, port: u16) {
-        // GTP-U goes without, over IPv6 too, as the reference sends it (RFC 6935 allows it).
-        let checksum = !matches!(self.body, Body::Gtpu { .. })
-            && (self.checksum || matches!(self.ends, Pseudo::V6 { .. }));
+        let checksum = self.checksum || self.ends.is_v6();
         out.extend_from_slice(&[0, 0]);
         out.extend_from_slice(&port.to_be_bytes());
         out.extend_from_slice(&[0, 0]);

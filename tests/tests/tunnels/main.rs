@@ -1,0 +1,6 @@
+//! Tunnels as their users see them: the daemon beside the reference on the same commands and
+//! packets; two hosts with our switch; the kernel's own VXLAN at the other end.
+
+mod beside;
+mod live;
+mod waiting;

@@ -1,0 +1,100 @@
+//! Packets that wait for the neighbour their tunnel leads to, under a clock that is set by hand.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use testkit::packets::samples;
+use testkit::reference::{BRIDGE, Reference};
+
+/// A switch with a tunnel to 1.1.2.92, which nobody knows yet.
+fn with_tunnel() -> Result<Reference> {
+    let switch = Reference::start_ours()?;
+    switch.add_dummy_port("v2", 1)?;
+    let pcap = switch.folder().join("p1-tx.pcap");
+    let words = format!(
+        "add-br under -- set bridge under datapath_type=dummy fail_mode=secure \
+         other_config:hwaddr=aa:55:aa:55:00:00 -- add-port under p1 -- set Interface p1 type=dummy \
+         ofport_request=1 options:tx_pcap={} -- add-port {BRIDGE} vx -- set Interface vx \
+         ofport_request=11 type=vxlan options:remote_ip=1.1.2.92 options:key=7",
+        pcap.display()
+    );
+    switch.vsctl(&words.split_whitespace().collect::<Vec<_>>())?;
+    switch.add_flow("under", "in_port=LOCAL,actions=1")?;
+    switch.add_flow("under", "in_port=1,actions=LOCAL")?;
+    switch.add_flow(BRIDGE, "in_port=1,actions=11")?;
+    switch.appctl(&["netdev-dummy/ip4addr", "under", "1.1.2.88/24"])?;
+    switch.time_stop()?;
+    Ok(switch)
+}
+
+fn counter(switch: &Reference, name: &str) -> Result<u64> {
+    Ok(switch.appctl(&["coverage/read-counter", name])?.trim().parse()?)
+}
+
+/// What left by the port underneath: ARP requests, and packets in the tunnel.
+fn sent(switch: &Reference) -> Result<(usize, usize)> {
+    let frames = switch.sent("p1")?;
+    let arp = frames.iter().filter(|frame| frame.get(12..14) == Some(&[0x08, 0x06])).count();
+    Ok((arp, frames.len() - arp))
+}
+
+const REPLY: &str = "in_port(1),eth(src=f8:bc:12:44:34:b6,dst=aa:55:aa:55:00:00),eth_type(0x0806),\
+                     arp(sip=1.1.2.92,tip=1.1.2.88,op=2,sha=f8:bc:12:44:34:b6,\
+                     tha=aa:55:aa:55:00:00)";
+
+#[test]
+fn packets_wait_for_the_answer_and_none_is_lost() -> Result<()> {
+    let switch = with_tunnel()?;
+    let frame = samples::named("ipv4-udp").context("a sample")?;
+    for _ in 0..5 {
+        switch.receive_frame("v2", &frame)?;
+    }
+    assert_eq!(sent(&switch)?, (1, 0), "one question, nothing sent yet");
+    switch.receive("p1", REPLY)?;
+    switch.time_warp(Duration::from_millis(100), None)?;
+    assert_eq!(sent(&switch)?, (1, 5));
+    let last = switch.sent("p1")?.pop().context("it was sent")?;
+    assert_eq!(last.get(50..), Some(&frame[..]));
+    assert_eq!(counter(&switch, "tunnel_neigh_queued")?, 5);
+    assert_eq!(counter(&switch, "tunnel_neigh_released")?, 5);
+    // From now on they are sent at once.
+    switch.appctl(&["revalidator/wait"])?;
+    switch.receive_frame("v2", &frame)?;
+    assert_eq!((sent(&switch)?, counter(&switch, "tunnel_neigh_queued")?), ((1, 6), 5));
+    Ok(())
+}
+
+#[test]
+fn a_neighbour_that_stays_silent_costs_the_packets_that_wait_and_a_bounded_number_waits()
+-> Result<()> {
+    let switch = with_tunnel()?;
+    let frame = samples::named("ipv4-udp").context("a sample")?;
+    for _ in 0..70 {
+        switch.receive_frame("v2", &frame)?;
+    }
+    assert_eq!(counter(&switch, "drop_action_tunnel_neigh_queue_full")?, 6);
+    switch.time_warp(Duration::from_secs(5), Some(Duration::from_millis(100)))?;
+    assert_eq!(sent(&switch)?, (3, 0), "it is asked three times");
+    assert_eq!(counter(&switch, "drop_action_tunnel_neigh_silent")?, 64);
+    // The next packet asks anew.
+    switch.receive_frame("v2", &frame)?;
+    switch.receive("p1", REPLY)?;
+    switch.time_warp(Duration::from_millis(100), None)?;
+    assert_eq!(sent(&switch)?, (4, 1));
+    Ok(())
+}
+
+#[test]
+fn a_neighbour_that_is_forgotten_is_not_learned_again_from_an_old_answer() -> Result<()> {
+    let switch = with_tunnel()?;
+    let frame = samples::named("ipv4-udp").context("a sample")?;
+    switch.receive("p1", REPLY)?;
+    switch.receive_frame("v2", &frame)?;
+    assert_eq!(sent(&switch)?, (0, 1));
+    switch.appctl(&["tnl/neigh/flush"])?;
+    switch.appctl(&["revalidator/wait"])?;
+    assert_eq!(switch.appctl(&["tnl/neigh/show"])?.lines().count(), 2, "nobody is known");
+    switch.receive_frame("v2", &frame)?;
+    assert_eq!(sent(&switch)?, (1, 1));
+    Ok(())
+}
