@@ -731,6 +731,13 @@ fn a_packet_whose_neighbour_is_not_known_waits_and_goes_on_as_the_flow_had_made_
     let mut world = World::new();
     world.add("fl", "geneve", "remote_ip=flow key=flow").expect("the first");
     let (ofproto, tunnels, key) = into_tunnel(&world, "fl");
+    // A trace, which nobody waits in, says that it would be dropped.
+    let world_of = ofproto.world();
+    let (location, _) = ofproto.find(&key).expect("the port is there");
+    let mut request = crate::translate::Request::new(&world_of, location, &key);
+    request.side_effects = false;
+    let traced = crate::translate::translate_request(request, &mut crate::translate::Silent);
+    assert_eq!(traced.actions[..], [Dp::Drop(DropReason::TunnelNeighbourMiss)]);
     let verdict = upcall(&ofproto, &key).expect("it has an answer");
     // The address is set before the packet is handed over.
     let [Dp::Set(_), Dp::Userspace(ask)] = &verdict.actions[..] else {
