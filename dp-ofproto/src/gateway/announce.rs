@@ -45,6 +45,17 @@ impl Announcements {
         Some(Announced { frame: announcement(mac, address), port: localnet })
     }
 
+    /// Whether the address is at some interface.
+    #[must_use]
+    pub fn knows(&self, address: IpAddr) -> bool {
+        self.known.contains_key(&address)
+    }
+
+    /// Forgets the addresses that are nowhere any more.
+    pub fn retain(&mut self, keep: impl Fn(&IpAddr) -> bool) {
+        self.known.retain(|address, _| keep(address));
+    }
+
     /// The address is nowhere any more.
     pub fn remove(&mut self, address: IpAddr) {
         self.known.remove(&address);

@@ -29,6 +29,7 @@
 //! | [`wires`] | dummy ports tied together |
 //! | [`main_task`] | all of it as a task of the main loop |
 
+mod announce;
 pub(crate) mod apply;
 mod bond_tables;
 pub(crate) mod bridge;

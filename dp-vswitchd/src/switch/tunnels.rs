@@ -27,6 +27,7 @@ use dp_ofproto::learn::{Neighbours, Question};
 use dp_ofproto::translate::hooks::{Location, Waiting};
 use dp_ofproto::tunnel::{self, Device, Setting, TunnelConfig, TunnelPort, TunnelPorts};
 
+use super::announce::Moves;
 use super::bridge::{Interface, RunningBridge};
 use super::datapath::DatapathPort;
 use super::{Datapath, Switch};
@@ -41,6 +42,8 @@ pub(crate) struct Underlay {
     given: Mutex<Vec<(String, IpAddr, u8)>>,
     /// The kernel's links, addresses and routes, unless they are kept out.
     kernel: Mutex<Option<Index>>,
+    /// Addresses of bridges that have moved to another MAC.
+    moves: Moves,
     /// When neighbours were last looked over.
     looked_over: Mutex<Option<Instant>>,
 }
@@ -298,7 +301,11 @@ impl Switch {
                 let addresses = routing.addresses().of(&bridge.name);
                 let addresses = addresses.iter().map(|&(address, _)| address).collect();
                 let mac = bridge.state().mac;
-                devices.insert(bridge.name.clone(), Device { location, mac, addresses });
+                let device = Device { location, mac, addresses };
+                if !datapath.tunnels.ports().is_empty() {
+                    self.underlay.moves.look_at(&bridge, &device);
+                }
+                devices.insert(bridge.name.clone(), device);
             }
             datapath.tunnels.set_devices(devices);
             datapath.tunnels.set_routing(routing.clone());
@@ -322,6 +329,11 @@ impl Switch {
         }
         for question in self.underlay.neighbours.take_questions() {
             self.send_question(&question, now);
+        }
+        for (bridge, announced) in self.underlay.moves.take_due() {
+            if let Some(bridge) = self.bridge(&bridge) {
+                send_from_local(&bridge, &announced.frame, now);
+            }
         }
         if self.underlay.is_due(now) {
             self.underlay.neighbours.expire(now);

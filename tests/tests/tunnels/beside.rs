@@ -138,10 +138,11 @@ fn without_hash(frame: &[u8]) -> Vec<u8> {
         }
     }
     // The time in ERSPAN's second version.
-    if frame.get(protocol) == Some(&47) && frame.get(l4 + 2..l4 + 4) == Some(&[0x22, 0xeb]) {
-        if let Some(stamp) = frame.get_mut(l4 + 12..l4 + 16) {
-            stamp.fill(0);
-        }
+    if frame.get(protocol) == Some(&47)
+        && frame.get(l4 + 2..l4 + 4) == Some(&[0x22, 0xeb])
+        && let Some(stamp) = frame.get_mut(l4 + 12..l4 + 16)
+    {
+        stamp.fill(0);
     }
     frame
 }

@@ -98,3 +98,33 @@ fn a_neighbour_that_is_forgotten_is_not_learned_again_from_an_old_answer() -> Re
     assert_eq!(sent(&switch)?, (1, 1));
     Ok(())
 }
+
+/// The gratuitous ARP packets that left by the port underneath: who says to be where.
+fn announced(switch: &Reference) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    let frames = switch.sent("p1")?;
+    let arp = frames.iter().filter(|frame| {
+        frame.get(12..14) == Some(&[0x08, 0x06]) && frame.get(28..32) == frame.get(38..42)
+    });
+    let part = |frame: &Vec<u8>, from: usize, to: usize| {
+        frame.get(from..to).map(<[u8]>::to_vec).context("it is whole")
+    };
+    arp.map(|frame| Ok((part(frame, 28, 32)?, part(frame, 22, 28)?))).collect()
+}
+
+#[test]
+fn an_address_whose_mac_changes_is_announced_but_not_where_others_do_so() -> Result<()> {
+    let switch = with_tunnel()?;
+    let move_to = |mac: &str| -> Result<()> {
+        let setting = format!("other_config:hwaddr={mac}");
+        switch.vsctl(&["set", "bridge", "under", &setting])?;
+        Ok(switch.time_warp(Duration::from_millis(100), None)?)
+    };
+    assert!(announced(&switch)?.is_empty(), "what is new is not announced");
+    move_to("aa:55:aa:55:00:09")?;
+    let expected = (vec![1, 1, 2, 88], vec![0xaa, 0x55, 0xaa, 0x55, 0, 9]);
+    assert_eq!(announced(&switch)?, std::slice::from_ref(&expected));
+    switch.vsctl(&["set", "Interface", "under", "external_ids:vendor=kube-ovn"])?;
+    move_to("aa:55:aa:55:00:0a")?;
+    assert_eq!(announced(&switch)?, [expected]);
+    Ok(())
+}
