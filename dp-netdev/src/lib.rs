@@ -14,6 +14,7 @@
 //! | [`datapath`] | ports, packet threads and flows, wired together |
 //! | [`pmd`] | packet threads |
 //! | [`port`] | the port trait and the ports |
+//! | [`qos`] | policing and shaping |
 //! | [`offload`] | checksums and segments that a sender left to the next device |
 //! | [`pcapfile`] | capture files |
 //! | [`system`] | what is asked of the kernel |
@@ -83,6 +84,7 @@ pub mod offload;
 pub mod pcapfile;
 pub mod pmd;
 pub mod port;
+pub mod qos;
 pub mod system;
 
 pub use datapath::{Config, Netdev, Running};

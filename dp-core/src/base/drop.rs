@@ -66,6 +66,8 @@ reasons! {
     RxNsh = "datapath_drop_rx_nsh",
     /// The frame is larger than the buffers of the port it entered by.
     RxOversize = "datapath_drop_rx_oversize",
+    /// More came in by the port than its policing allows.
+    RxPoliced = "datapath_drop_rx_policed",
     /// No megaflow matched and there is no slow path, or it had no room or no answer.
     UpcallError = "datapath_drop_upcall_error",
     /// No megaflow matched, and translating more of the port's packets would starve established flows.
@@ -122,6 +124,10 @@ reasons! {
     TxQueueFull = "datapath_drop_tx_queue_full",
     /// The frame is larger than the output port's MTU allows.
     TxOversize = "datapath_drop_tx_oversize",
+    /// More would leave by the port than its policer allows.
+    TxPoliced = "datapath_drop_tx_policed",
+    /// The queue of the port's shaper is full.
+    TxShaperFull = "datapath_drop_tx_shaper_full",
     /// No buffer could be had to copy the packet for a further output.
     NoBuffer = "datapath_drop_no_buffer",
     /// An action needs a header that the packet does not have, or room that it lacks.

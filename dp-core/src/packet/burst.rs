@@ -213,6 +213,17 @@ impl Burst {
         self.slots.iter_mut().take(filled).filter_map(Option::take)
     }
 
+    /// Moves packets up into slots that have been emptied, in their order.
+    pub fn close_gaps(&mut self) {
+        let filled = core::mem::take(&mut self.filled);
+        for slot in 0..filled {
+            if let Some(packet) = self.take(slot) {
+                // There is room: no more are put back than were taken.
+                drop(self.push(packet));
+            }
+        }
+    }
+
     /// Drops what is left and starts anew.
     #[inline]
     pub fn clear(&mut self) {

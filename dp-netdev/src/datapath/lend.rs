@@ -13,6 +13,8 @@ use dp_core::boundary::DatapathError;
 use super::worker::Worker;
 use crate::pmd::{Command, End, TxCounters, TxSlot};
 use crate::port::{SharedTx, TxQueue};
+use crate::qos::PortQos;
+use crate::qos::gate::EgressGate;
 
 /// The transmit queues of a port.
 #[derive(Default)]
@@ -26,15 +28,16 @@ pub(super) struct Ledger {
     /// What threads have counted, those that are gone included.
     counters: Vec<Arc<TxCounters>>,
     count: usize,
+    qos: Arc<PortQos>,
 }
 
 impl Ledger {
-    pub(super) fn new(queues: Vec<Box<dyn TxQueue>>) -> Self {
+    pub(super) fn new(queues: Vec<Box<dyn TxQueue>>, qos: &Arc<PortQos>) -> Self {
         let count = queues.len();
         let mut spare: Vec<_> = queues.into_iter().enumerate().collect();
         // The first is lent first.
         spare.reverse();
-        Self { spare, count, ..Self::default() }
+        Self { spare, count, qos: Arc::clone(qos), ..Self::default() }
     }
 
     pub(super) fn counters(&self) -> impl Iterator<Item = &TxCounters> {
@@ -58,7 +61,8 @@ impl Ledger {
         };
         let counters = Arc::new(TxCounters::default());
         self.counters.push(Arc::clone(&counters));
-        let slot = TxSlot { queue, counters, end: Arc::clone(end) };
+        let gate = EgressGate::new(&self.qos);
+        let slot = TxSlot { queue, counters, end: Arc::clone(end), gate };
         self.held.insert(worker.id, (index, own));
         worker.post(Command::AddTx(port, Box::new(slot)))
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dp_core::base::PortNo;
+use dp_core::base::{Instant, PortNo};
 use dp_core::boundary::{DatapathError, PortInfo, PortStats};
 
 use super::lend::Ledger;
@@ -11,6 +11,9 @@ use super::worker::Place;
 use super::{Netdev, lock};
 use crate::pmd::{Command, End, RxCounters, RxSlot, TxCounters};
 use crate::port::{Change, OpenError, Port, QueueCount, RxQueue, Status};
+use crate::qos::gate::IngressGate;
+use crate::qos::police::PolicerConfig;
+use crate::qos::{EgressConfig, PortQos, QosReport};
 
 /// The largest port number, and one.
 const NUMBERS: u32 = 1 << 16;
@@ -21,6 +24,7 @@ pub(super) struct Entry {
     pub(super) rx: Vec<RxShare>,
     pub(super) tx: Ledger,
     pub(super) end: Arc<End>,
+    pub(super) qos: Arc<PortQos>,
     /// What has been told of it.
     told_up: bool,
     told_end: bool,
@@ -156,11 +160,13 @@ impl Netdev {
         let threads = self.threads_wanted(port.is_poll_mode());
         let queues = port.queues(QueueCount { rx: threads, tx: threads })?;
         let told_up = port.status().up();
+        let qos = Arc::new(PortQos::default());
         let mut entry = Entry {
             port,
             rx: Vec::new(),
-            tx: Ledger::new(queues.tx),
+            tx: Ledger::new(queues.tx, &qos),
             end: Arc::default(),
+            qos,
             told_up,
             told_end: false,
         };
@@ -195,7 +201,8 @@ impl Netdev {
         for (queue, index) in queues.into_iter().zip(0..) {
             let counters = Arc::new(RxCounters::default());
             let end = Arc::clone(&entry.end);
-            let slot = RxSlot::new(number, index, queue, counters, end);
+            let gate = IngressGate::new(&entry.qos);
+            let slot = RxSlot::new(number, index, queue, counters, end, gate);
             let mut share = RxShare {
                 number: index,
                 thread: None,
@@ -260,6 +267,28 @@ impl Netdev {
     /// [`OpenError`]; `None` if there is no such port.
     pub fn configure_port(&self, number: PortNo, change: Change) -> Option<Result<(), OpenError>> {
         Some(lock(&self.ports).get_mut(&number)?.port.configure(change))
+    }
+
+    /// Says how much may come in by a port, and how packets leave it; whether there is such a port.
+    pub fn set_port_qos(
+        &self,
+        number: PortNo,
+        ingress: PolicerConfig,
+        egress: EgressConfig,
+        now: Instant,
+    ) -> bool {
+        let qos = lock(&self.ports).get(&number).map(|entry| Arc::clone(&entry.qos));
+        let Some(qos) = qos else { return false };
+        qos.set_ingress(ingress, now);
+        qos.set_egress(egress, now);
+        true
+    }
+
+    /// What policing and shaping have cost a port; `None` if there is no such port.
+    #[must_use]
+    pub fn port_qos(&self, number: PortNo) -> Option<QosReport> {
+        let qos = lock(&self.ports).get(&number).map(|entry| Arc::clone(&entry.qos))?;
+        Some(qos.report())
     }
 
     /// What a port is like; `None` if there is no such port.

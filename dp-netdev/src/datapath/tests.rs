@@ -521,3 +521,63 @@ fn what_cannot_be_written_out_fails_the_port() {
     assert_eq!(netdev.remove_port(PortNo(2)).unwrap(), Some(why));
     assert_eq!(netdev.remove_port(PortNo(1)).unwrap(), None);
 }
+
+/// Rates on a port of a datapath that is driven by hand.
+#[test]
+fn policing_and_shaping_hold_to_their_rates_and_count_what_they_drop() {
+    use crate::qos::EgressConfig;
+    use crate::qos::police::{PolicerConfig, TrtcmConfig, TwoRates};
+    use crate::qos::shaper::ShaperConfig;
+
+    let netdev = Netdev::new(sink(), Config::default()).unwrap();
+    let hands = dummies(&netdev, 2);
+    let at = |micros: u64| NOW.after(Duration::from_micros(micros));
+    let open = PolicerConfig::default();
+    let send = |from: u64| {
+        let mut left = 0;
+        for milli in from..from + 1000 {
+            for mark in 0..10 {
+                assert!(hands[0].inject(&frame(mark)));
+            }
+            netdev.turn(at(milli * 1000));
+            left += hands[1].take_sent().len();
+        }
+        left
+    };
+    assert_eq!(send(0), 10_000);
+
+    let ingress = PolicerConfig { packets: 1000, packets_burst: 1, ..open };
+    assert!(netdev.set_port_qos(PortNo(1), ingress, EgressConfig::Open, at(1_000_000)));
+    let passed = send(1000);
+    assert!((990..=1010).contains(&passed), "{passed}");
+    let dropped = netdev.totals().dropped(DropReason::RxPoliced);
+    assert_eq!(dropped, 10_000 - passed as u64);
+    assert_eq!(netdev.port_qos(PortNo(1)).unwrap().rx_policed, dropped);
+    assert_eq!(netdev.ports()[0].stats.rx_dropped, dropped);
+
+    let rates = TwoRates { cir: 46_000, cbs: 100, ..TwoRates::default() };
+    let egress = EgressConfig::Police(TrtcmConfig { port: rates, queues: Vec::new() });
+    assert!(netdev.set_port_qos(PortNo(1), open, EgressConfig::Open, at(2_000_000)));
+    assert!(netdev.set_port_qos(PortNo(2), open, egress, at(2_000_000)));
+    let passed = send(2000);
+    assert!((990..=1010).contains(&passed), "{passed}");
+    assert_eq!(netdev.totals().dropped(DropReason::TxPoliced), 10_000 - passed as u64);
+
+    // 480,000 bits a second are 1,000 frames of 60 bytes; a second's burst is a fiftieth of it.
+    let egress = EgressConfig::Shape(ShaperConfig { max_rate: 480_000, ..ShaperConfig::default() });
+    assert!(netdev.set_port_qos(PortNo(2), open, egress, at(3_000_000)));
+    let passed = send(3000);
+    assert!((980..=1050).contains(&passed), "{passed}");
+    let report = netdev.port_qos(PortNo(2)).unwrap();
+    let overflow = netdev.totals().dropped(DropReason::TxShaperFull);
+    assert_eq!((report.tx_overflow, report.queues[0].dropped), (overflow, overflow));
+    assert_eq!(overflow + passed as u64 + report.queues[0].waiting, 10_000);
+    assert!(netdev.wakes().iter().any(|wake| wake.at.is_some()), "somebody waits for the rest");
+
+    // What waits leaves as soon as nothing holds it back.
+    assert!(netdev.set_port_qos(PortNo(2), open, EgressConfig::Open, at(4_000_000)));
+    netdev.turn(at(4_000_001));
+    assert_eq!(hands[1].take_sent().len() as u64, report.queues[0].waiting);
+    assert_eq!(send(4000), 10_000);
+    assert!(!netdev.set_port_qos(PortNo(9), open, EgressConfig::Open, NOW));
+}

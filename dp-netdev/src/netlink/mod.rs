@@ -13,9 +13,11 @@
 //! | `socket_unsafe` | a routing socket that hears events |
 //! | `message` | messages and their attributes, checked |
 //! | [`Index`] | what is known |
+//! | [`tc`] | queueing disciplines of the kernel |
 
 mod index;
 mod message;
 mod socket_unsafe;
+pub mod tc;
 
 pub use index::{Change, Index, KernelHop, KernelRoute, Link};

@@ -16,6 +16,21 @@ const BUFFER: usize = 64 * 1024;
 impl Socket {
     /// A socket that hears of changes of links, addresses and routes, and does not wait.
     pub(super) fn open() -> io::Result<Self> {
+        let groups = libc::RTMGRP_LINK
+            | libc::RTMGRP_IPV4_IFADDR
+            | libc::RTMGRP_IPV6_IFADDR
+            | libc::RTMGRP_IPV4_ROUTE
+            | libc::RTMGRP_IPV6_ROUTE;
+        Self::hearing(groups)
+    }
+
+    /// A socket that hears answers alone. The kernel answers before it lets `send` return, so that
+    /// nobody has to wait.
+    pub(super) fn asking() -> io::Result<Self> {
+        Self::hearing(0)
+    }
+
+    fn hearing(groups: libc::c_int) -> io::Result<Self> {
         let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
         // SAFETY: no pointers are passed.
         let fd = unsafe { libc::socket(libc::AF_NETLINK, kind, libc::NETLINK_ROUTE) };
@@ -24,11 +39,6 @@ impl Socket {
         }
         // SAFETY: the call has just returned this descriptor, and nobody else has it.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-        let groups = libc::RTMGRP_LINK
-            | libc::RTMGRP_IPV4_IFADDR
-            | libc::RTMGRP_IPV6_IFADDR
-            | libc::RTMGRP_IPV4_ROUTE
-            | libc::RTMGRP_IPV6_ROUTE;
         // SAFETY: all zeros is a valid address of this family.
         let mut address: libc::sockaddr_nl = unsafe { std::mem::zeroed() };
         address.nl_family = libc::AF_NETLINK as libc::sa_family_t;

@@ -19,6 +19,7 @@ use super::command::{Command, Execute, Mailbox};
 use super::counters::{INTERVAL, LoopCounters, RxCounters, TxCounters};
 use super::fairness::{Budget, is_control, is_owed};
 use crate::port::{PortError, RxEnd, RxQueue, TxQueue, Wake, dpdk};
+use crate::qos::gate::{EgressGate, IngressGate};
 use crate::system::cycles;
 
 /// How often the pipeline's housekeeping runs.
@@ -37,6 +38,7 @@ pub(crate) struct RxSlot {
     pub(crate) queue: Box<dyn RxQueue>,
     pub(crate) counters: Arc<RxCounters>,
     pub(crate) end: Arc<End>,
+    pub(crate) gate: IngressGate,
     pub(crate) budget: Budget,
     /// What it has taken of the turn, in cycles, and whether it brings all that a burst can hold.
     pub(crate) took: u64,
@@ -51,9 +53,10 @@ impl RxSlot {
         queue: Box<dyn RxQueue>,
         counters: Arc<RxCounters>,
         end: Arc<End>,
+        gate: IngressGate,
     ) -> Self {
         let budget = Budget::new(cycles());
-        Self { port, number, queue, counters, end, budget, took: 0, full: false }
+        Self { port, number, queue, counters, end, gate, budget, took: 0, full: false }
     }
 }
 
@@ -62,6 +65,7 @@ pub(crate) struct TxSlot {
     pub(crate) queue: Box<dyn TxQueue>,
     pub(crate) counters: Arc<TxCounters>,
     pub(crate) end: Arc<End>,
+    pub(crate) gate: EgressGate,
 }
 
 impl TxSlot {
@@ -183,6 +187,8 @@ pub(crate) struct Pmd {
     /// Packets that have come since the last were sent, and since when some wait.
     waiting: usize,
     waiting_since: Option<Instant>,
+    /// Ports whose shapers hold packets.
+    shaped: Vec<PortNo>,
 }
 
 impl Pmd {
@@ -215,6 +221,7 @@ impl Pmd {
             patience: Arc::default(),
             waiting: 0,
             waiting_since: None,
+            shaped: Vec::new(),
         }
     }
 
@@ -257,6 +264,7 @@ impl Pmd {
             self.rx.retain(|slot| slot.port != PortNo::NONE);
         }
         self.send_when_due(now, moved);
+        moved += self.drain(now);
         self.counters.turns.add(1);
         self.mark = cycles();
         let spent = self.mark.wrapping_sub(began);
@@ -269,6 +277,7 @@ impl Pmd {
         if now >= self.next_tick {
             self.next_tick = now.after(TICK);
             self.pipeline.tick(now);
+            self.find_shaped();
             self.close_intervals(now);
         }
         if self.id == 0 {
@@ -301,8 +310,13 @@ impl Pmd {
         if packets == 0 {
             return Served::default();
         }
+        let policed = u64::from(slot.gate.pass(&mut self.burst, now));
+        if policed != 0 {
+            slot.counters.lost.add(policed);
+            self.pipeline.counters().drops.add(DropReason::RxPoliced, policed);
+        }
         let bytes = self.burst.iter().map(|packet| packet.len() as u64).sum();
-        slot.counters.packets.add(packets as u64);
+        slot.counters.packets.add(self.burst.len() as u64);
         slot.counters.bytes.add(bytes);
         let sink = Timed {
             sink: &*self.sink,
@@ -404,7 +418,7 @@ impl Pmd {
         }
         self.waiting = 0;
         self.waiting_since = None;
-        let Self { out, tx, pipeline, counters, .. } = self;
+        let Self { out, tx, pipeline, counters, shaped, .. } = self;
         let drops = &pipeline.counters().drops;
         out.flush(|port, batch| {
             let Some(Some(slot)) = tx.get_mut(port.0 as usize) else {
@@ -412,14 +426,50 @@ impl Pmd {
                 batch.clear();
                 return;
             };
-            let sent = slot.queue.transmit(batch, now);
+            let (sent, waits) = slot.gate.transmit(&mut *slot.queue, batch, now);
             slot.counters.credit(&sent);
             counters.sent.add(u64::from(sent.packets));
             counters.batches.add(1);
             for (reason, count) in sent.reasons() {
                 drops.add(reason, count);
             }
+            if waits && !shaped.contains(&port) {
+                shaped.push(port);
+            }
         });
+    }
+
+    /// Sends what shapers let go by now; returns how many packets.
+    #[inline]
+    fn drain(&mut self, now: Instant) -> usize {
+        if self.shaped.is_empty() {
+            return 0;
+        }
+        let Self { tx, pipeline, counters, shaped, .. } = self;
+        let mut moved = 0;
+        shaped.retain(|port| {
+            let Some(Some(slot)) = tx.get_mut(port.0 as usize) else { return false };
+            let (sent, waits) = slot.gate.drain(&mut *slot.queue, now);
+            slot.counters.credit(&sent);
+            counters.sent.add(u64::from(sent.packets));
+            for (reason, count) in sent.reasons() {
+                pipeline.counters().drops.add(reason, count);
+            }
+            moved += sent.packets as usize;
+            waits
+        });
+        moved
+    }
+
+    /// Finds ports whose shapers hold packets that nobody looks after: the thread that put them
+    /// there may be gone.
+    fn find_shaped(&mut self) {
+        for (slot, number) in self.tx.iter_mut().zip(0..) {
+            let Some(slot) = slot else { continue };
+            if slot.gate.may_wait() && !self.shaped.contains(&PortNo(number)) {
+                self.shaped.push(PortNo(number));
+            }
+        }
     }
 
     /// Does what the control side has asked for. Packets to be executed are kept for the turn:
@@ -553,7 +603,11 @@ impl Pmd {
 
     /// What the receive queues wait for.
     pub(crate) fn wakes(&self) -> impl Iterator<Item = Wake> {
-        self.rx.iter().map(|slot| slot.queue.wake())
+        let due = self
+            .shaped
+            .iter()
+            .filter_map(|port| self.tx.get(port.0 as usize)?.as_ref()?.gate.due().map(Wake::at));
+        self.rx.iter().map(|slot| slot.queue.wake()).chain(due)
     }
 
     pub(crate) fn mailbox(&self) -> &Arc<Mailbox> {

@@ -319,6 +319,10 @@ pub struct Sent {
     pub no_buffer: u32,
     /// Packets dropped because the port is down, gone or refused them.
     pub failed: u32,
+    /// Packets dropped by the port's policer.
+    pub policed: u32,
+    /// Packets dropped because a queue of the port's shaper was full.
+    pub overflow: u32,
     /// Bytes of the packets sent.
     pub bytes: u64,
 }
@@ -334,7 +338,12 @@ impl Sent {
     /// How many packets were dropped.
     #[must_use]
     pub const fn dropped(&self) -> u64 {
-        self.queue_full as u64 + self.oversize as u64 + self.no_buffer as u64 + self.failed as u64
+        self.queue_full as u64
+            + self.oversize as u64
+            + self.no_buffer as u64
+            + self.failed as u64
+            + self.policed as u64
+            + self.overflow as u64
     }
 
     /// Adds what became of another batch.
@@ -344,6 +353,8 @@ impl Sent {
         self.oversize += more.oversize;
         self.no_buffer += more.no_buffer;
         self.failed += more.failed;
+        self.policed += more.policed;
+        self.overflow += more.overflow;
         self.bytes += more.bytes;
     }
 
@@ -354,6 +365,8 @@ impl Sent {
             (DropReason::TxOversize, self.oversize),
             (DropReason::NoBuffer, self.no_buffer),
             (DropReason::TxFailure, self.failed),
+            (DropReason::TxPoliced, self.policed),
+            (DropReason::TxShaperFull, self.overflow),
         ]
         .into_iter()
         .filter(|&(_, count)| count != 0)

@@ -24,6 +24,7 @@ mod fdb;
 mod features;
 mod ofproto;
 mod pmd;
+mod qos;
 mod route;
 mod time;
 mod trees;
@@ -41,6 +42,7 @@ use crate::unixctl::CommandRegistry;
 pub(crate) fn register_all(registry: &mut CommandRegistry, switch: &Arc<Switch>) {
     bond::register(registry, switch);
     bridge::register(registry, switch);
+    qos::register(registry, switch);
     conntrack::register(registry, switch);
     coverage::register(registry, switch);
     daemon::register(registry, switch);

@@ -155,7 +155,31 @@ impl Host for BridgeHost {
     }
 
     fn queues(&self, port: OfPort) -> Vec<QueueInfo> {
-        // Every port has its default queue, which counts nothing of its own.
+        let interface = {
+            let state = self.bridge.state();
+            state.interfaces.values().find(|it| it.ofport == Some(port)).cloned()
+        };
+        let now = self.switch.now();
+        let dummy = interface.as_ref().is_some_and(|it| it.kind.starts_with("dummy"));
+        if let Some(shown) = interface.and_then(|it| self.bridge.qos_of(&it)) {
+            let info = |queue: &crate::switch::qos::QueueShown| QueueInfo {
+                stats: QueueStats {
+                    port,
+                    queue: queue.queue,
+                    tx_bytes: queue.bytes,
+                    tx_packets: queue.packets,
+                    tx_errors: queue.errors,
+                    duration: now.since(queue.since),
+                },
+                min_rate: None,
+                max_rate: None,
+            };
+            return shown.queues.iter().map(info).collect();
+        }
+        if !dummy {
+            return Vec::new();
+        }
+        // Every dummy port has its default queue, which counts nothing of its own.
         let stats = QueueStats {
             port,
             queue: 0,

@@ -51,7 +51,7 @@ impl Switch {
                 running.publish();
                 running.set_tables_and_mirrors();
                 changes_of_interfaces(&running);
-                running.tell_unsupported();
+                running.apply_qos(self.now());
                 pin_interfaces(&running);
             }
         }
@@ -78,6 +78,7 @@ impl Switch {
             if wanted.get(bridge.name.as_str()) == Some(&bridge.datapath.kind) {
                 continue;
             }
+            bridge.clear_qos();
             let state = &mut *bridge.state();
             let names: Vec<String> = state.interfaces.keys().cloned().collect();
             for name in names {

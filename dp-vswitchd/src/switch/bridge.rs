@@ -13,6 +13,7 @@ use dp_ofproto::tunnel::is_tunnel;
 
 use super::Datapath;
 use super::ofports::OfPorts;
+use super::qos::AppliedQos;
 use super::tunnels::config_of;
 use super::vlan;
 use crate::config::{BridgeConfig, InterfaceConfig, PortConfig, is_true, number_or};
@@ -44,8 +45,8 @@ pub(crate) struct BridgeState {
     pub(crate) carriers: BTreeMap<OfPort, bool>,
     /// How many interfaces have been added so far.
     pub(crate) added: u64,
-    /// What the log has been told once.
-    told: BTreeSet<String>,
+    /// What is in force to hold packets back, by interface.
+    pub(super) qos: BTreeMap<String, AppliedQos>,
 }
 
 /// An interface of a bridge, open or not.
@@ -92,7 +93,7 @@ impl RunningBridge {
                 bonds: BTreeMap::new(),
                 carriers: BTreeMap::new(),
                 added: 0,
-                told: BTreeSet::new(),
+                qos: BTreeMap::new(),
             }),
         })
     }
@@ -107,32 +108,6 @@ impl RunningBridge {
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         if said.len() < SAID && said.insert(line.to_owned()) {
             log::log!(target: "bridge", level, "bridge {}: {line}", self.name);
-        }
-    }
-
-    /// The type of the QoS that an interface's port asks for, where a device could have one: nothing
-    /// here shapes or polices yet. Ports operated by hand have none in the reference either.
-    pub(crate) fn unsupported_qos(&self, interface: &Interface) -> Option<String> {
-        let state = self.state();
-        let port = state.config.ports.iter().find(|port| port.name == interface.port)?;
-        let device = !interface.kind.starts_with("dummy") && interface.number.is_some();
-        port.qos.as_ref().filter(|_| device).map(|qos| qos.kind.clone())
-    }
-
-    /// Says in the log what interfaces ask for and do not get.
-    pub(super) fn tell_unsupported(&self) {
-        let interfaces: Vec<Interface> = self.state().interfaces.values().cloned().collect();
-        for interface in interfaces {
-            let name = &interface.config.name;
-            let qos = self.unsupported_qos(&interface).map(|kind| format!("QoS type {kind}"));
-            let polices = interface.config.policing != Default::default()
-                && !interface.kind.starts_with("dummy");
-            for what in qos.into_iter().chain(polices.then(|| "ingress policing".to_owned())) {
-                let line = format!("{name}: {what} is not supported");
-                if self.state().told.insert(line.clone()) {
-                    log::warn!(target: "bridge", "{line}");
-                }
-            }
         }
     }
 

@@ -23,6 +23,7 @@
 //! | [`service_status`], [`status`] | what is written back |
 //! | [`trim_unsafe`] | freed memory goes back to the system |
 //! | [`tunnels`] | tunnel ports, routes and neighbours underneath |
+//! | [`qos`] | policing and shaping |
 //! | [`features`] | what a datapath can do |
 //! | [`settings`] | mirrors, flow tables, limits |
 //! | [`rates`] | counters some time ago |
@@ -41,6 +42,7 @@ mod kernels;
 pub(crate) mod main_task;
 mod ofports;
 pub(crate) mod open;
+pub(crate) mod qos;
 mod rates;
 mod scheduling;
 mod service_status;

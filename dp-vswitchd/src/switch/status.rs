@@ -135,6 +135,7 @@ impl Switch {
                             values.push((name, value));
                         }
                     }
+                    values.extend(bridge.qos_drops(interface));
                     let uuid = interface.config.uuid;
                     columns.set("Interface", uuid, "statistics", numbers(values));
                 }
@@ -176,7 +177,8 @@ fn interface_columns(bridge: &RunningBridge, interface: &Interface, columns: &mu
     let status = interface.number.and_then(|it| bridge.datapath.netdev.port_status(it));
     let ofport = interface.ofport.map_or(-1, |it| i64::from(it.0));
     set("ofport", number(ofport));
-    set("error", interface.error.as_deref().map_or_else(Datum::empty_set, text));
+    let error = interface.error.clone().or_else(|| bridge.qos_error(&interface.config.name));
+    set("error", error.as_deref().map_or_else(Datum::empty_set, text));
     let Some(status) = status else {
         if interface.kind == "patch" && interface.ofport.is_some() {
             set("admin_state", text("up"));

@@ -104,9 +104,9 @@ impl Port for AfPacket {
         let taken = || OpenError::QueuesTaken { port: self.name.clone() };
         let (ring, socket) = self.sockets.take().ok_or_else(taken)?;
         let rx = rx::Rx::new(&self.name, Arc::clone(&self.netif), ring);
-        let socket = Arc::new(socket);
+        let (socket, index) = (Arc::new(socket), self.netif.index());
         let tx = (0..want.tx.max(1))
-            .map(|_| Box::new(tx::Tx::new(Arc::clone(&socket))) as Box<dyn TxQueue>)
+            .map(|_| Box::new(tx::Tx::new(Arc::clone(&socket), index)) as Box<dyn TxQueue>)
             .collect();
         Ok(Queues { rx: vec![Box::new(rx)], tx })
     }

@@ -1,5 +1,6 @@
 //! Sending: batches out of the interface.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -31,13 +32,49 @@ pub(super) fn open(ifindex: u32) -> io::Result<OwnedFd> {
 /// send.
 pub(super) struct Tx {
     fd: Arc<OwnedFd>,
+    ifindex: u32,
+    /// Sockets whose packets the kernel puts into other queues than the default one.
+    by_queue: BTreeMap<u32, OwnedFd>,
     packets: Vec<Packet>,
     headers: [[u8; vnet::LEN]; BURST],
 }
 
 impl Tx {
-    pub(super) fn new(fd: Arc<OwnedFd>) -> Self {
-        Self { fd, packets: Vec::with_capacity(BURST), headers: [[0; vnet::LEN]; BURST] }
+    pub(super) fn new(fd: Arc<OwnedFd>, ifindex: u32) -> Self {
+        Self {
+            fd,
+            ifindex,
+            by_queue: BTreeMap::new(),
+            packets: Vec::with_capacity(BURST),
+            headers: [[0; vnet::LEN]; BURST],
+        }
+    }
+
+    /// Sends the packets from `start` to `end`, which are all for one queue.
+    fn send_run(&mut self, start: usize, end: usize, queue: u32, sent: &mut Sent) {
+        if queue != 0 && !self.by_queue.contains_key(&queue) && self.by_queue.len() < QUEUES {
+            // Without a socket of its own the queue is the default one.
+            if let Ok(fd) = open(self.ifindex)
+                && set_option(&fd, libc::SOL_SOCKET, libc::SO_PRIORITY, class_of(queue)).is_ok()
+            {
+                self.by_queue.insert(queue, fd);
+            }
+        }
+        let fd = self.by_queue.get(&queue).unwrap_or(&self.fd);
+        let mut rest = self.packets.get(start..end).unwrap_or(&[]);
+        let mut headers = self.headers.get(start..end).unwrap_or(&[]);
+        while !rest.is_empty() {
+            let done = match send(fd, headers, rest) {
+                Ok(done) => {
+                    rest.iter().take(done).for_each(|packet| sent.sent(packet.len()));
+                    // The kernel never answers zero to a batch that is none; should it, move on.
+                    done.max(1)
+                }
+                Err(error) => refused(&error, rest.len(), sent),
+            };
+            rest = rest.get(done..).unwrap_or(&[]);
+            headers = headers.get(done..).unwrap_or(&[]);
+        }
     }
 }
 
@@ -49,23 +86,29 @@ impl TxQueue for Tx {
             *header = vnet::transmit(packet);
         }
         let mut sent = Sent::default();
-        let mut rest = &self.packets[..];
-        let mut headers = &self.headers[..];
-        while !rest.is_empty() {
-            let done = match send(&self.fd, headers, rest) {
-                Ok(done) => {
-                    rest.iter().take(done).for_each(|packet| sent.sent(packet.len()));
-                    // The kernel never answers zero to a batch that is none; should it, move on.
-                    done.max(1)
-                }
-                Err(error) => refused(&error, rest.len(), &mut sent),
-            };
-            rest = rest.get(done..).unwrap_or(&[]);
-            headers = headers.get(done..).unwrap_or(&[]);
+        let mut start = 0;
+        while let Some(first) = self.packets.get(start) {
+            let queue = queue_of(first);
+            let run = self.packets.iter().skip(start).take_while(|it| queue_of(it) == queue);
+            let end = start + run.count();
+            self.send_run(start, end, queue, &mut sent);
+            start = end;
         }
         self.packets.clear();
         sent
     }
+}
+
+/// Queues that have sockets of their own, at most.
+const QUEUES: usize = 64;
+
+fn queue_of(packet: &Packet) -> u32 {
+    packet.meta().marks().1
+}
+
+/// The kernel's class of a queue: 1:(queue + 1). A priority is a signed number to the socket.
+fn class_of(queue: u32) -> i32 {
+    (0x1_0000 | (queue.wrapping_add(1) & 0xffff)).cast_signed()
 }
 
 /// Counts what an error costs: the packet at the front, or all `left`; returns how many.
