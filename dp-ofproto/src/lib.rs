@@ -5,6 +5,7 @@
 //! | [`action`] | the rich OpenFlow actions |
 //! | [`bond`] | ports of several interfaces |
 //! | [`bridge`] | ports, VLAN modes, settings, limits |
+//! | [`export`] | what collectors are told: sFlow, NetFlow, IPFIX |
 //! | [`gateway`] | what a gateway node decides: owners, backends, ports, announcements |
 //! | [`group`] | groups and their buckets |
 //! | [`learn`] | MAC learning |
@@ -24,6 +25,7 @@
 pub mod action;
 pub mod bond;
 pub mod bridge;
+pub mod export;
 pub mod gateway;
 pub mod group;
 pub mod learn;

@@ -1,5 +1,6 @@
 //! What the datapath hands to the slow path, and why.
 
+use super::ActionList;
 use crate::base::PortNo;
 
 bitflags::bitflags! {
@@ -87,6 +88,9 @@ pub enum UserData {
         vlan_tci: u16,
         /// Where it goes: sFlow's own encoding of output interfaces.
         output: u32,
+        /// The steps that follow, for what the sample tells of tunnels and labels. Text has them
+        /// not: there they are read from the flow.
+        following: ActionList,
     },
     /// IPFIX took a sample of a bridge's traffic.
     Ipfix {

@@ -15,6 +15,7 @@
 //! |---|---|
 //! | [`links`] | bonds and LACP |
 //! | [`watch`] | CFM and BFD |
+//! | [`counters`] | what LACP has counted |
 //! | [`multicast`] | snooping |
 //! | [`trees`] | STP and RSTP |
 //! | `hooks` | the answers to translation |
@@ -25,6 +26,7 @@
 //! One lock over all of it: translation takes it for packets of ports that are bonds or speak a
 //! protocol, on upcalls alone; the time-driven part holds it briefly.
 
+pub mod counters;
 mod frame;
 mod hooks;
 pub mod links;

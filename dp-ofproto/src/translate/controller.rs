@@ -5,6 +5,7 @@ use dp_core::action::{Action as DpAction, UserData, Userspace};
 use dp_core::base::MeterId;
 
 use super::Context;
+use super::hooks::EntryEnd;
 use super::recirc::{Frozen, Resume};
 use crate::action::{Controller, Sample, SampleDirection, SampleNumber};
 use crate::bridge::BridgePort;
@@ -97,9 +98,14 @@ impl Context<'_> {
     pub(super) fn finish_samples(&mut self, entry: usize) {
         if entry > 0
             && let Some(sampling) = self.world.hooks.sampling.clone()
-            && let Some(steps) = self.actions.get_mut(..entry)
+            && let Some((steps, following)) = self.actions.split_at_mut_checked(entry)
         {
-            sampling.finish(&self.view.bridge, steps, &self.outputs);
+            let end = EntryEnd {
+                outputs: &self.outputs,
+                vlan_tci: self.base.vlan_tci(),
+                following,
+            };
+            sampling.finish(&self.view.bridge, steps, &end);
         }
     }
 }

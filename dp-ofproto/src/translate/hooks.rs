@@ -233,6 +233,17 @@ pub trait Protocols: Send + Sync + Debug {
     );
 }
 
+/// What is known of a packet when its translation is at its end.
+#[derive(Clone, Copy, Debug)]
+pub struct EntryEnd<'a> {
+    /// Datapath ports that it went to.
+    pub outputs: &'a [PortNo],
+    /// The outer tag that the last step left.
+    pub vlan_tci: u16,
+    /// The steps behind those of entry.
+    pub following: &'a [DpAction],
+}
+
 /// sFlow and IPFIX of a bridge.
 pub trait Sampling: Send + Sync + Debug {
     /// Moves on whenever an answer may differ.
@@ -242,9 +253,17 @@ pub trait Sampling: Send + Sync + Debug {
     /// Steps before an output.
     fn at_exit(&self, bridge: &Bridge, out: &BridgePort, flow: &FlowKey) -> Vec<DpAction>;
     /// Fills in what is known only at the end: where a packet went. `at_entry` steps are passed.
-    fn finish(&self, bridge: &Bridge, entry: &mut [DpAction], outputs: &[PortNo]);
-    /// Takes a packet that one of these steps handed over.
-    fn sampled(&self, request: &Userspace, key: &FlowKey, frame: &[u8], now: Instant);
+    fn finish(&self, bridge: &Bridge, entry: &mut [DpAction], end: &EntryEnd<'_>);
+    /// Takes a packet that one of these steps handed over; it came into this bridge by this port.
+    fn sampled(
+        &self,
+        request: &Userspace,
+        bridge: &Bridge,
+        port: &BridgePort,
+        key: &FlowKey,
+        frame: &[u8],
+        now: Instant,
+    );
     /// Whether flow samples of this collector set go anywhere; the steps for one if so.
     fn flow_sample(
         &self,

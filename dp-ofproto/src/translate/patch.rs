@@ -160,16 +160,20 @@ impl Context<'_> {
             TunnelSent::Actions(steps) => {
                 self.sample_exit(port);
                 self.commit();
+                self.outputs.push(port.port);
                 self.actions.extend(steps);
             }
             TunnelSent::Native { mut push, outer, underlay } => {
                 // And once more with its headers, which are counted where they are put in front.
                 let pushed = self.view.bridge.carried(port.ofport).tx;
                 self.effects.push(Effect::CountPushed(pushed, push.header.len() as u64));
-                self.sample_exit(port);
                 self.commit();
+                // Where it goes is into the tunnel; what is underneath is no place of its own.
+                let mut outputs = std::mem::take(&mut self.outputs);
                 push.out_port = underlay.port.port;
                 self.send_underneath(push, &outer, &underlay, last);
+                outputs.push(port.port);
+                self.outputs = outputs;
             }
         }
         // The mark by which the tunnel is routed is the packet's from now on.

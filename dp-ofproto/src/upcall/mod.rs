@@ -339,8 +339,10 @@ impl UpcallSink for Ofproto {
                 Some(translate_request(request, &mut Silent).actions)
             }
             _ => {
-                if let Some(sampling) = &world.hooks.sampling {
-                    sampling.sampled(request, upcall.key, upcall.frame, now);
+                if let Some(sampling) = &world.hooks.sampling
+                    && let Ok((Location { bridge, port }, _)) = world.find(upcall.key)
+                {
+                    sampling.sampled(request, &bridge, &port, upcall.key, upcall.frame, now);
                 }
                 None
             }

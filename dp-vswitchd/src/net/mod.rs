@@ -1,6 +1,7 @@
 //! Stream sockets to and from other programs: `unix:FILE`, `tcp:HOST:PORT` and their passive forms,
 //! made without waiting.
 
+pub(crate) mod collectors;
 mod listen;
 
 use std::fmt;

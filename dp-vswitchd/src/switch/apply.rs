@@ -63,6 +63,7 @@ impl Switch {
             datapath.hold(held);
         }
         self.refresh_tunnels();
+        self.apply_exports(&config);
         self.count("bridge_reconfigure");
         self.state().touched = true;
     }

@@ -175,6 +175,7 @@ impl Task for MainTask {
                 datapath.drive(now);
             }
         }
+        self.switch.run_exports(now);
         self.switch.run_threads(now);
         self.switch.run_underlay(now);
         self.wires.send();
@@ -199,7 +200,8 @@ impl Task for MainTask {
         for datapath in self.switch.datapaths() {
             datapath.wait(wants, now);
         }
-        if let Some(at) = self.switch.services_wake() {
+        let wakes = [self.switch.services_wake(), self.switch.exports_wake()];
+        for at in wakes.into_iter().flatten() {
             wants.at(at);
         }
         self.switch.underlay.wait(wants);

@@ -24,6 +24,7 @@
 //! | [`trim_unsafe`] | freed memory goes back to the system |
 //! | [`tunnels`] | tunnel ports, routes and neighbours underneath |
 //! | [`qos`] | policing and shaping |
+//! | [`exports`] | sFlow, NetFlow and IPFIX |
 //! | [`features`] | what a datapath can do |
 //! | [`settings`] | mirrors, flow tables, limits |
 //! | [`rates`] | counters some time ago |
@@ -37,6 +38,7 @@ pub(crate) mod bridge;
 mod controllers;
 pub(crate) mod datapath;
 mod dpdk;
+mod exports;
 pub(crate) mod features;
 mod kernels;
 pub(crate) mod main_task;
@@ -90,6 +92,8 @@ pub(crate) struct Switch {
     pub(crate) underlay: tunnels::Underlay,
     /// Bonds and bridge protocols of all bridges.
     pub(crate) services: Arc<Services>,
+    /// What collectors are told, and the collectors.
+    pub(crate) exports: exports::SwitchExports,
     /// What is known of each bridge's controllers.
     controllers: controllers::ControllerStates,
     state: Mutex<State>,
@@ -153,6 +157,7 @@ impl Switch {
             waker,
             underlay,
             services: Services::new(),
+            exports: exports::SwitchExports::default(),
             controllers: controllers::ControllerStates::default(),
             state: Mutex::default(),
         })

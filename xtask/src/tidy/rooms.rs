@@ -68,7 +68,7 @@ pub(crate) const LIBRARIES: &[Library] = &[
             &["table", "learn", "protocols"],
             &["text", "bridge", "bond", "openflow"],
             &["translate"],
-            &["trace", "upcall", "services"],
+            &["trace", "upcall", "services", "export"],
             &["revalidate", "tunnel"],
             &["session", "gateway"],
         ],

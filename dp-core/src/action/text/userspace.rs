@@ -5,7 +5,7 @@ use core::fmt;
 use super::parse::{hexadecimal, named};
 use super::print::port;
 use crate::action::userspace::SampleDirection;
-use crate::action::{SlowReasons, UserData, Userspace};
+use crate::action::{ActionList, SlowReasons, UserData, Userspace};
 use crate::base::PortNo;
 use crate::flow::text::scan::{Item, Piece};
 use crate::flow::text::{DpPorts, Problem, TextError, value};
@@ -132,7 +132,7 @@ fn sflow<'a>(part: &Item<'a>) -> Result<UserData, TextError<'a>> {
     let vid = short(number(part, vid, 12, "vid=…")?);
     let pcp = short(number(part, pcp, 3, "pcp=…")?);
     let output = word(number(part, output, 32, "output=…")?);
-    Ok(UserData::Sflow { vlan_tci: pcp << 13 | vid, output })
+    Ok(UserData::Sflow { vlan_tci: pcp << 13 | vid, output, following: ActionList::default() })
 }
 
 fn flow_sample<'a>(part: &Item<'a>, ports: &dyn DpPorts) -> Result<UserData, TextError<'a>> {
@@ -197,7 +197,7 @@ pub(super) fn print(
             write!(f, ",controller_id={controller_id},max_len={max_len})")?;
         }
         UserData::Neighbour { recirc_id } => write!(f, ",neighbour(recirc_id={recirc_id})")?,
-        UserData::Sflow { vlan_tci, output } => {
+        UserData::Sflow { vlan_tci, output, .. } => {
             let (vid, pcp) = (vlan_tci & 0xfff, vlan_tci >> 13);
             write!(f, ",sFlow(vid={vid},pcp={pcp},output={output})")?;
         }

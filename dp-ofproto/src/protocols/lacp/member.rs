@@ -116,6 +116,12 @@ impl Member {
         &self.partner
     }
 
+    /// What this side said of itself last.
+    #[must_use]
+    pub const fn told(&self) -> &Info {
+        &self.told
+    }
+
     /// Whether it is in the aggregate.
     #[must_use]
     pub const fn is_attached(&self) -> bool {

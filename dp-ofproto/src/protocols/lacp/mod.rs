@@ -78,6 +78,12 @@ impl Lacp {
         &self.name
     }
 
+    /// The settings.
+    #[must_use]
+    pub const fn config(&self) -> &Config {
+        &self.config
+    }
+
     /// Changes the settings.
     pub fn configure(&mut self, config: Config, now: Instant) {
         if config.active != self.config.active || config.id != self.config.id {

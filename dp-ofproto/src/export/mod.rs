@@ -1,0 +1,226 @@
+//! What a bridge tells collectors of its traffic: sFlow, NetFlow, IPFIX.
+//!
+//! ```text
+//!   translation ── asks ──► plan (a snapshot)        which steps sample, and into what
+//!   packet threads ── samples, credits ──► exporters  one lock each, a few hundred nanoseconds
+//!   main loop ── [`Exports::run`] ──► datagrams       sent by whoever owns sockets
+//! ```
+//!
+//! One [`Exports`] serves all bridges of a switch. It is plugged into translation as
+//! [`crate::translate::hooks::Sampling`] only while somebody wants to be told something: what is off
+//! costs nothing.
+//!
+//! | room | what |
+//! |---|---|
+//! | [`sflow`] | sFlow version 5 |
+//! | `hooks` | the answers to translation |
+//!
+//! # Threads
+//!
+//! The plan is read without a lock. An exporter's state is behind a lock of its own, which packet
+//! threads take for packets that are sampled, and revalidation for what flows have carried.
+
+mod bytes;
+mod hooks;
+pub mod sflow;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwap;
+use dp_core::base::{Instant, OfPort, PortNo};
+
+/// A port of a bridge, as collectors are told of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExportPort {
+    /// The datapath's number; tunnels share one.
+    pub port: PortNo,
+    /// The OpenFlow number.
+    pub ofport: OfPort,
+    /// The interface's number; `None` where it has none.
+    pub ifindex: Option<u32>,
+    /// Its name.
+    pub name: String,
+    /// What kind of tunnel it is, if it is one.
+    pub tunnel: Option<Tunnel>,
+}
+
+/// Kinds of tunnels that collectors are told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tunnel {
+    /// VXLAN.
+    Vxlan,
+    /// Geneve.
+    Geneve,
+    /// GRE, over IPv4 or IPv6.
+    Gre,
+    /// Another.
+    Other,
+}
+
+impl Tunnel {
+    /// The protocol of the outer IP header; `None` where it is not told.
+    #[must_use]
+    pub const fn protocol(self) -> Option<u8> {
+        match self {
+            Self::Vxlan | Self::Geneve => Some(17),
+            Self::Gre => Some(47),
+            Self::Other => None,
+        }
+    }
+}
+
+/// What a bridge is to tell.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BridgeWish {
+    /// sFlow.
+    pub sflow: Option<sflow::Config>,
+    /// Its ports.
+    pub ports: Vec<ExportPort>,
+}
+
+impl BridgeWish {
+    /// Whether there is nothing to tell.
+    #[must_use]
+    pub const fn is_off(&self) -> bool {
+        self.sflow.is_none()
+    }
+}
+
+/// Which exporter of a bridge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Exporter {
+    /// sFlow.
+    Sflow,
+}
+
+/// A datagram for the collectors of an exporter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    /// The bridge.
+    pub bridge: String,
+    /// Which exporter of it.
+    pub exporter: Exporter,
+    /// The datagram.
+    pub datagram: Vec<u8>,
+}
+
+/// A bridge's exporters, and what they go by.
+#[derive(Debug)]
+struct BridgeExport {
+    wish: BridgeWish,
+    sflow: Option<Arc<Mutex<sflow::Agent>>>,
+}
+
+impl BridgeExport {
+    fn port(&self, port: PortNo) -> Option<&ExportPort> {
+        self.wish.ports.iter().find(|it| it.port == port)
+    }
+
+    fn by_ofport(&self, ofport: OfPort) -> Option<&ExportPort> {
+        self.wish.ports.iter().find(|it| it.ofport == ofport)
+    }
+}
+
+/// All bridges, by name.
+type Plan = BTreeMap<String, Arc<BridgeExport>>;
+
+/// The exporters of a switch.
+#[derive(Debug, Default)]
+pub struct Exports {
+    plan: ArcSwap<Plan>,
+    /// Moves on whenever an answer to translation may differ.
+    version: AtomicU64,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Exports {
+    /// Nothing to tell.
+    #[must_use]
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    /// Whether there is nothing to tell.
+    #[must_use]
+    pub fn is_off(&self) -> bool {
+        self.plan.load().is_empty()
+    }
+
+    /// Says what a bridge is to tell from now on. Exporters whose settings are as they were go on as
+    /// they are.
+    pub fn set_bridge(&self, bridge: &str, wish: BridgeWish, now: Instant) {
+        let plan = self.plan.load();
+        let known = plan.get(bridge);
+        if known.map_or(wish.is_off(), |known| known.wish == wish) {
+            return;
+        }
+        let mut new = Plan::clone(&plan);
+        if wish.is_off() {
+            new.remove(bridge);
+        } else {
+            let known = known.map(|it| &**it);
+            new.insert(bridge.to_owned(), Arc::new(BridgeExport::new(wish, known, now)));
+        }
+        self.plan.store(Arc::new(new));
+        self.version.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Bridges that something is known of.
+    #[must_use]
+    pub fn bridges(&self) -> Vec<String> {
+        self.plan.load().keys().cloned().collect()
+    }
+
+    /// Lets time pass, and gives the datagrams that are to be sent. `polled` tells what ports of a
+    /// bridge have counted.
+    pub fn run(
+        &self,
+        now: Instant,
+        mut polled: impl FnMut(&str) -> sflow::Polled,
+    ) -> Vec<Outgoing> {
+        let mut outgoing = Vec::new();
+        for (bridge, export) in self.plan.load().iter() {
+            let mut put = |exporter, datagrams: Vec<Vec<u8>>| {
+                outgoing.extend(datagrams.into_iter().map(|datagram| Outgoing {
+                    bridge: bridge.clone(),
+                    exporter,
+                    datagram,
+                }));
+            };
+            if let Some(agent) = &export.sflow {
+                put(Exporter::Sflow, lock(agent).run(now, || polled(bridge)));
+            }
+        }
+        outgoing
+    }
+
+    /// When [`Self::run`] has something to do.
+    #[must_use]
+    pub fn wake(&self) -> Option<Instant> {
+        let plan = self.plan.load();
+        plan.values().filter_map(|export| Some(lock(export.sflow.as_ref()?).wake())).min()
+    }
+
+    fn of(&self, bridge: &str) -> Option<Arc<BridgeExport>> {
+        self.plan.load().get(bridge).cloned()
+    }
+}
+
+impl BridgeExport {
+    fn new(wish: BridgeWish, known: Option<&Self>, now: Instant) -> Self {
+        let sflow = wish.sflow.as_ref().map(|config| {
+            let running = known.and_then(|it| it.sflow.as_ref());
+            let same = running.filter(|it| lock(it).config() == config);
+            same.map_or_else(
+                || Arc::new(Mutex::new(sflow::Agent::new(config.clone(), now))),
+                Arc::clone,
+            )
+        });
+        Self { wish, sflow }
+    }
+}

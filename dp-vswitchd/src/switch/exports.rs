@@ -1,0 +1,273 @@
+//! sFlow, NetFlow and IPFIX: configured from the database, run by the main loop, sent from here.
+//!
+//! What they are is in [`dp_ofproto::export`]. What cannot be understood of a row is said in the log
+//! and left out; the bridge works on without it.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use dp_core::base::{Instant, PortNo};
+use dp_core::boundary::{Datapath as _, PortInfo};
+use dp_core::route::SourceNeed;
+use dp_ofproto::export::{BridgeWish, ExportPort, Exporter, Exports, Tunnel, sflow};
+use dp_ofproto::tunnel::is_tunnel;
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
+
+use super::Switch;
+use super::bridge::{BridgeState, Interface, RunningBridge};
+use crate::config::{ExportConfig, SwitchConfig};
+use crate::net::collectors::{Collectors, parse_target};
+
+/// What collectors are told, and the collectors.
+#[derive(Debug, Default)]
+pub(crate) struct SwitchExports {
+    pub(crate) exports: Arc<Exports>,
+    collectors: Mutex<BTreeMap<(String, Exporter), Collectors>>,
+}
+
+impl SwitchExports {
+    fn collectors(&self) -> MutexGuard<'_, BTreeMap<(String, Exporter), Collectors>> {
+        self.collectors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sees to it that an exporter has these collectors.
+    fn set_collectors(
+        &self,
+        bridge: &str,
+        exporter: Exporter,
+        targets: &[String],
+        default_port: Option<u16>,
+    ) {
+        let mut all = self.collectors();
+        let key = (bridge.to_owned(), exporter);
+        if all.get(&key).is_none_or(|known| known.targets() != targets) {
+            all.insert(key, Collectors::open(targets, default_port));
+        }
+    }
+}
+
+impl Switch {
+    /// Configures the exporters of all bridges, whose interfaces are open.
+    pub(super) fn apply_exports(&self, config: &SwitchConfig) {
+        let now = self.now();
+        let mut known = self.exports.exports.bridges();
+        let mut sub_agent = 0;
+        let mut used = Vec::new();
+        for bridge in &config.bridges {
+            let Some(running) = self.bridge(&bridge.name) else { continue };
+            known.retain(|name| *name != bridge.name);
+            let mut wish = BridgeWish::default();
+            if let Some(row) = &bridge.sflow {
+                wish.sflow = self.sflow_config(row, sub_agent);
+                if wish.sflow.is_some() {
+                    sub_agent += 1;
+                    used.push((bridge.name.clone(), Exporter::Sflow));
+                    let port = Some(SFLOW_PORT);
+                    self.exports.set_collectors(
+                        &bridge.name,
+                        Exporter::Sflow,
+                        &row.targets,
+                        port,
+                    );
+                }
+            }
+            if !wish.is_off() {
+                wish.ports = export_ports(&running, &running.state());
+            }
+            self.exports.exports.set_bridge(&bridge.name, wish, now);
+        }
+        for gone in known {
+            self.exports.exports.set_bridge(&gone, BridgeWish::default(), now);
+        }
+        self.exports.collectors().retain(|key, _| used.contains(key));
+        self.plug_exports();
+    }
+
+    /// Translation asks the exporters only while there is something to tell.
+    fn plug_exports(&self) {
+        let wanted = !self.exports.exports.is_off();
+        for datapath in self.datapaths() {
+            if datapath.ofproto.world().hooks.sampling.is_some() != wanted {
+                let exports = Arc::clone(&self.exports.exports);
+                datapath
+                    .ofproto
+                    .change_hooks(|hooks| hooks.sampling = wanted.then_some(exports as Arc<_>));
+            }
+        }
+    }
+
+    fn sflow_config(&self, row: &ExportConfig, sub_agent: u32) -> Option<sflow::Config> {
+        let number = |name, default: i64| row.numbers.get(name).copied().unwrap_or(default);
+        let positive = |name, default: u32| {
+            u32::try_from(number(name, default.into())).ok().filter(|it| *it != 0)
+        };
+        let agent = row.texts.get("agent").map(String::as_str).filter(|it| !it.is_empty());
+        let Some(agent) = self.agent_address(agent, &row.targets) else {
+            log::error!(target: "sflow", "could not determine IP address for sFlow agent");
+            return None;
+        };
+        let header = usize::try_from(number("header", 128)).unwrap_or(128);
+        Some(sflow::Config {
+            agent,
+            sub_agent,
+            sampling: positive("sampling", 400).unwrap_or(400),
+            polling: Duration::from_secs(u64::try_from(number("polling", 30)).unwrap_or(0)),
+            header: header.min(sflow::MAX_HEADER),
+        })
+    }
+
+    /// The address by which collectors know an agent: the one that is said, that of the device that
+    /// is said, or the one that the first collector is reached from.
+    fn agent_address(&self, agent: Option<&str>, targets: &[String]) -> Option<IpAddr> {
+        let routing = self.underlay.router().snapshot();
+        if let Some(agent) = agent {
+            let of_device = || {
+                let addresses = routing.addresses().of(agent);
+                let v4 = addresses.iter().find(|(address, _)| address.is_ipv4());
+                v4.or(addresses.first()).map(|(address, _)| *address)
+            };
+            return agent.parse().ok().or_else(of_device);
+        }
+        let target = targets.iter().find_map(|it| parse_target(it, Some(SFLOW_PORT)).ok())?;
+        let found = routing.lookup(target.ip(), 0, SourceNeed::Any, 0)?;
+        found.source.or_else(|| routing.addresses().source_for(&found.device, target.ip()))
+    }
+
+    /// Lets exporters run, and sends what they have to say.
+    pub(super) fn run_exports(&self, now: Instant) {
+        if self.exports.exports.is_off() {
+            return;
+        }
+        let outgoing = self.exports.exports.run(now, |bridge| self.polled(bridge));
+        if outgoing.is_empty() {
+            return;
+        }
+        let mut collectors = self.exports.collectors();
+        for one in outgoing {
+            if let Some(collectors) = collectors.get_mut(&(one.bridge, one.exporter)) {
+                collectors.send(&one.datagram);
+            }
+        }
+    }
+
+    /// When [`Self::run_exports`] has something to do.
+    pub(super) fn exports_wake(&self) -> Option<Instant> {
+        self.exports.exports.wake()
+    }
+
+    /// What sFlow tells of a bridge's ports and of the switch.
+    fn polled(&self, name: &str) -> sflow::Polled {
+        let Some(bridge) = self.bridge(name) else { return sflow::Polled::default() };
+        let netdev = &bridge.datapath.netdev;
+        let infos: BTreeMap<PortNo, PortInfo> =
+            netdev.ports().into_iter().map(|port| (port.port, port)).collect();
+        let state = bridge.state();
+        let interfaces: Vec<&Interface> = state.interfaces.values().collect();
+        let ports = interfaces
+            .into_iter()
+            .filter_map(|interface| self.port_counters(&bridge, interface, &infos))
+            .collect();
+        let totals = netdev.totals();
+        sflow::Polled {
+            datapath_id: state.datapath_id,
+            ports,
+            resources: resources(),
+            switch: sflow::SwitchCounters {
+                hits: totals.hits(),
+                misses: totals.upcalls + totals.upcalls_failed,
+                lost: totals.upcalls_failed,
+                flows: totals.flows,
+            },
+        }
+    }
+
+    fn port_counters(
+        &self,
+        bridge: &RunningBridge,
+        interface: &Interface,
+        infos: &BTreeMap<PortNo, PortInfo>,
+    ) -> Option<sflow::PortCounters> {
+        let ofport = interface.ofport?;
+        let number = interface.number?;
+        let ifindex = ifindex(bridge, interface)?;
+        let status = bridge.datapath.netdev.port_status(number)?;
+        let stats = infos.get(&number)?.stats;
+        // What dummies lose is not known.
+        let device = !interface.kind.starts_with("dummy");
+        let lacp = self.services.lacp_view(&bridge.name, ofport).map(|view| sflow::LacpCounters {
+            actor: view.actor,
+            partner: view.partner,
+            aggregator: view.key.into(),
+            // Aggregation, and whether it speaks first: what an operator can wish for.
+            states: [4 | u8::from(view.active), view.actor_state, 0, view.partner_state],
+            rx: view.rx,
+            rx_bad: view.rx_bad,
+            tx: view.tx,
+        });
+        Some(sflow::PortCounters {
+            ifindex,
+            ofport,
+            name: interface.config.name.clone(),
+            speed: DEFAULT_SPEED,
+            admin_up: status.admin_up,
+            link_up: status.link_up,
+            rx_packets: stats.rx_packets,
+            rx_bytes: stats.rx_bytes,
+            rx_dropped: device.then_some(stats.rx_dropped),
+            tx_packets: stats.tx_packets,
+            tx_bytes: stats.tx_bytes,
+            tx_dropped: device.then_some(stats.tx_dropped),
+            lacp,
+        })
+    }
+}
+
+/// What is known of the ports of a bridge.
+fn export_ports(bridge: &RunningBridge, state: &BridgeState) -> Vec<ExportPort> {
+    let port = |interface: &Interface| {
+        Some(ExportPort {
+            port: interface.number.unwrap_or(PortNo::NONE),
+            ofport: interface.ofport?,
+            ifindex: ifindex(bridge, interface),
+            name: interface.config.name.clone(),
+            tunnel: tunnel(&interface.kind),
+        })
+    };
+    state.interfaces.values().filter_map(port).collect()
+}
+
+fn tunnel(kind: &str) -> Option<Tunnel> {
+    is_tunnel(kind).then_some(match kind {
+        "vxlan" => Tunnel::Vxlan,
+        "geneve" => Tunnel::Geneve,
+        "gre" | "ip6gre" => Tunnel::Gre,
+        _ => Tunnel::Other,
+    })
+}
+
+/// The number by which the world knows an interface; a dummy's is what its row pretends.
+fn ifindex(bridge: &RunningBridge, interface: &Interface) -> Option<u32> {
+    if interface.kind.starts_with("dummy") {
+        return interface.config.options.get("ifindex")?.parse().ok();
+    }
+    let status = bridge.datapath.netdev.port_status(interface.number?)?;
+    Some(status.ifindex).filter(|it| *it != 0)
+}
+
+fn resources() -> sflow::Resources {
+    let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) else { return sflow::Resources::default() };
+    let millis = |time: i64| u32::try_from(time & 0xffff_ffff).unwrap_or(0);
+    sflow::Resources {
+        user_ms: millis(usage.user_time().num_milliseconds()),
+        system_ms: millis(usage.system_time().num_milliseconds()),
+        memory: u64::try_from(usage.max_rss()).unwrap_or(0).saturating_mul(1024),
+    }
+}
+
+/// Where sFlow's collectors are by default.
+const SFLOW_PORT: u16 = 6343;
+/// The speed that is told of a link whose speed is not known, as the reference tells it.
+const DEFAULT_SPEED: u64 = 100_000_000;
