@@ -4,13 +4,14 @@ use std::sync::atomic::Ordering;
 
 use dp_core::action::{Action as DpAction, ActionList, UserData, Userspace};
 use dp_core::base::{Instant, PortNo};
-use dp_core::flow::{FlowKey, layout};
+use dp_core::flow::{FlowKey, FlowMask, layout};
 
+use super::netflow;
 use super::sflow::{self, output};
 use super::{BridgeExport, Exports, lock};
 use crate::action::Sample;
 use crate::bridge::{Bridge, BridgePort};
-use crate::translate::hooks::{EntryEnd, Sampling};
+use crate::translate::hooks::{CarriedBy, EntryEnd, FlowNote, Sampling, WentTo};
 
 impl Sampling for Exports {
     fn version(&self) -> u64 {
@@ -69,7 +70,76 @@ impl Sampling for Exports {
     ) -> Option<Vec<DpAction>> {
         None
     }
+
+    fn wants_flows(&self, bridge: &Bridge, flow: &FlowKey, wc: &mut FlowMask) -> bool {
+        let told = self.of(bridge.name()).is_some_and(|export| export.netflow.is_some());
+        if !told || flow.eth_type() != IPV4 {
+            return false;
+        }
+        for place in [layout::NW_PROTO, layout::IPV4_SRC, layout::IPV4_DST] {
+            wc.unwildcard_place(place);
+        }
+        wc.unwildcard_bits_at(layout::NW_TOS, DSCP);
+        if has_ports(flow) {
+            wc.unwildcard_place(layout::TP_SRC);
+            wc.unwildcard_place(layout::TP_DST);
+        }
+        true
+    }
+
+    fn account(&self, note: &FlowNote, carried: CarriedBy) {
+        let Some(export) = self.of(note.bridge.name()) else { return };
+        let Some(cache) = &export.netflow else { return };
+        let output = match note.went_to {
+            WentTo::Nowhere => netflow::output::DROP,
+            WentTo::Port(port) => port.0,
+            WentTo::Several => netflow::output::MULTI,
+            WentTo::Flooded => netflow::output::FLOOD,
+        };
+        let flags = u8::try_from(carried.tcp_flags & 0xff).unwrap_or(0);
+        let amount = (carried.packets, carried.bytes, flags);
+        lock(cache).credit(flow_id(note), output, amount, carried.used);
+    }
+
+    fn over(&self, note: &FlowNote) {
+        if let Some(export) = self.of(note.bridge.name())
+            && let Some(cache) = &export.netflow
+        {
+            lock(cache).end(flow_id(note));
+        }
+    }
 }
+
+/// The flow of a note, as NetFlow tells flows apart.
+fn flow_id(note: &FlowNote) -> netflow::FlowId {
+    let flow = &note.flow;
+    let half = |place| u16::try_from(flow.load(place)).unwrap_or(0);
+    let byte = |place| u8::try_from(flow.load(place)).unwrap_or(0);
+    let ip = |place| u32::try_from(flow.load(place)).unwrap_or(0).into();
+    let (src, dst) = (half(layout::TP_SRC), half(layout::TP_DST));
+    let (src_port, dst_port) = match byte(layout::NW_PROTO) {
+        ICMP => (0, src << 8 | dst & 0xff),
+        _ => (src, dst),
+    };
+    netflow::FlowId {
+        input: note.in_port.0,
+        src: ip(layout::IPV4_SRC),
+        dst: ip(layout::IPV4_DST),
+        protocol: byte(layout::NW_PROTO),
+        tos: byte(layout::NW_TOS),
+        src_port,
+        dst_port,
+    }
+}
+
+/// Whether a packet shows transport ports, or what stands in their place.
+fn has_ports(flow: &FlowKey) -> bool {
+    flow.nw_frag() & layout::FRAG_LATER == 0 && matches!(flow.nw_proto(), ICMP | 2 | 6 | 17 | 132)
+}
+
+const IPV4: u16 = 0x0800;
+const ICMP: u8 = 1;
+const DSCP: u128 = 0xfc;
 
 fn ask(data: UserData, tunnel_out: Option<PortNo>) -> DpAction {
     let with_actions = matches!(data, UserData::Sflow { .. });

@@ -12,6 +12,7 @@
 //!
 //! | room | what |
 //! |---|---|
+//! | [`netflow`] | NetFlow version 5 |
 //! | [`sflow`] | sFlow version 5 |
 //! | `hooks` | the answers to translation |
 //!
@@ -22,6 +23,7 @@
 
 mod bytes;
 mod hooks;
+pub mod netflow;
 pub mod sflow;
 
 use std::collections::BTreeMap;
@@ -29,7 +31,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
-use dp_core::base::{Instant, OfPort, PortNo};
+use dp_core::base::{Duration, Instant, OfPort, PortNo};
 
 /// A port of a bridge, as collectors are told of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,6 +78,8 @@ impl Tunnel {
 pub struct BridgeWish {
     /// sFlow.
     pub sflow: Option<sflow::Config>,
+    /// NetFlow.
+    pub netflow: Option<netflow::Config>,
     /// Its ports.
     pub ports: Vec<ExportPort>,
 }
@@ -84,7 +88,7 @@ impl BridgeWish {
     /// Whether there is nothing to tell.
     #[must_use]
     pub const fn is_off(&self) -> bool {
-        self.sflow.is_none()
+        self.sflow.is_none() && self.netflow.is_none()
     }
 }
 
@@ -93,6 +97,8 @@ impl BridgeWish {
 pub enum Exporter {
     /// sFlow.
     Sflow,
+    /// NetFlow.
+    Netflow,
 }
 
 /// A datagram for the collectors of an exporter.
@@ -111,6 +117,7 @@ pub struct Outgoing {
 struct BridgeExport {
     wish: BridgeWish,
     sflow: Option<Arc<Mutex<sflow::Agent>>>,
+    netflow: Option<Arc<Mutex<netflow::Cache>>>,
 }
 
 impl BridgeExport {
@@ -176,11 +183,12 @@ impl Exports {
         self.plan.load().keys().cloned().collect()
     }
 
-    /// Lets time pass, and gives the datagrams that are to be sent. `polled` tells what ports of a
-    /// bridge have counted.
+    /// Lets time pass, and gives the datagrams that are to be sent. `unix` is the time since 1970;
+    /// `polled` tells what ports of a bridge have counted.
     pub fn run(
         &self,
         now: Instant,
+        unix: Duration,
         mut polled: impl FnMut(&str) -> sflow::Polled,
     ) -> Vec<Outgoing> {
         let mut outgoing = Vec::new();
@@ -195,15 +203,18 @@ impl Exports {
             if let Some(agent) = &export.sflow {
                 put(Exporter::Sflow, lock(agent).run(now, || polled(bridge)));
             }
+            if let Some(cache) = &export.netflow {
+                put(Exporter::Netflow, lock(cache).run(now, unix));
+            }
         }
         outgoing
     }
 
     /// When [`Self::run`] has something to do.
     #[must_use]
-    pub fn wake(&self) -> Option<Instant> {
+    pub fn wake(&self, now: Instant) -> Option<Instant> {
         let plan = self.plan.load();
-        plan.values().filter_map(|export| Some(lock(export.sflow.as_ref()?).wake())).min()
+        plan.values().filter_map(|export| export.wake(now)).min()
     }
 
     fn of(&self, bridge: &str) -> Option<Arc<BridgeExport>> {
@@ -221,6 +232,20 @@ impl BridgeExport {
                 Arc::clone,
             )
         });
-        Self { wish, sflow }
+        let netflow = wish.netflow.as_ref().map(|config| {
+            let running = known.and_then(|it| it.netflow.as_ref());
+            let same = running.filter(|it| lock(it).config() == config);
+            same.map_or_else(
+                || Arc::new(Mutex::new(netflow::Cache::new(config.clone(), now))),
+                Arc::clone,
+            )
+        });
+        Self { wish, sflow, netflow }
+    }
+
+    fn wake(&self, now: Instant) -> Option<Instant> {
+        let sflow = self.sflow.as_ref().map(|it| lock(it).wake());
+        let netflow = self.netflow.as_ref().and_then(|it| lock(it).wake(now));
+        sflow.into_iter().chain(netflow).min()
     }
 }

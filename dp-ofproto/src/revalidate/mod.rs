@@ -104,7 +104,7 @@ impl Revalidator {
             self.ofproto.ukeys().with(flow.ufid, |ukey| {
                 ukey.account(&world.hooks, &flow.stats);
                 if !staying.contains(&Arc::as_ptr(&flow.stats)) {
-                    ukey.forget(&flow.stats);
+                    ukey.forget(&world.hooks, &flow.stats);
                 }
             });
         }

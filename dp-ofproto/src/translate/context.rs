@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 use super::action_set::ActionSet;
 use super::encap::NSH;
 use super::freeze::Freezing;
+use super::hooks::WentTo;
 use super::mpls::LABELS as MPLS;
 use super::recirc::RecircRef;
 use super::{
@@ -63,6 +64,8 @@ pub(super) struct Context<'a> {
     pub(super) slow: SlowReasons,
     /// Datapath ports that it went to, for samples.
     pub(super) outputs: Vec<PortNo>,
+    /// Where it went, for those who are told of flows.
+    pub(super) went_to: WentTo,
     /// Why an output did not happen: the reason of the drop if nothing else does.
     pub(super) dropped: Option<DropReason>,
     pub(super) recorder: &'a mut dyn Recorder,
@@ -108,6 +111,7 @@ impl<'a> Context<'a> {
             recircs: SmallVec::new(),
             slow: SlowReasons::empty(),
             outputs: Vec::new(),
+            went_to: WentTo::default(),
             dropped: None,
             recorder,
             request,
@@ -116,6 +120,7 @@ impl<'a> Context<'a> {
 
     pub(super) fn run(&mut self) {
         self.always_counts();
+        let told = self.is_told_of();
         if self.flow.recirc_id().0 != 0 {
             self.resume();
             return;
@@ -157,6 +162,9 @@ impl<'a> Context<'a> {
                 self.actions.truncate(before);
             }
             self.finish_samples(entry);
+            if told {
+                self.tell_of_flow();
+            }
         }
         self.recorder.leave();
     }

@@ -1,11 +1,13 @@
 //! Packets that controllers get; samples; meters.
 
+use std::sync::Arc;
+
 use dp_core::action::userspace::SampleDirection as DpDirection;
 use dp_core::action::{Action as DpAction, UserData, Userspace};
 use dp_core::base::MeterId;
 
-use super::Context;
-use super::hooks::EntryEnd;
+use super::{Context, Effect};
+use super::hooks::{EntryEnd, FlowNote};
 use super::recirc::{Frozen, Resume};
 use crate::action::{Controller, Sample, SampleDirection, SampleNumber};
 use crate::bridge::BridgePort;
@@ -93,6 +95,23 @@ impl Context<'_> {
                 self.actions.extend(steps);
             }
         }
+    }
+
+    /// Whether somebody is told of flows here; what he is told counts then.
+    pub(super) fn is_told_of(&mut self) -> bool {
+        let Some(sampling) = &self.world.hooks.sampling else { return false };
+        sampling.wants_flows(&self.view.bridge, &self.flow, &mut self.wc)
+    }
+
+    /// Has the flow credited with this packet and those that are like it.
+    pub(super) fn tell_of_flow(&mut self) {
+        let note = FlowNote {
+            bridge: Arc::clone(&self.view.bridge),
+            in_port: self.request.location.port.ofport,
+            flow: self.flow.clone(),
+            went_to: self.went_to,
+        };
+        self.effects.push(Effect::Tell(Box::new(note)));
     }
 
     pub(super) fn finish_samples(&mut self, entry: usize) {

@@ -6,7 +6,7 @@ use dp_core::base::{BondId, Instant, MacAddr, OfPort};
 use dp_core::flow::FlowKey;
 use dp_core::sync::Word64;
 
-use super::hooks::{Hooks, SeenNeighbour};
+use super::hooks::{CarriedBy, FlowNote, Hooks, SeenNeighbour};
 use super::learn::LearnedRule;
 use crate::bridge::Bridge;
 use crate::group::GroupStats;
@@ -53,6 +53,8 @@ pub enum Effect {
     },
     /// The packet tells of a neighbour of tunnels.
     Neighbour(SeenNeighbour),
+    /// The packet belongs to a flow that somebody is told of.
+    Tell(Box<FlowNote>),
     /// The packet went out of a bond.
     Bond {
         /// The bond.
@@ -97,11 +99,23 @@ impl Effect {
                     tunnels.learn(seen, used);
                 }
             }
+            Self::Tell(note) => {
+                if let Some(sampling) = &hooks.sampling {
+                    sampling.account(note, CarriedBy { packets, bytes, tcp_flags, used });
+                }
+            }
             Self::Bond { bond, flow, vlan } => {
                 if let Some(bonds) = &hooks.bonds {
                     bonds.account(*bond, flow, *vlan, bytes);
                 }
             }
+        }
+    }
+
+    /// No megaflow has the effect any more.
+    pub fn end(&self, hooks: &Hooks) {
+        if let (Self::Tell(note), Some(sampling)) = (self, &hooks.sampling) {
+            sampling.over(note);
         }
     }
 }

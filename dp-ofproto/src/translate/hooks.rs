@@ -233,6 +233,58 @@ pub trait Protocols: Send + Sync + Debug {
     );
 }
 
+/// Where a packet went, as NetFlow tells it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WentTo {
+    /// Nowhere.
+    #[default]
+    Nowhere,
+    /// Out of one port.
+    Port(OfPort),
+    /// Out of several.
+    Several,
+    /// It was flooded.
+    Flooded,
+}
+
+impl WentTo {
+    /// The same after another output.
+    #[must_use]
+    pub const fn and(self, port: OfPort) -> Self {
+        match self {
+            Self::Nowhere => Self::Port(port),
+            Self::Port(_) | Self::Several => Self::Several,
+            Self::Flooded => Self::Flooded,
+        }
+    }
+}
+
+/// A flow whose packets are to be told of.
+#[derive(Clone, Debug)]
+pub struct FlowNote {
+    /// The bridge that it came into.
+    pub bridge: Arc<Bridge>,
+    /// By this port.
+    pub in_port: OfPort,
+    /// The packet as it left.
+    pub flow: FlowKey,
+    /// Where to.
+    pub went_to: WentTo,
+}
+
+/// What the packets of a megaflow were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CarriedBy {
+    /// How many.
+    pub packets: u64,
+    /// How long in all.
+    pub bytes: u64,
+    /// TCP flags among them.
+    pub tcp_flags: u16,
+    /// When the last came.
+    pub used: Instant,
+}
+
 /// What is known of a packet when its translation is at its end.
 #[derive(Clone, Copy, Debug)]
 pub struct EntryEnd<'a> {
@@ -273,6 +325,12 @@ pub trait Sampling: Send + Sync + Debug {
         flow: &FlowKey,
         out: Option<PortNo>,
     ) -> Option<Vec<DpAction>>;
+    /// Whether flows of a bridge are told of: what of them counts is in `wc` then.
+    fn wants_flows(&self, bridge: &Bridge, flow: &FlowKey, wc: &mut FlowMask) -> bool;
+    /// Packets of a flow came.
+    fn account(&self, note: &FlowNote, carried: CarriedBy);
+    /// No megaflow carries a flow any more.
+    fn over(&self, note: &FlowNote);
 }
 
 /// All that is plugged in.

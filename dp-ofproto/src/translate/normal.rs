@@ -13,7 +13,7 @@ use dp_core::flow::FieldId;
 use dp_core::flow::layout::{self, Place, VLAN_PRESENT};
 
 use super::effect::Effect;
-use super::hooks::{BondAdmission, BondOutput, McastStep};
+use super::hooks::{WentTo, BondAdmission, BondOutput, McastStep};
 use super::{Context, ETH_TYPE_ARP};
 use crate::bridge::{BridgePort, PriorityTags, VlanMode};
 use crate::learn::Gratuitous;
@@ -261,6 +261,7 @@ impl Context<'_> {
     }
 
     pub(super) fn flood_vlan(&mut self, from: &BridgePort, vlan: Vlan) {
+        self.went_to = WentTo::Flooded;
         let ports = Arc::clone(&self.view.ports);
         let mut last: Option<&str> = None;
         for port in ports.in_order_of_adding() {

@@ -7,6 +7,7 @@ use dp_core::base::OfPort;
 use dp_core::flow::{FieldId, layout};
 
 use super::Context;
+use super::hooks::WentTo;
 use crate::action::{Action, Controller, PacketInReason, PacketType};
 use crate::bridge::{BridgePort, PortKind};
 
@@ -88,7 +89,7 @@ impl Context<'_> {
                 }
                 self.sample_exit(port);
                 self.commit();
-                self.outputs.push(port.port);
+                self.went_out(port);
                 self.actions.push(DpAction::Output(port.port));
             }
         }
@@ -99,6 +100,12 @@ impl Context<'_> {
     fn is_own_frame(&mut self, port: &BridgePort) -> bool {
         let Some(protocols) = self.world.hooks.protocols.clone() else { return false };
         !protocols.consumes(&self.view.bridge, port, &self.flow, &mut self.wc).is_empty()
+    }
+
+    /// Notes where the packet goes, for those who are told.
+    pub(super) fn went_out(&mut self, port: &BridgePort) {
+        self.outputs.push(port.port);
+        self.went_to = self.went_to.and(port.ofport);
     }
 
     /// At most this many bytes of the packet; what follows has all of it again.
@@ -135,6 +142,7 @@ impl Context<'_> {
 
     /// To every port but the input; without `all`, only to those that take part in flooding.
     fn flood(&mut self, all: bool) {
+        self.went_to = WentTo::Flooded;
         let in_port = self.in_port();
         let ports = Arc::clone(&self.view.ports);
         for port in ports.in_flood_order() {

@@ -160,7 +160,7 @@ impl Context<'_> {
             TunnelSent::Actions(steps) => {
                 self.sample_exit(port);
                 self.commit();
-                self.outputs.push(port.port);
+                self.went_out(port);
                 self.actions.extend(steps);
             }
             TunnelSent::Native { mut push, outer, underlay } => {
@@ -169,11 +169,11 @@ impl Context<'_> {
                 self.effects.push(Effect::CountPushed(pushed, push.header.len() as u64));
                 self.commit();
                 // Where it goes is into the tunnel; what is underneath is no place of its own.
-                let mut outputs = std::mem::take(&mut self.outputs);
+                self.went_out(port);
+                let (outputs, went_to) = (std::mem::take(&mut self.outputs), self.went_to);
                 push.out_port = underlay.port.port;
                 self.send_underneath(push, &outer, &underlay, last);
-                outputs.push(port.port);
-                self.outputs = outputs;
+                (self.outputs, self.went_to) = (outputs, went_to);
             }
         }
         // The mark by which the tunnel is routed is the packet's from now on.
@@ -241,6 +241,7 @@ impl Context<'_> {
         let Some(tunnel) = tunnels.terminates(&self.flow, &mut self.wc) else { return false };
         self.commit();
         self.outputs.push(tunnel);
+        self.went_to = self.went_to.and(port.ofport);
         self.actions.push(DpAction::TunnelPop(tunnel));
         true
     }

@@ -75,8 +75,11 @@ impl Ukey {
     }
 
     /// A thread's copy is gone for good.
-    pub fn forget(&mut self, stats: &Arc<FlowStats>) {
+    pub fn forget(&mut self, hooks: &Hooks, stats: &Arc<FlowStats>) {
         self.seen.retain(|seen| !Arc::ptr_eq(&seen.stats, stats));
+        if self.seen.is_empty() {
+            self.effects.iter().for_each(|effect| effect.end(hooks));
+        }
     }
 }
 

@@ -6,12 +6,12 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use dp_core::base::{Instant, PortNo};
 use dp_core::boundary::{Datapath as _, PortInfo};
 use dp_core::route::SourceNeed;
-use dp_ofproto::export::{BridgeWish, ExportPort, Exporter, Exports, Tunnel, sflow};
+use dp_ofproto::export::{BridgeWish, ExportPort, Exporter, Exports, Tunnel, netflow, sflow};
 use dp_ofproto::tunnel::is_tunnel;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
@@ -56,23 +56,24 @@ impl Switch {
         let mut known = self.exports.exports.bridges();
         let mut sub_agent = 0;
         let mut used = Vec::new();
-        for bridge in &config.bridges {
+        for (number, bridge) in config.bridges.iter().enumerate() {
             let Some(running) = self.bridge(&bridge.name) else { continue };
             known.retain(|name| *name != bridge.name);
             let mut wish = BridgeWish::default();
+            let mut collect = |exporter, row: &ExportConfig, port| {
+                self.exports.set_collectors(&bridge.name, exporter, &row.targets, port);
+                used.push((bridge.name.clone(), exporter));
+            };
             if let Some(row) = &bridge.sflow {
                 wish.sflow = self.sflow_config(row, sub_agent);
                 if wish.sflow.is_some() {
                     sub_agent += 1;
-                    used.push((bridge.name.clone(), Exporter::Sflow));
-                    let port = Some(SFLOW_PORT);
-                    self.exports.set_collectors(
-                        &bridge.name,
-                        Exporter::Sflow,
-                        &row.targets,
-                        port,
-                    );
+                    collect(Exporter::Sflow, row, Some(SFLOW_PORT));
                 }
+            }
+            if let Some(row) = &bridge.netflow {
+                wish.netflow = Some(netflow_config(row, number));
+                collect(Exporter::Netflow, row, None);
             }
             if !wish.is_off() {
                 wish.ports = export_ports(&running, &running.state());
@@ -141,7 +142,7 @@ impl Switch {
         if self.exports.exports.is_off() {
             return;
         }
-        let outgoing = self.exports.exports.run(now, |bridge| self.polled(bridge));
+        let outgoing = self.exports.exports.run(now, unix(), |bridge| self.polled(bridge));
         if outgoing.is_empty() {
             return;
         }
@@ -155,7 +156,7 @@ impl Switch {
 
     /// When [`Self::run_exports`] has something to do.
     pub(super) fn exports_wake(&self) -> Option<Instant> {
-        self.exports.exports.wake()
+        self.exports.exports.wake(self.now())
     }
 
     /// What sFlow tells of a bridge's ports and of the switch.
@@ -223,6 +224,30 @@ impl Switch {
             lacp,
         })
     }
+}
+
+/// NetFlow's settings; engines that are not numbered have the bridge's place for a number.
+fn netflow_config(row: &ExportConfig, place: usize) -> netflow::Config {
+    let engine = |name| {
+        let number = row.numbers.get(name).and_then(|it| u8::try_from(*it).ok());
+        number.unwrap_or_else(|| u8::try_from(place & 0xff).unwrap_or(0))
+    };
+    let active_timeout = match row.numbers.get("active_timeout").copied().unwrap_or(0) {
+        ..0 => None,
+        0 => Some(netflow::ACTIVE_TIMEOUT),
+        seconds => Some(Duration::from_secs(seconds.unsigned_abs())),
+    };
+    netflow::Config {
+        engine_type: engine("engine_type"),
+        engine_id: engine("engine_id"),
+        add_id_to_interface: row.add_id_to_interface,
+        active_timeout,
+    }
+}
+
+/// The time since 1970.
+fn unix() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// What is known of the ports of a bridge.
