@@ -96,6 +96,8 @@ pub enum UserData {
     Ipfix {
         /// The port it leaves by, if it was taken there.
         output: Option<PortNo>,
+        /// It goes nowhere; text does not say so.
+        dropped: bool,
     },
     /// A flow's `sample` action took a sample.
     FlowSample {

@@ -2,15 +2,15 @@
 
 use std::sync::atomic::Ordering;
 
-use dp_core::action::{Action as DpAction, ActionList, UserData, Userspace};
-use dp_core::base::{Instant, PortNo};
+use dp_core::action::userspace::SampleDirection;
+use dp_core::action::{Action as DpAction, UserData, Userspace};
+use dp_core::base::{Instant, OfPort, PortNo};
 use dp_core::flow::{FlowKey, FlowMask, layout};
 
-use super::netflow;
 use super::sflow::{self, output};
-use super::{BridgeExport, Exports, lock};
+use super::{BridgeExport, ExportPort, Exports, ipfix, lock, netflow};
 use crate::action::Sample;
-use crate::bridge::{Bridge, BridgePort};
+use crate::bridge::{Bridge, BridgePort, PortKind};
 use crate::translate::hooks::{CarriedBy, EntryEnd, FlowNote, Sampling, WentTo};
 
 impl Sampling for Exports {
@@ -18,31 +18,30 @@ impl Sampling for Exports {
         self.version.load(Ordering::Relaxed)
     }
 
-    fn at_entry(&self, bridge: &Bridge, _port: &BridgePort, _flow: &FlowKey) -> Vec<DpAction> {
-        let Some(export) = self.of(bridge.name()) else { return Vec::new() };
-        let mut steps = Vec::new();
-        if let Some(config) = &export.wish.sflow {
-            // What it says is known at the end.
-            let data = UserData::Sflow { vlan_tci: 0, output: 0, following: ActionList::default() };
-            steps.push(sampled(config.sampling, ask(data, None)));
+    fn at_entry(&self, bridge: &Bridge, port: &BridgePort, _flow: &FlowKey) -> Vec<DpAction> {
+        if port.ofport == OfPort::NONE {
+            return Vec::new();
         }
-        steps
+        // What they say is known at the end.
+        let end = EntryEnd { outputs: &[], vlan_tci: 0, following: &[] };
+        self.of(bridge.name()).map_or_else(Vec::new, |export| export.entry_steps(&end))
     }
 
-    fn at_exit(&self, _bridge: &Bridge, _out: &BridgePort, _flow: &FlowKey) -> Vec<DpAction> {
-        Vec::new()
+    fn at_exit(&self, bridge: &Bridge, out: &BridgePort, _flow: &FlowKey) -> Vec<DpAction> {
+        let Some(export) = self.of(bridge.name()) else { return Vec::new() };
+        let Some(ipfix) = export.wish.ipfix.as_ref().filter(|it| it.output) else {
+            return Vec::new();
+        };
+        let tunnel = matches!(out.kind, PortKind::Tunnel) && ipfix.exporter.tunnels;
+        let data = UserData::Ipfix { output: Some(out.port), dropped: false };
+        vec![sampled(share(ipfix.sampling), ask(data, tunnel.then_some(out.port)))]
     }
 
     fn finish(&self, bridge: &Bridge, entry: &mut [DpAction], end: &EntryEnd<'_>) {
         let Some(export) = self.of(bridge.name()) else { return };
-        let Some(config) = &export.wish.sflow else { return };
-        let Some(step) = entry.first_mut() else { return };
-        let data = UserData::Sflow {
-            vlan_tci: end.vlan_tci,
-            output: export.sflow_output(end.outputs),
-            following: end.following.into(),
-        };
-        *step = sampled(config.sampling, ask(data, None));
+        for (step, made) in entry.iter_mut().zip(export.entry_steps(end)) {
+            *step = made;
+        }
     }
 
     fn sampled(
@@ -55,20 +54,62 @@ impl Sampling for Exports {
         now: Instant,
     ) {
         let Some(export) = self.of(bridge.name()) else { return };
-        if let UserData::Sflow { vlan_tci, output, following } = &request.data {
-            export.sflow_sample((*vlan_tci, *output, following), port, key, frame, now);
+        match &request.data {
+            UserData::Sflow { vlan_tci, output, following } => {
+                export.sflow_sample((*vlan_tci, *output, following), port, key, frame, now);
+            }
+            UserData::Ipfix { output, dropped } => {
+                let (Some(exporter), Some(ipfix)) = (&export.ipfix, &export.wish.ipfix) else {
+                    return;
+                };
+                let obs = (ipfix.domain, ipfix.point);
+                let sample = export.ipfix_sample(obs, port, *output, (key, frame));
+                lock(exporter).sample(&ipfix::Sample { dropped: *dropped, ..sample }, now);
+            }
+            UserData::FlowSample {
+                collector_set,
+                obs_domain,
+                obs_point,
+                output,
+                direction,
+                ..
+            } => {
+                let Some(exporter) = export.sets.get(collector_set) else { return };
+                let output = output.filter(|_| *direction != SampleDirection::Ingress);
+                let obs = (*obs_domain, *obs_point);
+                lock(exporter).sample(&export.ipfix_sample(obs, port, output, (key, frame)), now);
+            }
+            _ => {}
         }
     }
 
     fn flow_sample(
         &self,
-        _bridge: &Bridge,
-        _sample: &Sample,
-        _obs: (u32, u32),
+        bridge: &Bridge,
+        sample: &Sample,
+        (obs_domain, obs_point): (u32, u32),
         _flow: &FlowKey,
-        _out: Option<PortNo>,
+        out: Option<&BridgePort>,
     ) -> Option<Vec<DpAction>> {
-        None
+        let export = self.of(bridge.name())?;
+        if !export.wish.has_ipfix() {
+            return None;
+        }
+        let tunnel = out.filter(|port| {
+            let set = export.wish.sets.get(&sample.collector_set);
+            matches!(port.kind, PortKind::Tunnel) && set.is_some_and(|set| set.tunnels)
+        });
+        let data = UserData::FlowSample {
+            probability: sample.probability,
+            collector_set: sample.collector_set,
+            obs_domain,
+            obs_point,
+            output: out.map(|port| port.port),
+            direction: sample.direction.into(),
+        };
+        let probability = u32::from(sample.probability);
+        let step = ask(data, tunnel.map(|port| port.port));
+        Some(vec![sampled(probability << 16 | probability, step)])
     }
 
     fn wants_flows(&self, bridge: &Bridge, flow: &FlowKey, wc: &mut FlowMask) -> bool {
@@ -146,15 +187,67 @@ fn ask(data: UserData, tunnel_out: Option<PortNo>) -> DpAction {
     DpAction::Userspace(Box::new(Userspace { pid: 0, data, with_actions, tunnel_out }))
 }
 
-/// A step for one packet in so many.
-fn sampled(rate: u32, step: DpAction) -> DpAction {
+/// The share of one packet in so many, out of 2^32 - 1.
+const fn share(rate: u32) -> u32 {
     match rate {
-        0 | 1 => step,
-        rate => DpAction::Sample { probability: u32::MAX / rate, actions: [step].into() },
+        0 | 1 => u32::MAX,
+        rate => u32::MAX / rate,
+    }
+}
+
+/// A step for a share of the packets.
+fn sampled(probability: u32, step: DpAction) -> DpAction {
+    match probability {
+        u32::MAX => step,
+        probability => DpAction::Sample { probability, actions: [step].into() },
     }
 }
 
 impl BridgeExport {
+    /// The steps for packets that come in, where this is what becomes of them.
+    fn entry_steps(&self, end: &EntryEnd<'_>) -> Vec<DpAction> {
+        let sflow = self.wish.sflow.as_ref().map(|config| {
+            let data = UserData::Sflow {
+                vlan_tci: end.vlan_tci,
+                output: self.sflow_output(end.outputs),
+                following: end.following.into(),
+            };
+            sampled(share(config.sampling), ask(data, None))
+        });
+        let ipfix = self.wish.ipfix.as_ref().filter(|it| it.input).map(|ipfix| {
+            let data = UserData::Ipfix { output: None, dropped: end.outputs.is_empty() };
+            sampled(share(ipfix.sampling), ask(data, None))
+        });
+        sflow.into_iter().chain(ipfix).collect()
+    }
+
+    fn ipfix_sample<'a>(
+        &'a self,
+        (domain, point): (u32, u32),
+        port: &'a BridgePort,
+        output: Option<PortNo>,
+        (key, frame): (&'a FlowKey, &'a [u8]),
+    ) -> ipfix::Sample<'a> {
+        let interface = |port: &'a ExportPort| ipfix::Interface {
+            ifindex: port.ifindex.unwrap_or(0),
+            name: &port.name,
+        };
+        let none = ipfix::Interface { ifindex: 0, name: "" };
+        let known = self.by_ofport(port.ofport);
+        let outside = key.load(layout::TUN_DST) != 0;
+        ipfix::Sample {
+            domain,
+            point,
+            key,
+            frame,
+            input: known.map_or(ipfix::Interface { name: &port.name, ..none }, interface),
+            output: output.map(|output| self.port(output).map_or(none, interface)),
+            // Where it leaves, the tunnel that it came out of is no matter.
+            tunnel: known.and_then(|it| it.tunnel).filter(|_| outside && output.is_none()),
+            dropped: false,
+        }
+    }
+
     fn sflow_output(&self, outputs: &[PortNo]) -> u32 {
         match outputs {
             [] => output::DROPPED,

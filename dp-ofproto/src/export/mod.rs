@@ -12,6 +12,7 @@
 //!
 //! | room | what |
 //! |---|---|
+//! | [`ipfix`] | IPFIX |
 //! | [`netflow`] | NetFlow version 5 |
 //! | [`sflow`] | sFlow version 5 |
 //! | `hooks` | the answers to translation |
@@ -23,6 +24,7 @@
 
 mod bytes;
 mod hooks;
+pub mod ipfix;
 pub mod netflow;
 pub mod sflow;
 
@@ -80,15 +82,42 @@ pub struct BridgeWish {
     pub sflow: Option<sflow::Config>,
     /// NetFlow.
     pub netflow: Option<netflow::Config>,
+    /// IPFIX of all its packets.
+    pub ipfix: Option<BridgeIpfix>,
+    /// IPFIX of what flows sample, by the set of collectors.
+    pub sets: BTreeMap<u32, ipfix::Config>,
     /// Its ports.
     pub ports: Vec<ExportPort>,
+}
+
+/// IPFIX of all packets of a bridge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BridgeIpfix {
+    /// The exporter's settings.
+    pub exporter: ipfix::Config,
+    /// One packet in so many is sampled.
+    pub sampling: u32,
+    /// Observation domain.
+    pub domain: u32,
+    /// Observation point.
+    pub point: u32,
+    /// Whether packets are sampled where they come in.
+    pub input: bool,
+    /// Whether they are sampled where they leave.
+    pub output: bool,
 }
 
 impl BridgeWish {
     /// Whether there is nothing to tell.
     #[must_use]
-    pub const fn is_off(&self) -> bool {
-        self.sflow.is_none() && self.netflow.is_none()
+    pub fn is_off(&self) -> bool {
+        self.sflow.is_none() && self.netflow.is_none() && !self.has_ipfix()
+    }
+
+    /// Whether samples of flows are taken here.
+    #[must_use]
+    pub fn has_ipfix(&self) -> bool {
+        self.ipfix.is_some() || !self.sets.is_empty()
     }
 }
 
@@ -99,6 +128,10 @@ pub enum Exporter {
     Sflow,
     /// NetFlow.
     Netflow,
+    /// IPFIX of all packets.
+    Ipfix,
+    /// IPFIX of what flows sample for this set of collectors.
+    IpfixSet(u32),
 }
 
 /// A datagram for the collectors of an exporter.
@@ -118,7 +151,11 @@ struct BridgeExport {
     wish: BridgeWish,
     sflow: Option<Arc<Mutex<sflow::Agent>>>,
     netflow: Option<Arc<Mutex<netflow::Cache>>>,
+    ipfix: Option<IpfixExporter>,
+    sets: BTreeMap<u32, IpfixExporter>,
 }
+
+type IpfixExporter = Arc<Mutex<ipfix::Exporter>>;
 
 impl BridgeExport {
     fn port(&self, port: PortNo) -> Option<&ExportPort> {
@@ -160,7 +197,7 @@ impl Exports {
 
     /// Says what a bridge is to tell from now on. Exporters whose settings are as they were go on as
     /// they are.
-    pub fn set_bridge(&self, bridge: &str, wish: BridgeWish, now: Instant) {
+    pub fn set_bridge(&self, bridge: &str, wish: BridgeWish, now: Instant, unix: Duration) {
         let plan = self.plan.load();
         let known = plan.get(bridge);
         if known.map_or(wish.is_off(), |known| known.wish == wish) {
@@ -171,7 +208,7 @@ impl Exports {
             new.remove(bridge);
         } else {
             let known = known.map(|it| &**it);
-            new.insert(bridge.to_owned(), Arc::new(BridgeExport::new(wish, known, now)));
+            new.insert(bridge.to_owned(), Arc::new(BridgeExport::new(wish, known, (now, unix))));
         }
         self.plan.store(Arc::new(new));
         self.version.fetch_add(1, Ordering::Relaxed);
@@ -206,6 +243,12 @@ impl Exports {
             if let Some(cache) = &export.netflow {
                 put(Exporter::Netflow, lock(cache).run(now, unix));
             }
+            if let Some(exporter) = &export.ipfix {
+                put(Exporter::Ipfix, lock(exporter).run(now, unix));
+            }
+            for (set, exporter) in &export.sets {
+                put(Exporter::IpfixSet(*set), lock(exporter).run(now, unix));
+            }
         }
         outgoing
     }
@@ -217,13 +260,40 @@ impl Exports {
         plan.values().filter_map(|export| export.wake(now)).min()
     }
 
+    /// Notes what became of a message: to how many collectors it was sent, and to how many it could
+    /// not be.
+    pub fn note_sent(&self, bridge: &str, exporter: Exporter, sent: u64, failed: u64) {
+        let Some(export) = self.of(bridge) else { return };
+        let known = match exporter {
+            Exporter::Ipfix => export.ipfix.as_ref(),
+            Exporter::IpfixSet(set) => export.sets.get(&set),
+            Exporter::Sflow | Exporter::Netflow => None,
+        };
+        if let Some(exporter) = known {
+            lock(exporter).note_sent(sent, failed);
+        }
+    }
+
+    /// What IPFIX of a bridge's packets has counted.
+    #[must_use]
+    pub fn ipfix_stats(&self, bridge: &str) -> Option<ipfix::Stats> {
+        Some(lock(self.of(bridge)?.ipfix.as_ref()?).stats())
+    }
+
+    /// What IPFIX of flows' samples has counted, by the set of collectors.
+    #[must_use]
+    pub fn ipfix_set_stats(&self, bridge: &str) -> Vec<(u32, ipfix::Stats)> {
+        let Some(export) = self.of(bridge) else { return Vec::new() };
+        export.sets.iter().map(|(set, exporter)| (*set, lock(exporter).stats())).collect()
+    }
+
     fn of(&self, bridge: &str) -> Option<Arc<BridgeExport>> {
         self.plan.load().get(bridge).cloned()
     }
 }
 
 impl BridgeExport {
-    fn new(wish: BridgeWish, known: Option<&Self>, now: Instant) -> Self {
+    fn new(wish: BridgeWish, known: Option<&Self>, (now, unix): (Instant, Duration)) -> Self {
         let sflow = wish.sflow.as_ref().map(|config| {
             let running = known.and_then(|it| it.sflow.as_ref());
             let same = running.filter(|it| lock(it).config() == config);
@@ -240,12 +310,32 @@ impl BridgeExport {
                 Arc::clone,
             )
         });
-        Self { wish, sflow, netflow }
+        let exporter = |config: &ipfix::Config, running: Option<&IpfixExporter>| {
+            if let Some(running) = running {
+                lock(running).configure(config.clone());
+                return Arc::clone(running);
+            }
+            Arc::new(Mutex::new(ipfix::Exporter::new(config.clone(), now, unix)))
+        };
+        let ipfix = wish
+            .ipfix
+            .as_ref()
+            .map(|it| exporter(&it.exporter, known.and_then(|it| it.ipfix.as_ref())));
+        let sets = wish
+            .sets
+            .iter()
+            .map(|(set, config)| {
+                (*set, exporter(config, known.and_then(|known| known.sets.get(set))))
+            })
+            .collect();
+        Self { wish, sflow, netflow, ipfix, sets }
     }
 
     fn wake(&self, now: Instant) -> Option<Instant> {
         let sflow = self.sflow.as_ref().map(|it| lock(it).wake());
         let netflow = self.netflow.as_ref().and_then(|it| lock(it).wake(now));
-        sflow.into_iter().chain(netflow).min()
+        let exporters = self.ipfix.iter().chain(self.sets.values());
+        let ipfix = exporters.filter_map(|it| lock(it).wake(now));
+        sflow.into_iter().chain(netflow).chain(ipfix).min()
     }
 }

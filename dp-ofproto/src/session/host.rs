@@ -117,17 +117,19 @@ pub struct IpfixStats {
     pub total_flows: u64,
     /// Packets sampled.
     pub packets: u64,
-    /// Packets that could not be sampled.
-    pub packet_errors: u64,
     /// Packets of IPv4.
     pub ipv4_packets: u64,
     /// Packets of IPv6.
     pub ipv6_packets: u64,
-    /// Messages that could not be sent.
-    pub error_packets: u64,
+    /// Packets whose records were lost.
+    pub lost_packets: u64,
+    /// Of these, packets of IPv4.
+    pub lost_ipv4_packets: u64,
+    /// Of these, packets of IPv6.
+    pub lost_ipv6_packets: u64,
     /// Messages sent.
     pub tx_packets: u64,
-    /// Messages that failed.
+    /// Messages that could not be sent.
     pub tx_errors: u64,
     /// Which collector set.
     pub collector_set: u32,

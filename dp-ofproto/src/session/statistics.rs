@@ -457,10 +457,11 @@ fn ipfix(request: &mut Request<'_>, kind: Kind, flows: bool) -> Result<(), Code>
                 row.packets,
                 row.ipv4_packets,
                 row.ipv6_packets,
-                row.error_packets,
+                row.lost_packets,
+                row.lost_ipv4_packets,
+                row.lost_ipv6_packets,
                 row.tx_packets,
                 row.tx_errors,
-                row.packet_errors,
             ] {
                 out.put64(number);
             }

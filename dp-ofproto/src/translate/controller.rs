@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use dp_core::action::userspace::SampleDirection as DpDirection;
 use dp_core::action::{Action as DpAction, UserData, Userspace};
-use dp_core::base::MeterId;
+use dp_core::base::{MeterId, OfPort};
 
-use super::{Context, Effect};
 use super::hooks::{EntryEnd, FlowNote};
 use super::recirc::{Frozen, Resume};
+use super::{Context, Effect};
 use crate::action::{Controller, Sample, SampleDirection, SampleNumber};
 use crate::bridge::BridgePort;
 
@@ -70,9 +70,14 @@ impl Context<'_> {
             }
         };
         let obs = (number(sample.obs_domain), number(sample.obs_point));
-        let out = self.port(sample.sampling_port).map(|port| port.port);
+        let at = sample.sampling_port;
+        let out = self.port(at).filter(|port| port.ofport != self.in_port());
+        if out.is_none() && at != OfPort::NONE && at != self.in_port() {
+            self.warn(format_args!("nonexistent sampling port {at}, not sampling"));
+            return;
+        }
         let bridge = self.bridge().clone();
-        let steps = sampling.flow_sample(&bridge, sample, obs, &self.flow, out);
+        let steps = sampling.flow_sample(&bridge, sample, obs, &self.flow, out.as_deref());
         if let Some(steps) = steps {
             self.commit();
             self.actions.extend(steps);
@@ -119,11 +124,8 @@ impl Context<'_> {
             && let Some(sampling) = self.world.hooks.sampling.clone()
             && let Some((steps, following)) = self.actions.split_at_mut_checked(entry)
         {
-            let end = EntryEnd {
-                outputs: &self.outputs,
-                vlan_tci: self.base.vlan_tci(),
-                following,
-            };
+            let end =
+                EntryEnd { outputs: &self.outputs, vlan_tci: self.base.vlan_tci(), following };
             sampling.finish(&self.view.bridge, steps, &end);
         }
     }

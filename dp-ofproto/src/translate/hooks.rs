@@ -323,7 +323,7 @@ pub trait Sampling: Send + Sync + Debug {
         sample: &crate::action::Sample,
         obs: (u32, u32),
         flow: &FlowKey,
-        out: Option<PortNo>,
+        out: Option<&BridgePort>,
     ) -> Option<Vec<DpAction>>;
     /// Whether flows of a bridge are told of: what of them counts is in `wc` then.
     fn wants_flows(&self, bridge: &Bridge, flow: &FlowKey, wc: &mut FlowMask) -> bool;

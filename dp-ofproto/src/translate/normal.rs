@@ -13,7 +13,7 @@ use dp_core::flow::FieldId;
 use dp_core::flow::layout::{self, Place, VLAN_PRESENT};
 
 use super::effect::Effect;
-use super::hooks::{WentTo, BondAdmission, BondOutput, McastStep};
+use super::hooks::{BondAdmission, BondOutput, McastStep, WentTo};
 use super::{Context, ETH_TYPE_ARP};
 use crate::bridge::{BridgePort, PriorityTags, VlanMode};
 use crate::learn::Gratuitous;

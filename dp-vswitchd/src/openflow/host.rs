@@ -10,6 +10,7 @@ use dp_core::boundary::Datapath as _;
 use dp_core::conntrack::dump::{Filter, TupleFilter};
 use dp_core::meter::{Band as DatapathBand, MeterConfig, MeterUnit};
 use dp_netdev::port::Change;
+use dp_ofproto::export::ipfix;
 use dp_ofproto::openflow::Code;
 use dp_ofproto::openflow::ct_flush::{CtFlush, Tuple};
 use dp_ofproto::openflow::meter::{Band, MeterStats, flag};
@@ -261,8 +262,27 @@ impl Host for BridgeHost {
         })
     }
 
-    fn ipfix_stats(&self, _flows: bool) -> Option<Vec<IpfixStats>> {
-        None
+    fn ipfix_stats(&self, flows: bool) -> Option<Vec<IpfixStats>> {
+        let (exports, bridge) = (&self.switch.exports.exports, &self.bridge.name);
+        let all = if flows {
+            exports.ipfix_set_stats(bridge)
+        } else {
+            exports.ipfix_stats(bridge).into_iter().map(|stats| (0, stats)).collect()
+        };
+        let row = |(collector_set, stats): (u32, ipfix::Stats)| IpfixStats {
+            current_flows: stats.current_flows,
+            total_flows: stats.total_flows,
+            packets: stats.packets,
+            ipv4_packets: stats.ipv4_packets,
+            ipv6_packets: stats.ipv6_packets,
+            lost_packets: stats.lost_packets,
+            lost_ipv4_packets: stats.lost_ipv4_packets,
+            lost_ipv6_packets: stats.lost_ipv6_packets,
+            tx_packets: stats.sent,
+            tx_errors: stats.send_errors,
+            collector_set,
+        };
+        (!all.is_empty()).then(|| all.into_iter().map(row).collect())
     }
 }
 

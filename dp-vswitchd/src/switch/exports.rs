@@ -11,14 +11,16 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use dp_core::base::{Instant, PortNo};
 use dp_core::boundary::{Datapath as _, PortInfo};
 use dp_core::route::SourceNeed;
-use dp_ofproto::export::{BridgeWish, ExportPort, Exporter, Exports, Tunnel, netflow, sflow};
+use dp_ofproto::export::{
+    BridgeIpfix, BridgeWish, ExportPort, Exporter, Exports, Tunnel, ipfix, netflow, sflow,
+};
 use dp_ofproto::tunnel::is_tunnel;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 
 use super::Switch;
 use super::bridge::{BridgeState, Interface, RunningBridge};
-use crate::config::{ExportConfig, SwitchConfig};
+use crate::config::{CollectorSetConfig, ExportConfig, SwitchConfig};
 use crate::net::collectors::{Collectors, parse_target};
 
 /// What collectors are told, and the collectors.
@@ -75,13 +77,35 @@ impl Switch {
                 wish.netflow = Some(netflow_config(row, number));
                 collect(Exporter::Netflow, row, None);
             }
+            if let Some(row) = &bridge.ipfix {
+                wish.ipfix = Some(bridge_ipfix(row));
+                collect(Exporter::Ipfix, row, Some(IPFIX_PORT));
+            }
+            let own = |set: &&CollectorSetConfig| set.bridge.as_ref() == Some(&bridge.name);
+            let mut local = false;
+            for set in config.collector_sets.iter().filter(own) {
+                local |= set.local_group_id.is_some();
+                let id = u32::try_from(set.id).ok();
+                if let (Some(row), Some(id)) = (&set.ipfix, id) {
+                    wish.sets.insert(id, ipfix_config(row));
+                    collect(Exporter::IpfixSet(id), row, Some(IPFIX_PORT));
+                }
+            }
+            if local {
+                log::warn!(
+                    target: "bridge",
+                    "bridge {}: ignoring local sampling configuration: not supported by this \
+                     datapath",
+                    bridge.name
+                );
+            }
             if !wish.is_off() {
                 wish.ports = export_ports(&running, &running.state());
             }
-            self.exports.exports.set_bridge(&bridge.name, wish, now);
+            self.exports.exports.set_bridge(&bridge.name, wish, now, unix());
         }
         for gone in known {
-            self.exports.exports.set_bridge(&gone, BridgeWish::default(), now);
+            self.exports.exports.set_bridge(&gone, BridgeWish::default(), now, unix());
         }
         self.exports.collectors().retain(|key, _| used.contains(key));
         self.plug_exports();
@@ -148,8 +172,10 @@ impl Switch {
         }
         let mut collectors = self.exports.collectors();
         for one in outgoing {
-            if let Some(collectors) = collectors.get_mut(&(one.bridge, one.exporter)) {
-                collectors.send(&one.datagram);
+            let key = (one.bridge, one.exporter);
+            if let Some(collectors) = collectors.get_mut(&key) {
+                let sent = collectors.send(&one.datagram);
+                self.exports.exports.note_sent(&key.0, key.1, sent.ok, sent.failed);
             }
         }
     }
@@ -245,6 +271,37 @@ fn netflow_config(row: &ExportConfig, place: usize) -> netflow::Config {
     }
 }
 
+fn bridge_ipfix(row: &ExportConfig) -> BridgeIpfix {
+    let number = |name| row.numbers.get(name).and_then(|it| u32::try_from(*it).ok());
+    let on = |key: &str| row.other_config.get(key).is_none_or(|value| value != "false");
+    BridgeIpfix {
+        exporter: ipfix_config(row),
+        sampling: number("sampling").filter(|it| *it != 0).unwrap_or(400),
+        domain: number("obs_domain_id").unwrap_or(0),
+        point: number("obs_point_id").unwrap_or(0),
+        input: on("enable-input-sampling"),
+        output: on("enable-output-sampling"),
+    }
+}
+
+fn ipfix_config(row: &ExportConfig) -> ipfix::Config {
+    let number = |name| row.numbers.get(name).and_then(|it| u64::try_from(*it).ok());
+    let interval = |name| {
+        let seconds = number(name).filter(|it| *it != 0);
+        seconds.map_or(ipfix::INTERVAL, Duration::from_secs)
+    };
+    let point = row.other_config.get("virtual_obs_id").filter(|it| !it.is_empty());
+    let tunnels = row.other_config.get("enable-tunnel-sampling");
+    ipfix::Config {
+        active_timeout: Duration::from_secs(number("cache_active_timeout").unwrap_or(0)),
+        max_flows: usize::try_from(number("cache_max_flows").unwrap_or(0)).unwrap_or(usize::MAX),
+        stats_interval: interval("stats_interval"),
+        template_interval: interval("template_interval"),
+        virtual_point: point.cloned(),
+        tunnels: tunnels.is_none_or(|value| value != "false"),
+    }
+}
+
 /// The time since 1970.
 fn unix() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
@@ -294,5 +351,7 @@ fn resources() -> sflow::Resources {
 
 /// Where sFlow's collectors are by default.
 const SFLOW_PORT: u16 = 6343;
+/// Where IPFIX's collectors are by default.
+const IPFIX_PORT: u16 = 4739;
 /// The speed that is told of a link whose speed is not known, as the reference tells it.
 const DEFAULT_SPEED: u64 = 100_000_000;

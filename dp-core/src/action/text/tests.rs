@@ -95,7 +95,7 @@ fn reading_gives_the_actions() {
     let ipfix =
         parse_actions("userspace(pid=0,ipfix(output_port=4294967295))", &PortNumbers).unwrap();
     let [Action::Userspace(userspace)] = &ipfix[..] else { panic!("{ipfix:?}") };
-    assert_eq!(userspace.data, UserData::Ipfix { output: None });
+    assert_eq!(userspace.data, UserData::Ipfix { output: None, dropped: false });
 }
 
 #[test]

@@ -43,7 +43,7 @@ pub(super) fn parse<'a>(item: &Item<'a>, ports: &dyn DpPorts) -> Result<Userspac
             "sFlow" => sflow(&part)?,
             "ipfix" => {
                 let [output] = named(part.inside()?, ["output_port"])?;
-                UserData::Ipfix { output: optional_port(output, ports)? }
+                UserData::Ipfix { output: optional_port(output, ports)?, dropped: false }
             }
             "flow_sample" => flow_sample(&part, ports)?,
             "userdata" => UserData::Raw(hexadecimal(part.inside()?, RAW_MAX)?.into_boxed_slice()),
@@ -201,7 +201,7 @@ pub(super) fn print(
             let (vid, pcp) = (vlan_tci & 0xfff, vlan_tci >> 13);
             write!(f, ",sFlow(vid={vid},pcp={pcp},output={output})")?;
         }
-        UserData::Ipfix { output } => {
+        UserData::Ipfix { output, .. } => {
             f.write_str(",ipfix(output_port=")?;
             port(f, output.unwrap_or(PortNo::NONE), ports)?;
             f.write_str(")")?;

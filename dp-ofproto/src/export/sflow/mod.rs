@@ -262,8 +262,7 @@ impl Agent {
         let there: Vec<SourceId> = sources.chain([own]).collect();
         self.pollers.retain(|source, _| there.contains(source));
         if let Some(sequence) = self.due(own, now) {
-            let bytes =
-                datagram::switch_sample(own, sequence, &polled.resources, &polled.switch);
+            let bytes = datagram::switch_sample(own, sequence, &polled.resources, &polled.switch);
             self.append(&bytes);
         }
         for port in &polled.ports {
