@@ -12,6 +12,7 @@ mod bytes;
 mod conntrack;
 mod datapath_text;
 mod frame;
+mod lldp;
 mod meters;
 mod openflow;
 mod tables;
@@ -22,6 +23,7 @@ pub use actions::action_execution;
 pub use conntrack::{ct_announcements, ct_sequence};
 pub use datapath_text::{datapath_action_text, datapath_key_text};
 pub use frame::flow_extract;
+pub use lldp::lldp;
 pub use meters::meter;
 pub use openflow::openflow_messages;
 pub use tables::flow_masks;
@@ -40,6 +42,7 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("datapath_key_text", datapath_key_text),
     ("flow_extract", flow_extract),
     ("flow_masks", flow_masks),
+    ("lldp", lldp),
     ("mac_text", mac_text),
     ("meter", meter),
     ("openflow_messages", openflow_messages),

@@ -20,6 +20,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("iputils-ping", "ping between namespaces"),
     ("libclang-dev", "reads libdpdk's headers"),
     ("libdpdk-dev", "ports of libdpdk, over its virtual devices"),
+    ("lldpd", "a neighbour that speaks LLDP"),
     ("openvswitch-common", "ovs-ofctl, ovs-appctl: text tools compared with ours"),
     ("openvswitch-switch", "the reference switch of the differential tests"),
     ("pkg-config", "finds libdpdk"),

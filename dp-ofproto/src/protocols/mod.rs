@@ -9,6 +9,7 @@
 //! | [`bfd`] | bidirectional forwarding detection | RFC 5880, 5881 |
 //! | [`cfm`] | connectivity fault management | IEEE 802.1ag |
 //! | [`lacp`] | link aggregation control | IEEE 802.1AX |
+//! | [`lldp`] | link layer discovery, auto-attach | IEEE 802.1AB |
 //! | [`mcast`] | multicast snooping | RFC 4541 |
 //! | [`stp`], [`bpdu`] | spanning tree, and its data units | IEEE 802.1D |
 //! | [`rstp`] | rapid spanning tree | IEEE 802.1D-2004 |
@@ -19,6 +20,7 @@ pub mod cfm;
 #[cfg(test)]
 mod lab;
 pub mod lacp;
+pub mod lldp;
 pub mod mcast;
 mod random;
 pub mod rstp;

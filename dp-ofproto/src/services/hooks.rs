@@ -11,7 +11,7 @@ use super::watch::Watch;
 use super::{Services, State, frame, multicast};
 use crate::bond::{Admission, Mode, hash_mac};
 use crate::bridge::{Bridge, BridgePort};
-use crate::protocols::{bfd, bpdu, lacp};
+use crate::protocols::{bfd, bpdu, lacp, lldp};
 use crate::translate::hooks::{BondAdmission, BondOutput, Bonds, McastOutputs, Protocols};
 
 /// Bits of the hash that decide about a member.
@@ -107,6 +107,9 @@ impl Protocols for Services {
                 return SlowReasons::LACP;
             }
         }
+        if flow.eth_type() == lldp::ETH_TYPE && state.speaks_lldp(bridge, port) {
+            return SlowReasons::LLDP;
+        }
         if let Some(tree) = state.trees.get(bridge.name()) {
             wc.unwildcard(FieldId::EthDst);
             if destination(flow) == bpdu::DST && tree.takes_part(port.ofport) {
@@ -129,7 +132,9 @@ impl Protocols for Services {
         now: Instant,
     ) {
         let mut state = self.state();
-        if destination(flow) == bpdu::DST {
+        if flow.eth_type() == lldp::ETH_TYPE {
+            state.receive_lldp(bridge, port, frame, now);
+        } else if destination(flow) == bpdu::DST {
             // The length stands where other frames have their type.
             if let Some(tree) = state.trees.get_mut(bridge.name())
                 && let Some(llc) = frame.get(14..)

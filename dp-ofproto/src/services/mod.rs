@@ -15,6 +15,7 @@
 //! |---|---|
 //! | [`links`] | bonds and LACP |
 //! | [`watch`] | CFM and BFD |
+//! | [`discovery`] | LLDP |
 //! | [`counters`] | what LACP has counted |
 //! | [`multicast`] | snooping |
 //! | [`trees`] | STP and RSTP |
@@ -27,6 +28,7 @@
 //! protocol, on upcalls alone; the time-driven part holds it briefly.
 
 pub mod counters;
+pub mod discovery;
 mod frame;
 mod hooks;
 pub mod links;
@@ -40,6 +42,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dp_core::base::{BondId, Instant, OfPort};
 
+use crate::protocols::lldp;
 use crate::translate::hooks::Hooks;
 use links::{Aggregate, BondEntry};
 use multicast::BridgeSnooping;
@@ -65,6 +68,7 @@ struct State {
     watches: BTreeMap<PortKey, Watch>,
     snooping: BTreeMap<String, BridgeSnooping>,
     trees: BTreeMap<String, Tree>,
+    lldp: BTreeMap<PortKey, lldp::Agent>,
     next_bond: u32,
     /// For seeds: each session gets another.
     sessions: u64,
@@ -133,6 +137,7 @@ impl Services {
         state.run_watches(now, &mut facts, &mut turn);
         state.run_links(now, &mut facts, &mut turn);
         state.run_trees(now, &mut turn);
+        state.run_lldp(now, &mut turn);
         for snooping in state.snooping.values_mut() {
             snooping.table.expire(now);
         }
@@ -148,7 +153,8 @@ impl Services {
         let bonds = state.bonds.values().filter_map(|entry| entry.bond.wake());
         let lacp = state.aggregates.values().filter_map(|aggregate| aggregate.lacp.wake());
         let trees = state.trees.values().filter_map(Tree::wake);
-        watches.chain(bonds).chain(lacp).chain(trees).min()
+        let lldp = state.lldp.values().map(lldp::Agent::wake);
+        watches.chain(bonds).chain(lacp).chain(trees).chain(lldp).min()
     }
 
     /// Everything of a bridge goes.
@@ -159,6 +165,12 @@ impl Services {
         state.watches.retain(|(of, _), _| of != bridge);
         state.snooping.remove(bridge);
         state.trees.remove(bridge);
+        state.lldp.retain(|(of, _), _| of != bridge);
+        self.version.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Lets translation know that answers may differ.
+    fn move_on(&self) {
         self.version.fetch_add(1, Ordering::Relaxed);
     }
 

@@ -10,6 +10,7 @@
 //! that packets depend on lets [`Datapath::drive`](crate::switch::Datapath::drive) follow, or leaves
 //! it to the turn that comes next.
 
+mod autoattach;
 mod bond;
 mod bridge;
 mod conntrack;
@@ -40,6 +41,7 @@ use crate::unixctl::CommandRegistry;
 
 /// Registers all commands.
 pub(crate) fn register_all(registry: &mut CommandRegistry, switch: &Arc<Switch>) {
+    autoattach::register(registry, switch);
     bond::register(registry, switch);
     bridge::register(registry, switch);
     qos::register(registry, switch);

@@ -74,6 +74,16 @@ pub(crate) struct BridgeConfig {
     pub(crate) netflow: Option<ExportConfig>,
     pub(crate) sflow: Option<ExportConfig>,
     pub(crate) ipfix: Option<ExportConfig>,
+    pub(crate) auto_attach: Option<AutoAttachConfig>,
+}
+
+/// Auto-attach of a bridge.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct AutoAttachConfig {
+    pub(crate) system_name: String,
+    pub(crate) system_description: String,
+    /// VLANs by service.
+    pub(crate) mappings: BTreeMap<u32, u16>,
 }
 
 /// A port: one interface, or a bond of several.

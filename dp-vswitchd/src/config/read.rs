@@ -2,9 +2,9 @@
 
 use super::view::View;
 use super::{
-    BridgeConfig, CollectorSetConfig, ControllerConfig, DatapathConfig, ExportConfig,
-    FlowTableConfig, InterfaceConfig, MirrorConfig, Policing, PortConfig, QosConfig, QueueConfig,
-    SwitchConfig, ZoneConfig,
+    AutoAttachConfig, BridgeConfig, CollectorSetConfig, ControllerConfig, DatapathConfig,
+    ExportConfig, FlowTableConfig, InterfaceConfig, MirrorConfig, Policing, PortConfig, QosConfig,
+    QueueConfig, SwitchConfig, ZoneConfig,
 };
 use crate::ovsdb::database::Database;
 
@@ -86,6 +86,22 @@ fn bridge(row: &View<'_>) -> BridgeConfig {
         netflow: row.row("netflow", "NetFlow").map(|row| export(&row)),
         sflow: row.row("sflow", "sFlow").map(|row| export(&row)),
         ipfix: row.row("ipfix", "IPFIX").map(|row| export(&row)),
+        auto_attach: row.row("auto_attach", "AutoAttach").map(|row| auto_attach(&row)),
+    }
+}
+
+fn auto_attach(row: &View<'_>) -> AutoAttachConfig {
+    let pairs = row.datum("mappings").map(|it| it.pairs()).unwrap_or_default();
+    AutoAttachConfig {
+        system_name: row.text_or_empty("system_name"),
+        system_description: row.text_or_empty("system_description"),
+        mappings: pairs
+            .iter()
+            .filter_map(|(isid, vlan)| {
+                let (isid, vlan) = (isid.as_integer()?, vlan.as_integer()?);
+                Some((u32::try_from(isid).ok()?, u16::try_from(vlan).ok()?))
+            })
+            .collect(),
     }
 }
 

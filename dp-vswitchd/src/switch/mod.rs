@@ -15,6 +15,7 @@
 //! | [`bridge`] | a bridge with its interfaces |
 //! | [`ofports`] | OpenFlow port numbers |
 //! | [`open`] | opening what an interface names |
+//! | [`discovery`] | LLDP and auto-attach |
 //! | [`dpdk`] | libdpdk, started once |
 //! | [`scheduling`], [`kernels`] | packet threads, pipelines, machine code |
 //! | [`apply`] | making what runs equal to the configuration |
@@ -37,6 +38,7 @@ mod bond_tables;
 pub(crate) mod bridge;
 mod controllers;
 pub(crate) mod datapath;
+mod discovery;
 mod dpdk;
 mod exports;
 pub(crate) mod features;
@@ -119,6 +121,8 @@ struct State {
     bond_tables: bond_tables::BondTables,
     /// The version of the bonds that the tables were made from.
     bonds_seen: u64,
+    /// VLANs that auto-attach has given to ports.
+    attached: discovery::AttachedVlans,
     /// Whether something that is written back may have changed.
     touched: bool,
     /// What has happened in the main loop.

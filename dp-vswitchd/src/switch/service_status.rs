@@ -13,6 +13,7 @@ impl Switch {
     /// The columns of a bridge's rows that bonds and protocols fill.
     pub(super) fn service_columns(&self, bridge: &RunningBridge, columns: &mut Columns) {
         self.tree_columns(bridge, columns);
+        self.lldp_columns(bridge, columns);
         let state = bridge.state();
         for port in &state.config.ports {
             let mac = self.services.with_bond(&port.name, |bond| bond.active_mac());

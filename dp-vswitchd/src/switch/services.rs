@@ -70,6 +70,7 @@ impl Switch {
         self.services.set_snooping(&bridge.name, snooping);
         let wish = tree_wish(bridge, state, |ofport| self.is_up(bridge, state, ofport));
         self.services.set_tree(&bridge.name, wish, now);
+        self.apply_lldp(bridge, state);
     }
 
     /// The id by which a bond's packets come back is held as long as the bond is there.
@@ -275,7 +276,7 @@ fn member_wish(
 }
 
 /// The address that an interface's own frames come from: its device's, or one made from its row.
-fn mac_of(bridge: &RunningBridge, interface: &Interface) -> MacAddr {
+pub(super) fn mac_of(bridge: &RunningBridge, interface: &Interface) -> MacAddr {
     let status = interface.number.and_then(|it| bridge.datapath.netdev.port_status(it));
     status.map_or_else(|| super::bridge::own_mac(interface.config.uuid), |status| status.mac)
 }
