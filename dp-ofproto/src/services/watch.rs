@@ -85,6 +85,9 @@ fn log_cfm(name: &str, event: &cfm::Event) {
         cfm::Event::Faults { old, new } => {
             log::info!(target: "cfm", "{name}: CFM faults changed from [{old}] to [{new}].");
         }
+        cfm::Event::Interval(mpid) => {
+            log::info!(target: "cfm", "{name}: MPID {mpid} sends at another interval than ours");
+        }
         cfm::Event::Bad(error) => {
             log::info!(target: "cfm", "{name}: a message {error}; ignored");
         }

@@ -28,7 +28,7 @@ pub(super) fn register(registry: &mut CommandRegistry, switch: &Arc<Switch>) {
             "normal" => None,
             "true" => Some(true),
             "false" => Some(false),
-            _ => return Err("unknown bfd status"),
+            _ => return Err("unknown fault string"),
         };
         let found = own.services.each_bfd(name, |session| session.set_forwarding(forced));
         if found == 0 && name.is_some() {

@@ -317,14 +317,21 @@ fn watch_wish(bridge: &RunningBridge, interface: &Interface) -> WatchWish {
         log::warn!(target: "bfd", "{name}: {complaint}");
     }
     let keys = &interface.config.other_config;
-    let cfm = interface.config.cfm_mpid.map(|mpid| {
+    let cfm = interface.config.cfm_mpid.filter(|&mpid| mpid != 0).map(|mpid| {
         // The database has signed numbers; the protocol's are eight bytes.
         let mut config = cfm::Config::from_keys(mpid.cast_unsigned(), keys);
         let key = interface.config.options.get("key").or(interface.config.options.get("in_key"));
         config.check_tnl_key = key.is_some_and(|key| key == "flow");
         config
     });
-    WatchWish { mac: mac_of(bridge, interface), name, bfd, cfm, rx_packets: 0 }
+    let ports = || bridge.datapath.netdev.ports().into_iter();
+    let rx_packets = match interface.number {
+        Some(number) if bfd.is_some() || cfm.is_some() => {
+            ports().find(|port| port.port == number).map_or(0, |port| port.stats.rx_packets)
+        }
+        _ => 0,
+    };
+    WatchWish { mac: mac_of(bridge, interface), name, bfd, cfm, rx_packets }
 }
 
 fn multicast_flags(state: &BridgeState) -> Vec<PortFlags> {

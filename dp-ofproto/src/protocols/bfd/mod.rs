@@ -216,20 +216,18 @@ impl Session {
             self.traffic = Traffic { packets: rx_packets, ..Traffic::default() };
             self.traffic.control_until = now.after(self.min_rx.saturating_mul(TRAFFIC_MULT));
         }
-        self.apply_path_state();
+        if old.cpath_down != self.config.cpath_down {
+            self.apply_path_state();
+        }
         self.next_tx = self.next_tx.min(now.after(self.tx_interval()));
     }
 
-    /// Says "path down" or that it is over, beside a session that works.
+    /// Says "path down" or that it is over: whatever else there was to say is over too.
     fn apply_path_state(&mut self) {
-        let told = [Diagnostic::CONCATENATED_PATH_DOWN, Diagnostic::NONE];
-        if self.config.cpath_down {
-            if told.contains(&self.diagnostic) || self.state == State::Up {
-                self.diagnostic = Diagnostic::CONCATENATED_PATH_DOWN;
-            }
-        } else if self.diagnostic == Diagnostic::CONCATENATED_PATH_DOWN {
-            self.diagnostic = Diagnostic::NONE;
-        }
+        self.diagnostic = match self.config.cpath_down {
+            true => Diagnostic::CONCATENATED_PATH_DOWN,
+            false => Diagnostic::NONE,
+        };
     }
 
     /// Overrides what the session thinks of forwarding, or gives it back its own mind.
@@ -371,22 +369,23 @@ impl Session {
             (_, State::AdminDown) | (State::Up, State::Down) => {
                 self.enter(State::Down, signalled, now);
             }
-            (State::Down, State::Down) => self.enter(State::Init, self.path_state(), now),
+            // Why it was down last stays to be read (6.8.1).
+            (State::Down, State::Down) => self.enter(State::Init, self.diagnostic, now),
             (State::Down | State::Init, State::Init) | (State::Init, State::Up) => {
-                self.enter(State::Up, self.path_state(), now);
+                self.enter(State::Up, self.diagnostic, now);
             }
             (State::Init, State::Down) | (State::Up, State::Init | State::Up) => {}
         }
-    }
-
-    fn path_state(&self) -> Diagnostic {
-        if self.config.cpath_down { Diagnostic::CONCATENATED_PATH_DOWN } else { Diagnostic::NONE }
     }
 
     fn enter(&mut self, state: State, diagnostic: Diagnostic, now: Instant) {
         if self.state == state {
             return;
         }
+        let diagnostic = match self.config.cpath_down {
+            true => Diagnostic::CONCATENATED_PATH_DOWN,
+            false => diagnostic,
+        };
         self.events.push(Event::State {
             local: (self.state, state),
             diagnostic: (self.diagnostic, diagnostic),
@@ -394,7 +393,8 @@ impl Session {
         self.state = state;
         self.diagnostic = diagnostic;
         if state <= State::Down {
-            self.remote = Remote { flags: self.remote.flags, ..Remote::UNKNOWN };
+            let Remote { flags, mult, .. } = self.remote;
+            self.remote = Remote { flags, mult, ..Remote::UNKNOWN };
             if self.decay.active {
                 self.decay = Decay::default();
             }
@@ -487,7 +487,7 @@ impl Session {
             return;
         }
         let received = rx_packets.saturating_sub(self.decay.packets);
-        let quiet = received <= self.decay.control.saturating_mul(2);
+        let quiet = received <= self.decay.control.max(1).saturating_mul(2);
         self.restart_decay(rx_packets, now);
         if quiet != self.decay.active {
             self.decay.active = quiet;
@@ -512,13 +512,15 @@ impl Session {
             && now < self.traffic.control_until;
         let blocked = [Diagnostic::CONCATENATED_PATH_DOWN, Diagnostic::REVERSE_PATH_DOWN]
             .contains(&self.remote.diagnostic);
+        if let Some(forced) = self.forced {
+            return forced;
+        }
         let own = (self.state == State::Up || traffic) && !blocked;
-        let forwarding = self.forced.unwrap_or(own);
-        if forwarding != self.forwarding {
-            self.forwarding = forwarding;
+        if own != self.forwarding {
+            self.forwarding = own;
             self.flaps += 1;
         }
-        forwarding
+        own
     }
 
     /// What happened since the last call.

@@ -46,7 +46,8 @@ bitflags::bitflags! {
         const OVERFLOW = 1 << 4;
         /// An operator says so.
         const OVERRIDE = 1 << 5;
-        /// Messages come at another interval than ours.
+        /// Messages come at another interval than ours: the database knows this fault, and neither the
+        /// reference nor we raise it. Another interval is logged.
         const INTERVAL = 1 << 6;
     }
 }
@@ -166,6 +167,8 @@ pub enum Event {
     },
     /// A message that is none of ours.
     Bad(CcmError),
+    /// Messages come at another interval than ours; told once, until the settings change.
+    Interval(u64),
 }
 
 /// A point that was heard.
@@ -195,7 +198,7 @@ pub struct Cfm {
     faults: Faults,
     /// Found in messages since the last check.
     seen: Faults,
-    /// We hear nobody, or not rightly: told to the others.
+    /// We hear nobody: told to the others.
     rdi: bool,
     overridden: Option<bool>,
     remotes: BTreeMap<u64, Remote>,
@@ -206,6 +209,8 @@ pub struct Cfm {
     health: Option<u8>,
     checks: u32,
     flaps: u64,
+    /// Another interval has been told of.
+    told_interval: bool,
 
     next_tx: Instant,
     next_check: Instant,
@@ -243,6 +248,7 @@ impl Cfm {
             health: None,
             checks: 0,
             flaps: 0,
+            told_interval: false,
             next_tx: now,
             next_check: now,
             traffic: Demand::default(),
@@ -276,6 +282,7 @@ impl Cfm {
         let other = (interval, code, config.extended, config.demand)
             != (self.interval, self.code, self.config.extended, self.config.demand);
         self.config = config;
+        self.told_interval = false;
         if other {
             (self.interval, self.code) = (interval, code);
             self.next_tx = now.after(interval);
@@ -334,8 +341,8 @@ impl Cfm {
         if self.remotes.contains_key(&self.config.mpid) {
             faults |= Faults::LOOPBACK;
         }
-        // A fault that others told us of is not told on.
-        self.rdi = !faults.is_empty();
+        // Told to the others is only that nobody is heard.
+        self.rdi = self.remotes.is_empty();
         if self.remotes.values().any(|remote| remote.rdi) {
             faults |= Faults::RDI;
         }
@@ -355,7 +362,7 @@ impl Cfm {
             return;
         }
         self.checks = 0;
-        let expected = HEALTH_CHECKS * 7 / 2 - 1;
+        let expected = HEALTH_CHECKS * 7 / 2;
         let percent = |healthy: u32| (healthy.min(expected) * 100 / expected) as u8;
         let mut remotes = self.remotes.values();
         self.health = match (remotes.next(), remotes.next()) {
@@ -424,17 +431,18 @@ impl Cfm {
                 return;
             }
         };
-        let mut fault = Faults::empty();
         let interval = u16::try_from(self.interval.as_millis()).unwrap_or(u16::MAX);
-        if ccm.interval_code != self.code || ccm.extended.is_some_and(|e| e.interval != interval) {
-            fault |= Faults::INTERVAL;
+        let another =
+            ccm.interval_code != self.code || ccm.extended.is_some_and(|e| e.interval != interval);
+        if another && !core::mem::replace(&mut self.told_interval, true) {
+            self.events.push(Event::Interval(ccm.mpid));
         }
         self.traffic.until = now.after(self.interval.saturating_mul(DEMAND_MULT));
         if self.remotes.len() >= MAX_REMOTES && !self.remotes.contains_key(&ccm.mpid) {
-            self.seen |= fault | Faults::OVERFLOW;
+            self.seen |= Faults::OVERFLOW;
             return;
         }
-        let well = fault.is_empty() && !ccm.rdi;
+        let well = !ccm.rdi;
         let new = Remote { next_seq: ccm.seq, ..Remote::default() };
         let remote = self.remotes.entry(ccm.mpid).or_insert(new);
         if remote.next_seq == ccm.seq && well {
@@ -444,7 +452,6 @@ impl Cfm {
         remote.recv = true;
         remote.rdi = ccm.rdi;
         remote.opup = ccm.extended.is_none_or(|extended| !extended.opdown);
-        self.seen |= fault;
     }
 
     /// What is wrong now.

@@ -95,13 +95,18 @@ fn the_standard_form_rounds_intervals_down() {
 fn faults_name_what_is_wrong() {
     let mut lab = Lab::new(&[config(5, &[]), config(5, &[])]);
     lab.pass(8000);
-    assert_eq!(lab.points[0].faults(), Faults::LOOPBACK | Faults::RDI);
-    let mut lab = Lab::new(&[config(1, &[]), config(2, &[("cfm_interval", "100")])]);
+    assert_eq!(lab.points[0].faults(), Faults::LOOPBACK);
+    let extended = |mpid, interval| {
+        config(mpid, &[("cfm_interval", interval), ("cfm_extended", "true")])
+    };
+    let mut lab = Lab::new(&[extended(1, "1000"), extended(2, "400")]);
     lab.pass(8000);
-    assert!(lab.points[0].faults().contains(Faults::INTERVAL));
+    assert_eq!(lab.points[0].faults(), Faults::empty(), "another interval is no fault");
+    let told = lab.points[0].events().into_iter().filter(|it| *it == Event::Interval(2)).count();
+    assert_eq!(told, 1, "it is told, and once");
     lab.points[0].set_fault(Some(true));
     assert_eq!(lab.points[0].faults().to_string(), "override");
-    assert!(lab.points[0].show(lab.now).starts_with("MPID 1: fault_override\n  fault: override\n"));
+    assert!(lab.points[0].show(lab.now).starts_with("MPID 1: extended fault_override\n  fault: override\n"));
     lab.points[0].set_fault(Some(false));
     assert_eq!(lab.points[0].faults(), Faults::empty());
 }
