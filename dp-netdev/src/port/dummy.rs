@@ -184,7 +184,7 @@ impl Hand {
 
     /// Puts a packet into a receive queue; `false` if it is lost, as [`Self::inject`].
     pub fn inject_into(&self, queue: usize, packet: Packet) -> bool {
-        let queue = self.0.waiting.get(queue).filter(|_| self.0.status().up());
+        let queue = self.0.waiting.get(queue).filter(|_| self.0.status().link_up);
         let taken = queue.is_some_and(|queue| queue.push(packet).is_ok());
         if !taken {
             self.0.missed.fetch_add(1, Ordering::Relaxed);
@@ -215,7 +215,8 @@ impl Hand {
         self.0.link_up.store(up, Ordering::Relaxed);
     }
 
-    /// Switches the port on or off.
+    /// Switches the port on or off: it says so, and carries packets all the same, as scripts know it
+    /// of the reference's dummies.
     pub fn set_admin(&self, up: bool) {
         self.0.admin_up.store(up, Ordering::Relaxed);
     }
@@ -333,7 +334,7 @@ impl TxQueue for DummyTx {
         let mut sent = Sent::default();
         let status = self.shared.status();
         for packet in batch.drain() {
-            if !status.up() {
+            if !status.link_up {
                 sent.failed += 1;
                 continue;
             }

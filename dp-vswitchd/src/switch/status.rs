@@ -194,7 +194,9 @@ fn interface_columns(bridge: &RunningBridge, interface: &Interface, columns: &mu
     };
     let word = |up| text(if up { "up" } else { "down" });
     set("admin_state", word(status.admin_up));
-    set("link_state", word(status.link_up));
+    // A dummy that is switched off has no carrier either.
+    let carrier = status.admin_up || !interface.kind.starts_with("dummy");
+    set("link_state", word(status.link_up && carrier));
     set("link_resets", number(0));
     set("mac_in_use", text(&status.mac.to_string()));
     set("mtu", number(i64::from(status.mtu)));

@@ -57,7 +57,7 @@ fn bounds_hold_and_losses_are_counted() {
 }
 
 #[test]
-fn mtu_link_and_admin_state_decide() {
+fn mtu_and_link_decide_and_the_admin_state_is_told() {
     let mut port = Dummy::new("p");
     let hand = port.hand();
     let mut queues = port.queues(QueueCount::ONE).unwrap();
@@ -73,7 +73,7 @@ fn mtu_link_and_admin_state_decide() {
     assert!(!hand.inject(&[0; 60]));
     hand.set_link(true);
     hand.set_admin(false);
-    assert_eq!(send(&mut queues, packet(&[0; 60])).failed, 1);
+    assert_eq!(send(&mut queues, packet(&[0; 60])).packets, 1, "it only says so");
     let status = port.status();
     assert_eq!((status.up(), status.mtu, status.mac.0[5]), (false, 2000, 5));
 }

@@ -96,9 +96,8 @@ fn faults_name_what_is_wrong() {
     let mut lab = Lab::new(&[config(5, &[]), config(5, &[])]);
     lab.pass(8000);
     assert_eq!(lab.points[0].faults(), Faults::LOOPBACK);
-    let extended = |mpid, interval| {
-        config(mpid, &[("cfm_interval", interval), ("cfm_extended", "true")])
-    };
+    let extended =
+        |mpid, interval| config(mpid, &[("cfm_interval", interval), ("cfm_extended", "true")]);
     let mut lab = Lab::new(&[extended(1, "1000"), extended(2, "400")]);
     lab.pass(8000);
     assert_eq!(lab.points[0].faults(), Faults::empty(), "another interval is no fault");
@@ -106,7 +105,11 @@ fn faults_name_what_is_wrong() {
     assert_eq!(told, 1, "it is told, and once");
     lab.points[0].set_fault(Some(true));
     assert_eq!(lab.points[0].faults().to_string(), "override");
-    assert!(lab.points[0].show(lab.now).starts_with("MPID 1: extended fault_override\n  fault: override\n"));
+    assert!(
+        lab.points[0]
+            .show(lab.now)
+            .starts_with("MPID 1: extended fault_override\n  fault: override\n")
+    );
     lab.points[0].set_fault(Some(false));
     assert_eq!(lab.points[0].faults(), Faults::empty());
 }
