@@ -118,7 +118,7 @@ impl Pair<'_> {
                 let words = [&["get", "interface", port][..], &names].concat();
                 let text = switch.vsctl(&words)?;
                 for (name, value) in names.iter().zip(text.lines()) {
-                    seen.insert(format!("{port} {name}"), settled(value));
+                    seen.insert(format!("{port} {name}"), (*value).to_owned());
                 }
             }
         }
@@ -150,17 +150,6 @@ impl Pair<'_> {
         }
         Ok(())
     }
-}
-
-/// A value without what depends on the moment: the reference speaks BFD and CFM from a thread that a
-/// clock moved by hand outruns now and then, so that sessions flap once more on the way.
-fn settled(value: &str) -> String {
-    let mut parts: Vec<&str> = value.split(", ").collect();
-    parts.retain(|part| !part.contains("flap_count"));
-    let text = parts.join(", ");
-    ["No Diagnostic", "Control Detection Time Expired", "Neighbor Signaled Session Down"]
-        .into_iter()
-        .fold(text, |text, reason| text.replace(reason, "-"))
 }
 
 /// A story: how the ends are set up, what happens, and which columns tell of it. Columns are written
