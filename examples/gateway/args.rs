@@ -45,6 +45,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FOLDER", conflicts_with = "ports")]
     pub(crate) out: Option<PathBuf>,
 
+    /// Is the gateway node that a file describes, until Ctrl-C: pods, peers, uplinks, services.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["ports", "flows", "repeat", "out"])]
+    pub(crate) node: Option<PathBuf>,
+
     /// What becomes of packets that contradict themselves.
     #[arg(long, value_enum, default_value_t = OnMalformed::Drop)]
     pub(crate) malformed: OnMalformed,

@@ -11,6 +11,7 @@
 //! The packet thread forwards; this thread revalidates, watches the ports, and tells how it goes.
 
 mod args;
+mod node;
 mod progress;
 mod report;
 mod scenario;
@@ -56,7 +57,7 @@ fn told(error: &anyhow::Error) -> String {
 }
 
 fn forward(args: &Args) -> Result<()> {
-    let bundled = args.ports.is_empty();
+    let bundled = args.ports.is_empty() && args.node.is_none();
     if bundled && args.flows.is_some() {
         bail!("--flows needs a --port: flows of your own go with ports of your own");
     }
@@ -73,6 +74,9 @@ fn forward(args: &Args) -> Result<()> {
         signal_hook::flag::register(signal, Arc::clone(&stop)).context("Ctrl-C")?;
     }
 
+    if let Some(file) = &args.node {
+        return node::run(file, &stop);
+    }
     let mut switch = Switch::new(args)?;
     switch.add_ports(&ports)?;
     switch.load_flows(args.flows.as_deref(), bundled)?;

@@ -1,0 +1,305 @@
+//! Two gateway nodes between namespaces: pods behind each, the outside before one of them.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use testkit::folder::Folder;
+use testkit::netns::{Namespace, veth_pair};
+use testkit::patience;
+use testkit::process::Guarded;
+
+/// Long enough for anything that comes at all.
+const SOON: Duration = Duration::from_secs(10);
+
+const NODE_A: &str = "\
+underlay eth0 192.168.7.1/24 02:00:00:00:07:01
+router 10.16.1.1 02:00:00:00:16:01
+peer 192.168.7.2 10.16.2.0/24
+pod pod1 10.16.1.11 02:00:00:00:16:11
+pod pod2 10.16.1.12 02:00:00:00:16:12
+pod pod3 10.16.1.13 02:00:00:00:16:13 waits
+uplink out0 192.0.2.10/24 02:00:00:00:99:10 192.0.2.1
+uplink out1 198.51.100.10/24 02:00:00:00:98:10 198.51.100.1
+default out0
+default out1
+source 10.16.1.12/32 out1
+service 192.0.2.80:80 10.16.1.11:8080 10.16.2.11:8080
+dns 169.254.20.10 dns0 02:00:00:00:16:53
+";
+
+const NODE_B: &str = "\
+underlay eth0 192.168.7.2/24 02:00:00:00:07:02
+router 10.16.2.1 02:00:00:00:26:01
+peer 192.168.7.1 10.16.1.0/24
+pod pod1 10.16.2.11 02:00:00:00:26:11
+";
+
+/// The program; `cargo test` builds examples beside the tests.
+fn program() -> Result<PathBuf> {
+    let tests = std::env::current_exe()?;
+    let target = tests.parent().and_then(Path::parent).context("no target folder")?;
+    let program = target.join("examples/gateway");
+    ensure!(program.exists(), "{}: not built", program.display());
+    Ok(program)
+}
+
+struct World {
+    nodes: Vec<Guarded>,
+    a: Namespace,
+    pods: Vec<Namespace>,
+    far: Namespace,
+    outside: Namespace,
+    carrier: Namespace,
+    dns: Namespace,
+    folder: Folder,
+}
+
+/// A pod behind a node's interface.
+fn pod(node: &Namespace, interface: &str, address: &str, mac: &str) -> Result<Namespace> {
+    let pod = Namespace::quiet("gn-pod")?;
+    veth_pair((node, interface), (&pod, "eth0"))?;
+    pod.mac("eth0", mac)?;
+    pod.address("eth0", &format!("{address}/24"))?;
+    // Room for the tunnel's headers.
+    pod.ip(&["link", "set", "eth0", "mtu", "1400"])?;
+    let (network, _) = address.rsplit_once('.').context("an IPv4 address")?;
+    pod.ip(&["route", "add", "default", "via", &format!("{network}.1")])?;
+    Ok(pod)
+}
+
+/// A router of the outside, which is 203.0.113.9 as well.
+fn router(node: &Namespace, interface: &str, address: &str) -> Result<Namespace> {
+    let router = Namespace::quiet("gn-out")?;
+    veth_pair((node, interface), (&router, "eth0"))?;
+    router.address("eth0", address)?;
+    router.address("lo", "203.0.113.9/32")?;
+    Ok(router)
+}
+
+impl World {
+    fn new() -> Result<Self> {
+        let (a, b) = (Namespace::quiet("gn-a")?, Namespace::quiet("gn-b")?);
+        veth_pair((&a, "eth0"), (&b, "eth0"))?;
+        let pods = (1..=3).map(|n| {
+            pod(&a, &format!("pod{n}"), &format!("10.16.1.1{n}"), &format!("02:00:00:00:16:1{n}"))
+        });
+        let pods = pods.collect::<Result<Vec<_>>>()?;
+        let far = pod(&b, "pod1", "10.16.2.11", "02:00:00:00:26:11")?;
+        let outside = router(&a, "out0", "192.0.2.1/24")?;
+        let carrier = router(&a, "out1", "198.51.100.1/24")?;
+        let dns = Namespace::quiet("gn-dns")?;
+        veth_pair((&a, "dns0"), (&dns, "eth0"))?;
+        dns.mac("eth0", "02:00:00:00:16:53")?;
+        dns.address("eth0", "169.254.20.10/16")?;
+        dns.ip(&["route", "add", "default", "dev", "eth0"])?;
+        for n in 1..=3 {
+            let pod = format!("10.16.1.1{n}");
+            dns.ip(&["neigh", "add", &pod, "lladdr", "02:00:00:00:16:01", "dev", "eth0"])?;
+        }
+        let folder = Folder::new("node")?;
+        let mut nodes = Vec::new();
+        for (name, namespace, plan) in [("a", &a, NODE_A), ("b", &b, NODE_B)] {
+            let file = folder.join(format!("{name}.node"));
+            std::fs::write(&file, plan)?;
+            let log = std::fs::File::create(folder.join(format!("{name}.log")))?;
+            let mut command = namespace.command(&program()?.to_string_lossy());
+            command.arg("--node").arg(&file).stderr(log.try_clone()?).stdout(log);
+            nodes.push(Guarded::spawn(&mut command)?);
+        }
+        let world = Self { nodes, a, pods, far, outside, carrier, dns, folder };
+        for name in ["a", "b"] {
+            patience::wait(SOON, || world.log(name).contains("ready").then_some(()))
+                .with_context(|| format!("node {name}: {}", world.log(name)))?;
+        }
+        Ok(world)
+    }
+
+    fn log(&self, node: &str) -> String {
+        std::fs::read_to_string(self.folder.join(format!("{node}.log"))).unwrap_or_default()
+    }
+
+    fn logs(&self) -> String {
+        format!("a:\n{}\nb:\n{}", self.log("a"), self.log("b"))
+    }
+
+    /// Ends the first node; what it says of itself.
+    fn end(mut self) -> Result<String> {
+        let mut node = self.nodes.remove(0);
+        node.terminate(SOON)?;
+        Ok(self.log("a"))
+    }
+}
+
+/// Who a server at `address` in a namespace saw, and what the client got: the server answers with its
+/// name, after `payload` bytes have come.
+fn visit(from: &Namespace, to: &str, server: &Server) -> Result<(String, String)> {
+    let address: SocketAddr = to.parse()?;
+    let payload = vec![7_u8; 100_000];
+    let mut stream = from.within(|| TcpStream::connect_timeout(&address, SOON))??;
+    stream.set_read_timeout(Some(SOON))?;
+    stream.set_write_timeout(Some(SOON))?;
+    stream.write_all(&payload)?;
+    stream.shutdown(std::net::Shutdown::Write)?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let seen = server.seen.recv_timeout(SOON)?;
+    Ok((seen, answer))
+}
+
+/// A server that says its name to each visitor, and tells who that was.
+struct Server {
+    seen: std::sync::mpsc::Receiver<String>,
+}
+
+fn serve(namespace: &Namespace, address: &str, name: &'static str) -> Result<Server> {
+    let address: SocketAddr = address.parse()?;
+    let listener = namespace.within(|| TcpListener::bind(address))??;
+    let (sender, seen) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        while let Ok((mut stream, client)) = listener.accept() {
+            let mut all = Vec::new();
+            let whole = stream.read_to_end(&mut all).is_ok_and(|len| len == 100_000);
+            let answer = if whole { name } else { "cut short" };
+            let _ = stream.write_all(answer.as_bytes());
+            if sender.send(client.ip().to_string()).is_err() {
+                break;
+            }
+        }
+    });
+    Ok(Server { seen })
+}
+
+fn ping(from: &Namespace, to: &str) -> Result<String> {
+    Ok(from.exec(&["ping", "-c", "2", "-i", "0.2", "-W", "2", to])?)
+}
+
+/// Pings until an answer comes: next hops are being asked for at first.
+fn reaches(from: &Namespace, to: &str) -> Result<()> {
+    patience::wait(SOON, || ping(from, to).ok()).map(drop).with_context(|| format!("{to}: silent"))
+}
+
+#[test]
+fn pods_reach_each_other_the_outside_and_their_name_server() -> Result<()> {
+    let world = World::new()?;
+    let [pod1, pod2, _] = &world.pods[..] else { unreachable!("there are three") };
+    // One node, then two with Geneve between.
+    reaches(pod1, "10.16.1.12").with_context(|| world.logs())?;
+    let wire = world.a.frames("eth0")?;
+    reaches(pod1, "10.16.2.11").with_context(|| world.logs())?;
+    let geneve = |frame: &[u8]| {
+        frame.get(12..14) == Some(&[8, 0]) && frame.get(36..38) == Some(&[0x17, 0xc1])
+    };
+    let seen = wire.receive_matching(SOON, |frame| geneve(frame))?;
+    let seen = seen.context("nothing in a tunnel was seen")?;
+    assert_eq!(seen.get(26..30), Some(&[192, 168, 7, 2][..]), "from the peer");
+    assert_eq!(seen.get(46..49), Some(&[0, 0, 7][..]), "the tunnels' key");
+    let server = serve(&world.far, "10.16.2.11:7000", "far")?;
+    let (client, answer) = visit(pod1, "10.16.2.11:7000", &server).with_context(|| world.logs())?;
+    assert_eq!((client.as_str(), answer.as_str()), ("10.16.1.11", "far"));
+
+    // Out by the default way, and by a tenant's own; each with the address of its uplink.
+    for (pod, outside, expected) in
+        [(pod1, &world.outside, "192.0.2.10"), (pod2, &world.carrier, "198.51.100.10")]
+    {
+        reaches(pod, "203.0.113.9").with_context(|| world.logs())?;
+        let server = serve(outside, "203.0.113.9:7000", "outside")?;
+        let (client, answer) = visit(pod, "203.0.113.9:7000", &server)
+            .with_context(|| format!("{expected}\n{}", world.logs()))?;
+        assert_eq!((client.as_str(), answer.as_str()), (expected, "outside"));
+    }
+
+    // Without its default way out, the next one is taken.
+    world.a.ip(&["link", "set", "out0", "down"])?;
+    patience::wait(SOON, || world.log("a").contains("out0: link down").then_some(()))
+        .with_context(|| world.logs())?;
+    let server = serve(&world.carrier, "203.0.113.9:7001", "carrier")?;
+    let (client, answer) =
+        visit(pod1, "203.0.113.9:7001", &server).with_context(|| world.logs())?;
+    assert_eq!((client.as_str(), answer.as_str()), ("198.51.100.10", "carrier"));
+
+    // The name server answers, and nobody has tracked that.
+    let server = world.dns.within(|| UdpSocket::bind("169.254.20.10:53"))??;
+    server.set_read_timeout(Some(SOON))?;
+    let client = pod1.within(|| UdpSocket::bind("10.16.1.11:5353"))??;
+    client.set_read_timeout(Some(SOON))?;
+    client.send_to(b"who is it?", "169.254.20.10:53")?;
+    let mut buffer = [0; 64];
+    let (len, from) =
+        server.recv_from(&mut buffer).with_context(|| format!("asking\n{}", world.logs()))?;
+    server.send_to(buffer.get(..len).unwrap_or_default(), from)?;
+    let (len, from) =
+        client.recv_from(&mut buffer).with_context(|| format!("answering\n{}", world.logs()))?;
+    assert_eq!((len, from.to_string().as_str()), (10, "169.254.20.10:53"));
+    let report = world.end()?;
+    assert!(report.contains("node-local DNS: 2 packets not tracked"), "{report}");
+    Ok(())
+}
+
+#[test]
+fn a_service_goes_to_the_near_backend_while_it_is_there_and_to_the_far_one_then() -> Result<()> {
+    let world = World::new()?;
+    let near = serve(&world.pods[0], "10.16.1.11:8080", "near")?;
+    let far = serve(&world.far, "10.16.2.11:8080", "far")?;
+    reaches(&world.outside, "192.0.2.10").err().context("the node answers no ping")?;
+    for _ in 0..3 {
+        let (client, answer) =
+            visit(&world.outside, "192.0.2.80:80", &near).with_context(|| world.logs())?;
+        assert_eq!((client.as_str(), answer.as_str()), ("192.0.2.1", "near"));
+    }
+    // A pod is a client as any other.
+    let (_, answer) =
+        visit(&world.pods[1], "192.0.2.80:80", &near).with_context(|| world.logs())?;
+    assert_eq!(answer, "near");
+    world.a.ip(&["link", "set", "pod1", "down"])?;
+    patience::wait(SOON, || world.log("a").contains("pod1: link down").then_some(()))
+        .with_context(|| world.logs())?;
+    // The far backend sees this node, so that its answers come back through it.
+    let (client, answer) =
+        visit(&world.outside, "192.0.2.80:80", &far).with_context(|| world.logs())?;
+    assert_eq!((client.as_str(), answer.as_str()), ("10.16.1.1", "far"));
+    Ok(())
+}
+
+/// An ARP question from the outside.
+fn question(target: [u8; 4]) -> Vec<u8> {
+    let mut frame = vec![0xff; 6];
+    frame.extend([2, 0, 0, 0, 0x99, 1, 8, 6, 0, 1, 8, 0, 6, 4, 0, 1]);
+    frame.extend([2, 0, 0, 0, 0x99, 1, 192, 0, 2, 1, 0, 0, 0, 0, 0, 0]);
+    frame.extend(target);
+    frame
+}
+
+#[test]
+fn a_bound_pod_wakes_by_its_rarp_and_the_outside_does_not_learn_of_inner_routers() -> Result<()> {
+    let world = World::new()?;
+    let outside = world.outside.frames("eth0")?;
+    let answer_for = |target: [u8; 4], limit: Duration| -> Result<Option<Vec<u8>>> {
+        outside.send(&question(target))?;
+        Ok(outside.receive_matching(limit, |frame| {
+            frame.get(20..22) == Some(&[0, 2]) && frame.get(28..32) == Some(&target[..])
+        })?)
+    };
+    let answer = answer_for([192, 0, 2, 80], SOON)?.context("the service is here")?;
+    assert_eq!(answer.get(22..28), Some(&[2, 0, 0, 0, 0x99, 0x10][..]));
+    assert!(answer_for([10, 16, 1, 1], Duration::from_millis(500))?.is_none());
+
+    let owner = &world.pods[2];
+    assert!(owner.exec(&["ping", "-c", "1", "-W", "1", "10.16.1.11"]).is_err(), "it is blocked");
+    let mac = [2, 0, 0, 0, 0x16, 0x13];
+    let mut rarp = vec![0xff; 6];
+    rarp.extend(mac);
+    rarp.extend([0x80, 0x35, 0, 1, 8, 0, 6, 4, 0, 3]);
+    rarp.extend(mac);
+    rarp.extend([0; 4]);
+    rarp.extend(mac);
+    rarp.extend([0; 4]);
+    owner.frames("eth0")?.send(&rarp)?;
+    reaches(owner, "10.16.1.11").with_context(|| world.logs())?;
+    let report = world.end()?;
+    assert!(report.contains("port 3 is active"), "{report}");
+    assert!(report.contains("1 questions and connections refused"), "{report}");
+    Ok(())
+}
