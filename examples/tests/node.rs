@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use testkit::folder::Folder;
-use testkit::netns::{Namespace, veth_pair};
+use testkit::netns::{FrameSocket, Namespace, veth_pair};
 use testkit::patience;
 use testkit::process::Guarded;
 
@@ -54,6 +54,8 @@ struct World {
     outside: Namespace,
     carrier: Namespace,
     dns: Namespace,
+    /// What is heard outside from before the nodes start.
+    heard: FrameSocket,
     folder: Folder,
 }
 
@@ -99,6 +101,7 @@ impl World {
             let pod = format!("10.16.1.1{n}");
             dns.ip(&["neigh", "add", &pod, "lladdr", "02:00:00:00:16:01", "dev", "eth0"])?;
         }
+        let heard = outside.frames("eth0")?;
         let folder = Folder::new("node")?;
         let mut nodes = Vec::new();
         for (name, namespace, plan) in [("a", &a, NODE_A), ("b", &b, NODE_B)] {
@@ -109,7 +112,7 @@ impl World {
             command.arg("--node").arg(&file).stderr(log.try_clone()?).stdout(log);
             nodes.push(Guarded::spawn(&mut command)?);
         }
-        let world = Self { nodes, a, pods, far, outside, carrier, dns, folder };
+        let world = Self { nodes, a, pods, far, outside, carrier, dns, heard, folder };
         for name in ["a", "b"] {
             patience::wait(SOON, || world.log(name).contains("ready").then_some(()))
                 .with_context(|| format!("node {name}: {}", world.log(name)))?;
@@ -275,6 +278,16 @@ fn question(target: [u8; 4]) -> Vec<u8> {
 #[test]
 fn a_bound_pod_wakes_by_its_rarp_and_the_outside_does_not_learn_of_inner_routers() -> Result<()> {
     let world = World::new()?;
+    // The uplink has told its network of itself and of the service.
+    for address in [[192, 0, 2, 10], [192, 0, 2, 80]] {
+        let gratuitous = |frame: &[u8]| {
+            frame.get(12..14) == Some(&[8, 6])
+                && frame.get(28..32) == Some(&address[..])
+                && frame.get(38..42) == Some(&address[..])
+        };
+        let told = world.heard.receive_matching(SOON, gratuitous)?.context("nothing was told")?;
+        assert_eq!(told.get(22..28), Some(&[2, 0, 0, 0, 0x99, 0x10][..]));
+    }
     let outside = world.outside.frames("eth0")?;
     let answer_for = |target: [u8; 4], limit: Duration| -> Result<Option<Vec<u8>>> {
         outside.send(&question(target))?;

@@ -166,7 +166,7 @@ impl FromStr for Plan {
                 "service" => {
                     let address = words.value("an address and a port")?;
                     let mut backends = vec![words.value("an address and a port")?];
-                    while let Some(word) = words.words.next() {
+                    for word in words.words.by_ref() {
                         let wrong =
                             |_| PlanError::Value(line, word.into(), "an address and a port");
                         backends.push(word.parse().map_err(wrong)?);
