@@ -121,7 +121,7 @@ impl Sampling for Exports {
             wc.unwildcard_place(place);
         }
         wc.unwildcard_bits_at(layout::NW_TOS, DSCP);
-        if has_ports(flow) {
+        if flow.nw_frag() & layout::FRAG_LATER == 0 {
             wc.unwildcard_place(layout::TP_SRC);
             wc.unwildcard_place(layout::TP_DST);
         }
@@ -171,11 +171,6 @@ fn flow_id(note: &FlowNote) -> netflow::FlowId {
         src_port,
         dst_port,
     }
-}
-
-/// Whether a packet shows transport ports, or what stands in their place.
-fn has_ports(flow: &FlowKey) -> bool {
-    flow.nw_frag() & layout::FRAG_LATER == 0 && matches!(flow.nw_proto(), ICMP | 2 | 6 | 17 | 132)
 }
 
 const IPV4: u16 = 0x0800;

@@ -28,6 +28,9 @@ pub mod ipfix;
 pub mod netflow;
 pub mod sflow;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

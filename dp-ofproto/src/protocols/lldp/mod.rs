@@ -67,9 +67,6 @@ pub struct Neighbour {
     pub until: Instant,
 }
 
-/// What has become of a mapping: 1 pending, 2 active, more: rejected.
-pub const PENDING: u8 = 1;
-
 /// LLDP of a port.
 #[derive(Debug)]
 pub struct Agent {
@@ -117,10 +114,10 @@ impl Agent {
         self.neighbours.values()
     }
 
-    /// What has become of a mapping.
+    /// What a server has said of a mapping: 2 active, 3 and more rejected; nothing yet: pending.
     #[must_use]
-    pub fn status(&self, isid: u32) -> u8 {
-        self.statuses.get(&isid).copied().unwrap_or(PENDING)
+    pub fn status(&self, isid: u32) -> Option<u8> {
+        self.statuses.get(&isid).copied()
     }
 
     /// Takes what stands behind a frame's Ethernet header.

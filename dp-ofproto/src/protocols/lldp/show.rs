@@ -27,14 +27,14 @@ impl Agent {
         );
         for (&isid, vlan) in self.config.mappings.iter().rev() {
             let status = match self.status(isid) {
-                0 | 1 => "Pending",
-                2 => "Active",
-                3 => "Reject (Generic)",
-                4 => "Reject (AA resources not available)",
-                6 => "Reject (Invalid)",
-                8 => "Reject (VLAN resources not available)",
-                9 => "Reject (Application interaction issue)",
-                _ => "Reject (Unknown)",
+                None => "Pending",
+                Some(2) => "Active",
+                Some(3) => "Reject (Generic)",
+                Some(4) => "Reject (AA resources unavailable)",
+                Some(6) => "Reject (Invalid)",
+                Some(8) => "Reject (VLAN resources unavailable)",
+                Some(9) => "Reject (Application interaction issue)",
+                Some(_) => "Undefined",
             };
             let _ = writeln!(text, "{isid:<8} {vlan:<4} {:<11} {status:<11}", "Switch");
         }
