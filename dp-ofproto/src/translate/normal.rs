@@ -297,10 +297,12 @@ impl Context<'_> {
                 }
                 BondOutput::Datapath(bond) => {
                     self.commit();
+                    self.went_out(port);
                     self.actions.push(DpAction::LbOutput(bond));
                 }
                 BondOutput::Recirculate { id, basis } => {
                     self.commit();
+                    self.went_out(port);
                     self.actions.push(DpAction::Hash { algorithm: HashAlgorithm::L4, basis });
                     self.actions.push(DpAction::Recirc(RecircId(id)));
                 }

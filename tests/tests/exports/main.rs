@@ -4,6 +4,7 @@
 mod collector;
 mod decode;
 mod discovery;
+mod real;
 
 use std::collections::BTreeSet;
 use std::time::Duration;

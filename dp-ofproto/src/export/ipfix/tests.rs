@@ -190,6 +190,16 @@ fn sequences_count_the_records_of_a_domain() {
 }
 
 #[test]
+fn tunnels_are_told_where_that_is_wished() {
+    for (tunnels, number) in [(true, 286), (false, 284)] {
+        let mut exporter = exporter(Config { tunnels, ..config(0, 0) });
+        let tunnel = Some(crate::export::Tunnel::Vxlan);
+        exporter.sample(&Sample { tunnel, ..sample(&udp(1)) }, at(0));
+        assert_eq!(data(&run(&mut exporter, 1)), [(1, 1, number)]);
+    }
+}
+
+#[test]
 fn records_and_domains_are_bounded() {
     let mut exporter = exporter(config(0, 0));
     for number in 0..u32::try_from(FINISHED).unwrap() + 100 {

@@ -244,6 +244,31 @@ fn a_server_answers_for_mappings() {
 }
 
 #[test]
+fn two_ports_back_to_back_know_each_other() {
+    let mut ends = [agent(&[]), agent(&[(100, 5)])];
+    ends[1].config.mac = MacAddr([0xaa, 0x55, 0xaa, 0x55, 0, 3]);
+    for second in 0..=12 {
+        for from in [0, 1] {
+            if let Some(frame) = ends[from].run(at(second)).unwrap() {
+                ends[1 - from].receive(&frame[14..], at(second)).unwrap();
+            }
+        }
+    }
+    for (end, other) in [(0, 3), (1, 2)] {
+        let seen: Vec<u8> =
+            ends[end].neighbours().map(|it| *it.pdu.chassis.bytes.last().unwrap()).collect();
+        assert_eq!(seen, [other]);
+        assert_eq!((ends[end].stats().tx, ends[end].stats().rx), (2, 2));
+    }
+    // A port that hears itself is its own neighbour, and nothing more.
+    let frame = ends[0].run(at(15)).unwrap().unwrap();
+    for _ in 0..100 {
+        ends[0].receive(&frame[14..], at(15)).unwrap();
+    }
+    assert_eq!(ends[0].neighbours().count(), 2);
+}
+
+#[test]
 fn texts_show_who_is_there() {
     let mut agent = agent(&[]);
     assert_eq!(agent.show_status(), "LLDP: p1\n");
