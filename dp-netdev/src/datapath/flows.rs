@@ -19,7 +19,7 @@ use crate::pmd::Command;
 use crate::pmd::command::Execute;
 
 impl Netdev {
-    fn worker(&self, thread: u32) -> Result<Arc<Worker>, DatapathError> {
+    pub(super) fn worker(&self, thread: u32) -> Result<Arc<Worker>, DatapathError> {
         let workers = self.workers.read().unwrap_or_else(PoisonError::into_inner);
         let found = workers.binary_search_by_key(&thread, |worker| worker.id);
         found.ok().and_then(|at| workers.get(at)).map(Arc::clone).ok_or(DatapathError::NoThread)

@@ -40,6 +40,11 @@ impl Ledger {
         Self { spare, count, qos: Arc::clone(qos), ..Self::default() }
     }
 
+    /// Counts what somebody else sends by the port, too.
+    pub(super) fn count_with(&mut self, counters: Arc<TxCounters>) {
+        self.counters.push(counters);
+    }
+
     pub(super) fn counters(&self) -> impl Iterator<Item = &TxCounters> {
         self.counters.iter().map(Arc::as_ref)
     }

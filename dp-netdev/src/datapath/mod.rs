@@ -31,6 +31,7 @@ pub mod show;
 mod stats;
 #[cfg(test)]
 mod tests;
+mod urgent;
 mod worker;
 
 pub use ports::{AddPortError, PortEvent, PortEventKind};
@@ -87,6 +88,8 @@ pub struct Netdev {
     scheduling: Mutex<Scheduling>,
     meters: Mutex<MeterTable>,
     bonds: Mutex<BTreeMap<BondId, Bond>>,
+    /// Transmit queues that no thread has.
+    own_tx: RwLock<BTreeMap<PortNo, Arc<urgent::OwnTx>>>,
     clock: Clock,
     /// Whether threads drive it.
     running: AtomicBool,
@@ -128,6 +131,7 @@ impl Netdev {
             scheduling: Mutex::default(),
             meters: Mutex::default(),
             bonds: Mutex::default(),
+            own_tx: RwLock::default(),
             clock: config.clock,
             running: AtomicBool::new(false),
             run: Mutex::default(),

@@ -8,7 +8,7 @@ use dp_core::boundary::{DatapathError, PortInfo, PortStats};
 
 use super::lend::Ledger;
 use super::worker::Place;
-use super::{Netdev, lock};
+use super::{Netdev, lock, urgent};
 use crate::pmd::{Command, End, RxCounters, RxSlot, TxCounters};
 use crate::port::{Change, OpenError, Port, QueueCount, RxQueue, Status};
 use crate::qos::gate::IngressGate;
@@ -158,7 +158,9 @@ impl Netdev {
             return Err(AddPortError::NameTaken(port.name().to_owned()));
         }
         let threads = self.threads_wanted(port.is_poll_mode());
-        let queues = port.queues(QueueCount { rx: threads, tx: threads })?;
+        let own = usize::from(urgent::may_have_own(&*port));
+        let mut queues = port.queues(QueueCount { rx: threads, tx: threads + own })?;
+        let own = if queues.tx.len() > threads { queues.tx.pop() } else { None };
         let told_up = port.status().up();
         let qos = Arc::new(PortQos::default());
         let mut entry = Entry {
@@ -170,6 +172,9 @@ impl Netdev {
             told_up,
             told_end: false,
         };
+        if let Some(queue) = own {
+            entry.tx.count_with(self.keep_own_tx(number, queue));
+        }
         let load = self.load(ports);
         match self.wire(&mut entry, number, queues.rx, load) {
             Ok(()) => {
@@ -238,6 +243,7 @@ impl Netdev {
     /// Takes the queues of a port from all threads; they are dropped when this returns, but where a
     /// thread does not answer.
     fn unwire(&self, number: PortNo) {
+        self.drop_own_tx(number);
         for worker in self.workers() {
             // One that does not answer now will find the command later.
             let _ = worker.ask(|done| Command::RemovePort(number, done));

@@ -116,10 +116,10 @@ impl Worker {
         settings: Settings,
         common: &Common,
     ) -> io::Result<Self> {
-        let (mailbox, commands) = Mailbox::new()?;
+        let (mailbox, inbox) = Mailbox::new()?;
         let mailbox = Arc::new(mailbox);
         let Common { sink, conntrack, ends } = common.clone();
-        let mut pmd = Pmd::new(id, settings, conntrack, sink, Arc::clone(&mailbox), commands);
+        let mut pmd = Pmd::new(id, settings, conntrack, sink, Arc::clone(&mailbox), inbox);
         pmd.set_ends(&ends);
         let (pipeline, turns) = (pmd.pipeline_counters(), pmd.loop_counters());
         let patience = pmd.patience();

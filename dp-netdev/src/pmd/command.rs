@@ -23,6 +23,8 @@ use crate::system::Doorbell;
 
 /// Commands that may wait for one thread.
 const WAITING: usize = 16_384;
+/// Packets that may wait for nothing else.
+const URGENT: usize = 256;
 /// Packets that may wait to be executed, in all threads together.
 pub(crate) const EXECUTES: usize = 4096;
 /// How long a full mailbox is tried.
@@ -82,20 +84,32 @@ pub(crate) struct Mailbox {
     stopping: AtomicBool,
     /// Packets that wait to be executed.
     executes: AtomicUsize,
+    /// Packets that wait for nothing else.
+    urgent: Sender<Execute>,
+}
+
+/// The ends at which a thread reads.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    pub(crate) commands: Receiver<Command>,
+    /// Packets that are executed before any command.
+    pub(crate) urgent: Receiver<Execute>,
 }
 
 impl Mailbox {
-    /// A mailbox, and the end at which the thread reads.
-    pub(crate) fn new() -> std::io::Result<(Self, Receiver<Command>)> {
-        let (sender, receiver) = bounded(WAITING);
+    /// A mailbox, and the ends at which the thread reads.
+    pub(crate) fn new() -> std::io::Result<(Self, Inbox)> {
+        let (sender, commands) = bounded(WAITING);
+        let (urgent, executes) = bounded(URGENT);
         let mailbox = Self {
             sender,
             bell: Doorbell::new()?,
             asleep: Alarm::new(),
             stopping: AtomicBool::new(false),
             executes: AtomicUsize::new(0),
+            urgent,
         };
-        Ok((mailbox, receiver))
+        Ok((mailbox, Inbox { commands, urgent: executes }))
     }
 
     /// Leaves a command, without waiting. Gives it back if there is no room.
@@ -134,8 +148,20 @@ impl Mailbox {
         self.executes.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// Leaves a packet that is executed before any command, if there is room.
+    pub(crate) fn post_urgent(&self, execute: Execute) -> Result<(), DatapathError> {
+        match self.urgent.try_send(execute) {
+            Ok(()) => {
+                self.wake();
+                Ok(())
+            }
+            Err(TrySendError::Full(_)) => Err(DatapathError::Busy),
+            Err(TrySendError::Disconnected(_)) => Err(DatapathError::NoThread),
+        }
+    }
+
     /// Wakes the thread if it sleeps.
-    fn wake(&self) {
+    pub(crate) fn wake(&self) {
         if self.asleep.is_to_ring() {
             self.bell.ring();
         }

@@ -1,5 +1,6 @@
 //! What packet threads count. Each counter has one writer; sums are made by whoever reads.
 
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use dp_core::sync::Counter;
@@ -84,7 +85,7 @@ pub struct TxCounters {
 }
 
 impl TxCounters {
-    pub(super) fn credit(&self, sent: &Sent) {
+    pub(crate) fn credit(&self, sent: &Sent) {
         self.packets.add(u64::from(sent.packets));
         self.bytes.add(sent.bytes);
         self.dropped.add(sent.dropped());
@@ -95,6 +96,9 @@ impl TxCounters {
 #[derive(Debug, Default)]
 #[repr(align(64))]
 pub struct LoopCounters {
+    /// When the last turn that has ended began, in nanoseconds of the thread's clock: what had come
+    /// until then has been taken in.
+    pub looked: AtomicU64,
     /// Turns.
     pub turns: Counter,
     /// Turns in which packets moved.

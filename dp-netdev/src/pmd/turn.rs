@@ -15,7 +15,7 @@ use dp_core::pipeline::{Pipeline, PipelineCounters, Settings};
 use dp_core::sync::{Counter, Published};
 use dp_core::tunnel::Ends;
 
-use super::command::{Command, Execute, Mailbox};
+use super::command::{Command, Execute, Inbox, Mailbox};
 use super::counters::{INTERVAL, LoopCounters, RxCounters, TxCounters};
 use super::fairness::{Budget, is_control, is_owed};
 use crate::port::{PortError, RxEnd, RxQueue, TxQueue, Wake, dpdk};
@@ -27,6 +27,8 @@ const TICK: Duration = Duration::from_millis(100);
 /// How often connections that are over are looked for, and how many records at a time.
 const SWEEP: Duration = Duration::from_millis(1);
 const SWEEP_MOST: u32 = 1024;
+/// Commands that are obeyed in a row.
+const OBEYED: usize = 16;
 /// Slots of flows that one dump command looks at: bounds what a dump costs a turn.
 const DUMPED: u32 = 256;
 
@@ -168,6 +170,7 @@ pub(crate) struct Pmd {
     sink: Arc<dyn UpcallSink>,
     mailbox: Arc<Mailbox>,
     commands: Receiver<Command>,
+    urgent: Receiver<Execute>,
     executes: VecDeque<Execute>,
     rx: Vec<RxSlot>,
     /// By port number.
@@ -198,8 +201,9 @@ impl Pmd {
         conntrack: Arc<Conntrack>,
         sink: Arc<dyn UpcallSink>,
         mailbox: Arc<Mailbox>,
-        commands: Receiver<Command>,
+        inbox: Inbox,
     ) -> Self {
+        let Inbox { commands, urgent } = inbox;
         let mut pipeline = Pipeline::new(settings);
         pipeline.set_conntrack(conntrack);
         Self {
@@ -208,6 +212,7 @@ impl Pmd {
             sink,
             mailbox,
             commands,
+            urgent,
             executes: VecDeque::new(),
             rx: Vec::new(),
             tx: Vec::new(),
@@ -243,9 +248,14 @@ impl Pmd {
     /// Serves every queue once, and those again that one of the others made wait; returns how many
     /// packets moved.
     pub(crate) fn turn(&mut self, now: Instant) -> usize {
-        self.obey();
         let began = self.mark;
-        let mut moved = self.run_executes(now);
+        let mut moved = self.run_urgent(now);
+        // Commands come by the thousand when flows expire: what keeps a session alive goes between.
+        for _ in 0..self.commands.len().div_ceil(OBEYED) {
+            self.obey_some(OBEYED);
+            moved += self.run_urgent(now);
+        }
+        moved += self.run_executes(now);
         let (mut ended, mut worst) = (false, 0);
         for index in 0..self.rx.len() {
             let Some(slot) = self.rx.get_mut(index) else { break };
@@ -254,6 +264,9 @@ impl Pmd {
             moved += served.packets;
             ended |= served.ended;
             worst = worst.max(served.took);
+            // Bulk traffic that takes the slow path makes turns long: what keeps a session alive leaves
+            // between two queues.
+            moved += self.run_urgent(now);
         }
         if self.rx.len() > 1 {
             let served = self.serve_owed(worst, now);
@@ -266,6 +279,7 @@ impl Pmd {
         self.send_when_due(now, moved);
         moved += self.drain(now);
         self.counters.turns.add(1);
+        self.counters.looked.store(now.0, Ordering::Relaxed);
         self.mark = cycles();
         let spent = self.mark.wrapping_sub(began);
         if moved != 0 {
@@ -475,8 +489,12 @@ impl Pmd {
     /// Does what the control side has asked for. Packets to be executed are kept for the turn:
     /// executing may ask the slow path, which may be the one that is asking now.
     pub(crate) fn obey(&mut self) {
+        self.obey_some(usize::MAX);
+    }
+
+    fn obey_some(&mut self, most: usize) {
         // No more than there are: somebody may send as fast as we obey.
-        for _ in 0..self.commands.len() {
+        for _ in 0..self.commands.len().min(most) {
             let Ok(command) = self.commands.try_recv() else { return };
             match command {
                 Command::AddRx(slot) => {
@@ -527,6 +545,24 @@ impl Pmd {
                 Command::Configure(settings) => self.pipeline.configure(&settings),
             }
         }
+    }
+
+    /// Executes what must not wait, and sends it.
+    #[inline]
+    fn run_urgent(&mut self, now: Instant) -> usize {
+        let mut count = 0;
+        // No more than there may be: somebody may leave them as fast as they are sent.
+        while count < BURST
+            && let Ok(Execute { packet, key, actions }) = self.urgent.try_recv()
+        {
+            let Self { pipeline, sink, out, .. } = self;
+            pipeline.execute(packet, &key, &actions, now, &**sink, out);
+            count += 1;
+        }
+        if count != 0 {
+            self.send(now);
+        }
+        count
     }
 
     fn run_executes(&mut self, now: Instant) -> usize {
@@ -590,7 +626,7 @@ impl Pmd {
 
     /// Whether something waits for the next turn.
     pub(crate) fn has_work(&self) -> bool {
-        !self.commands.is_empty() || !self.executes.is_empty()
+        !self.commands.is_empty() || !self.executes.is_empty() || !self.urgent.is_empty()
     }
 
     /// Lets transmit queues write out what they have kept back.

@@ -7,6 +7,7 @@
 //! | [`Netif`] | a network interface: state, MTU, address |
 //! | [`Doorbell`], [`wait`] | sleeping until a descriptor, a moment or another thread |
 //! | [`pin_to_cpu`] | keeping a thread on a processor |
+//! | [`run_in_real_time`] | running before others |
 //! | [`Clock`], [`Ticker`] | the monotonic clock as instants |
 //! | [`cycles`] | the processor's own clock |
 //! | [`Topology`] | processors and their NUMA nodes |
@@ -15,6 +16,7 @@ mod affinity_unsafe;
 mod clock;
 mod netif_unsafe;
 mod options_unsafe;
+mod priority_unsafe;
 mod topology;
 mod tsc_unsafe;
 mod wait_unsafe;
@@ -23,6 +25,7 @@ pub use affinity_unsafe::pin_to_cpu;
 pub use clock::{Clock, Ticker};
 pub use netif_unsafe::{Netif, NetifState};
 pub(crate) use options_unsafe::{get_option, set_option, socket};
+pub use priority_unsafe::run_in_real_time;
 pub use topology::Topology;
 pub use tsc_unsafe::{cycles, cycles_per_second};
 pub use wait_unsafe::{Doorbell, fine_timers, wait};

@@ -8,7 +8,7 @@ use dp_core::flow::layout;
 use dp_core::flow::{FieldId, FlowKey, FlowMask};
 
 use super::watch::Watch;
-use super::{Services, State, frame, multicast};
+use super::{Services, frame, multicast};
 use crate::bond::{Admission, Mode, hash_mac};
 use crate::bridge::{Bridge, BridgePort};
 use crate::protocols::{bfd, bpdu, lacp, lldp};
@@ -100,24 +100,31 @@ impl Protocols for Services {
         flow: &FlowKey,
         wc: &mut FlowMask,
     ) -> SlowReasons {
-        let state = self.state();
-        if flow.eth_type() == lacp::ETH_TYPE && state.speaks_lacp(bridge, port) {
+        if flow.eth_type() == lldp::ETH_TYPE && self.state().speaks_lldp(bridge, port) {
+            return SlowReasons::LLDP;
+        }
+        let interest = self.interest.load();
+        let Some(spoken) = interest.of(bridge.name()) else { return SlowReasons::empty() };
+        if flow.eth_type() == lacp::ETH_TYPE && spoken.lacp.contains(&port.bundle) {
             wc.unwildcard(FieldId::EthDst);
             if destination(flow) == lacp::DST {
                 return SlowReasons::LACP;
             }
         }
-        if flow.eth_type() == lldp::ETH_TYPE && state.speaks_lldp(bridge, port) {
-            return SlowReasons::LLDP;
-        }
-        if let Some(tree) = state.trees.get(bridge.name()) {
+        if spoken.tree {
             wc.unwildcard(FieldId::EthDst);
-            if destination(flow) == bpdu::DST && tree.takes_part(port.ofport) {
+            let part = |tree: &super::Tree| tree.takes_part(port.ofport);
+            if destination(flow) == bpdu::DST
+                && self.state().trees.get(bridge.name()).is_some_and(part)
+            {
                 return SlowReasons::STP;
             }
         }
+        if !spoken.watched.contains(&port.ofport) {
+            return SlowReasons::empty();
+        }
         let key = (bridge.name().to_owned(), port.ofport);
-        match state.watches.get(&key) {
+        match self.state().watches.get(&key) {
             Some(watch) => watch.consumes(flow, wc),
             None => SlowReasons::empty(),
         }
@@ -152,6 +159,8 @@ impl Protocols for Services {
         {
             watch.process(flow, frame, now);
         }
+        drop(state);
+        self.heard.notify_one();
     }
 
     fn multicast(
@@ -179,13 +188,6 @@ impl Protocols for Services {
             state.learn_multicast(bridge, port, vlan, frame, now);
             self.notice(&mut state);
         }
-    }
-}
-
-impl State {
-    fn speaks_lacp(&self, bridge: &Bridge, port: &BridgePort) -> bool {
-        let key = (bridge.name().to_owned(), port.bundle.clone());
-        self.aggregates.contains_key(&key)
     }
 }
 

@@ -69,6 +69,7 @@ impl Services {
                 numbers.insert(wish.name.clone(), id);
             }
         }
+        self.index(&state);
         self.version.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         numbers
     }

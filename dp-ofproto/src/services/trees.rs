@@ -139,6 +139,7 @@ impl Services {
                 state.trees.insert(bridge.to_owned(), Tree::Rstp(rstp));
             }
         }
+        self.index(&state);
         self.version.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     }
 

@@ -35,9 +35,17 @@ impl Watch {
         self.content.0 && self.content.1
     }
 
-    fn run(&mut self, facts: PortFacts, now: Instant, send: &mut impl FnMut(Vec<u8>, bool)) {
+    /// Returns whether something waits for packets that may have come in to be looked at.
+    fn run(
+        &mut self,
+        facts: PortFacts,
+        heard: Instant,
+        now: Instant,
+        send: &mut impl FnMut(Vec<u8>, bool),
+    ) -> bool {
+        let mut in_doubt = false;
         if let Some(bfd) = &mut self.bfd {
-            bfd.run(facts.rx_packets, now);
+            in_doubt |= bfd.run_heard(facts.rx_packets, heard, now);
             let oam = bfd.oam();
             if let Some(frame) = bfd.send(now) {
                 send(frame, oam);
@@ -47,7 +55,7 @@ impl Watch {
             }
         }
         if let Some(cfm) = &mut self.cfm {
-            cfm.run(facts.rx_packets, now);
+            in_doubt |= cfm.run_heard(facts.rx_packets, heard, now);
             if let Some(frame) = cfm.send(now) {
                 send(frame, false);
             }
@@ -63,6 +71,7 @@ impl Watch {
             self.content = content;
             self.version += 1;
         }
+        in_doubt
     }
 }
 
@@ -97,6 +106,7 @@ fn log_cfm(name: &str, event: &cfm::Event) {
 impl State {
     pub(super) fn run_watches(
         &mut self,
+        heard: Instant,
         now: Instant,
         facts: &mut impl FnMut(&str, OfPort) -> PortFacts,
         turn: &mut Turn,
@@ -107,7 +117,7 @@ impl State {
                 let (bridge, ofport) = (bridge.clone(), *ofport);
                 turn.outgoing.push(Outgoing { bridge, ofport, frame, oam });
             };
-            watch.run(facts, now, &mut send);
+            turn.in_doubt |= watch.run(facts, heard, now, &mut send);
         }
     }
 }
@@ -134,6 +144,7 @@ impl Services {
         let key = (bridge.to_owned(), ofport);
         if wish.bfd.is_none() && wish.cfm.is_none() {
             if state.watches.remove(&key).is_some() {
+                self.index(&state);
                 self.version.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             }
             return;
@@ -160,6 +171,10 @@ impl Services {
             }
             (cfm, None) => *cfm = None,
         }
+        self.index(&state);
+        drop(state);
+        // Whoever waits for the next moment has a nearer one now.
+        self.heard.notify_one();
     }
 
     /// The ports of a bridge that are watched.

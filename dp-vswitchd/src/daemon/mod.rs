@@ -43,6 +43,7 @@ use crate::ovsdb::server::Engine;
 use crate::ovsdb::server::task::{ServerTask, first_row};
 use crate::switch::Switch;
 use crate::switch::main_task::MainTask;
+use crate::switch::pulse::Pulse;
 use crate::unixctl::{CommandRegistry, Server};
 use options::Request;
 use pidfile::PidFile;
@@ -258,6 +259,10 @@ fn serve(
     if !options.disable_system_route {
         switch.underlay.follow_kernel();
     }
+    let pulse = match dummy {
+        DummyMode::Off => Some(Pulse::start(&switch).map_err(system("pulse"))?),
+        _ => None,
+    };
     let mut registry = CommandRegistry::new();
     commands::register_all(&mut registry, &switch);
     let socket = paths.control_socket(options.unixctl.as_deref());
@@ -281,6 +286,7 @@ fn serve(
     while !switch.is_ending() && !stopping.get() {
         main_loop.turn().map_err(system("ppoll"))?;
     }
+    drop(pulse);
     switch.end();
     server.borrow_mut().drain(LAST_WORDS);
     Ok(())

@@ -20,6 +20,7 @@
 //! | [`scheduling`], [`kernels`] | packet threads, pipelines, machine code |
 //! | [`apply`] | making what runs equal to the configuration |
 //! | [`services`] | bonds and bridge protocols |
+//! | [`pulse`] | the thread that keeps sessions alive |
 //! | [`bond_tables`] | bonds whose member the datapath chooses |
 //! | [`service_status`], [`status`] | what is written back |
 //! | [`trim_unsafe`] | freed memory goes back to the system |
@@ -46,6 +47,7 @@ mod kernels;
 pub(crate) mod main_task;
 mod ofports;
 pub(crate) mod open;
+pub(crate) mod pulse;
 pub(crate) mod qos;
 mod rates;
 mod scheduling;
@@ -118,6 +120,8 @@ struct State {
     exit: Option<(Responder, bool)>,
     warp: Option<Warp>,
     recircs: services::BondRecircs,
+    /// What the main loop knew of ports when it looked last.
+    facts: Arc<services::Facts>,
     bond_tables: bond_tables::BondTables,
     /// The version of the bonds that the tables were made from.
     bonds_seen: u64,

@@ -4,6 +4,7 @@
 //! the facts about ports are gathered for them, and the frames that they send leave by the bridges.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use dp_core::base::{BondId, Instant, MacAddr, OfPort, PortNo};
@@ -24,6 +25,10 @@ use log::Level;
 use super::bridge::{BridgeState, Interface, RunningBridge};
 use super::{Datapath, Switch};
 use crate::config::{PortConfig, Settings, is_true, number_or};
+use crate::daemon::DummyMode;
+
+/// What is known of ports, by bridge and number.
+pub(super) type Facts = BTreeMap<(String, OfPort), PortFacts>;
 
 /// Recirculation ids that bonds hold.
 pub(super) type BondRecircs = BTreeMap<BondId, RecircRef>;
@@ -84,13 +89,14 @@ impl Switch {
 
     /// Lets bonds and protocols run. Returns whether packets wait to be moved.
     pub(super) fn run_services(&self, now: Instant) -> bool {
-        let facts = self.port_facts();
+        let facts = Arc::new(self.port_facts());
+        self.state().facts = Arc::clone(&facts);
         self.follow_carriers(&facts);
         let of = |bridge: &str, ofport: OfPort| {
             facts.get(&(bridge.to_owned(), ofport)).copied().unwrap_or_default()
         };
         self.count_bond_tables(now);
-        let turn = self.services.run(now, of);
+        let turn = self.services.run_heard(self.heard_until(now), now, of);
         self.sync_bond_tables();
         let sent = !turn.outgoing.is_empty() || !turn.announce.is_empty();
         for outgoing in turn.outgoing {
@@ -116,9 +122,18 @@ impl Switch {
         sent
     }
 
+    /// What the main loop knew of ports when it looked last.
+    pub(super) fn known_facts(&self) -> Arc<Facts> {
+        Arc::clone(&self.state().facts)
+    }
+
     /// When [`Self::run_services`] has something to do.
     pub(super) fn services_wake(&self) -> Option<Instant> {
-        let wake = self.services.wake();
+        // What has a deadline is somebody else's, where threads move packets.
+        let wake = match self.dummy {
+            DummyMode::Off => self.services.wake_at_leisure(),
+            _ => self.services.wake(),
+        };
         // Links are looked at now and then: nothing tells when one goes.
         let look = (!self.bridges().is_empty()).then(|| self.now().after(LOOK));
         wake.into_iter().chain(look).min()
@@ -191,7 +206,7 @@ impl Switch {
     }
 
     /// Sends a frame out of a bridge's port: through patch ports and tunnels too.
-    fn send(&self, outgoing: &Outgoing, now: Instant) {
+    pub(super) fn send(&self, outgoing: &Outgoing, now: Instant) {
         let Some(bridge) = self.bridge(&outgoing.bridge) else { return };
         let frame = &outgoing.frame;
         let packet = Pool::for_len(frame.len()).and_then(Pool::alloc);
@@ -204,7 +219,7 @@ impl Switch {
         let ofproto = &bridge.datapath.ofproto;
         let translation =
             ofproto.packet_out(&bridge.bridge, OfPort::NONE, &key, frame, &output, now);
-        let sent = bridge.datapath.netdev.execute(packet, &key, translation.actions);
+        let sent = bridge.datapath.netdev.execute_urgent(packet, &key, translation.actions);
         if let Err(error) = sent {
             log::debug!(
                 target: "ofproto_dpif",

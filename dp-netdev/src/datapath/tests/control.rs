@@ -88,3 +88,38 @@ fn bonds_are_assigned_and_count_over_all_threads() {
     assert_eq!(one_turn(&netdev, &hands), [0, 0, 0]);
     assert_eq!(netdev.bond_bytes(BondId(5)), None);
 }
+
+#[test]
+fn what_must_not_wait_leaves_before_what_waits_and_is_bounded() {
+    let netdev = Netdev::new(sink(), Config::default()).unwrap();
+    let hands = dummies(&netdev, 2);
+    let key = FlowKey::default();
+    let actions = || Arc::from([Action::Output(PortNo(2))]);
+    for mark in 0..3 {
+        netdev.execute(packet(mark), &key, actions()).unwrap();
+    }
+    netdev.execute_urgent(packet(9), &key, actions()).unwrap();
+    assert_eq!(netdev.turn(NOW), 4);
+    assert_eq!(hands[1].take_sent(), [frame(9), frame(0), frame(1), frame(2)]);
+    // However many others wait, there is room.
+    while netdev.execute(packet(1), &key, actions()).is_ok() {}
+    let room =
+        (0..10_000).take_while(|_| netdev.execute_urgent(packet(9), &key, actions()).is_ok());
+    assert!((64..10_000).contains(&room.count()));
+    assert_eq!(netdev.looked_until(), None, "nobody but us looks");
+}
+
+#[test]
+fn threads_tell_until_when_they_have_looked() {
+    let clock = Clock::start();
+    let netdev = Netdev::new(sink(), Config { threads: 2, clock, ..Config::default() }).unwrap();
+    let running = netdev.start(&[], Idle::Sleep).unwrap();
+    let after = clock.now();
+    let start = std::time::Instant::now();
+    while netdev.looked_until().is_none_or(|looked| looked < after) {
+        netdev.nudge();
+        assert!(start.elapsed() < Duration::from_secs(20), "a thread that is woken looks");
+        std::thread::yield_now();
+    }
+    running.stop();
+}

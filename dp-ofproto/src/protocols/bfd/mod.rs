@@ -35,6 +35,9 @@ use super::random::Random;
 const SLOW: Duration = Duration::from_secs(1);
 /// Traffic counts as a sign of life for this many receive intervals.
 const TRAFFIC_MULT: u32 = 100;
+/// How much longer than the detection time silence is not believed while nobody has looked whether it
+/// is silence: a switch that is that far behind forwards nothing either.
+const GRACE: Duration = Duration::from_millis(500);
 /// How long traffic is watched before the receive interval decays, at least.
 const DECAY_WINDOW: Duration = Duration::from_millis(2000);
 
@@ -252,8 +255,19 @@ impl Session {
 
     /// Lets time pass. `rx_packets`: frames that the interface has received so far.
     pub fn run(&mut self, rx_packets: u64, now: Instant) {
-        if self.state > State::Down && self.detect_at.is_some_and(|at| now >= at) {
+        self.run_heard(rx_packets, now, now);
+    }
+
+    /// As [`Self::run`], where only what came in until `heard` has been taken in: silence after that
+    /// is none yet. Returns whether the session is over if nothing has come.
+    pub fn run_heard(&mut self, rx_packets: u64, heard: Instant, now: Instant) -> bool {
+        let due = |at: Instant| heard >= at || now >= at.after(GRACE);
+        let waits = self.state > State::Down && self.detect_at.is_some_and(|at| now >= at);
+        let mut in_doubt = false;
+        if waits && self.detect_at.is_some_and(due) {
             self.enter(State::Down, Diagnostic::EXPIRED, now);
+        } else {
+            in_doubt = waits;
         }
         self.watch_decay(rx_packets, now);
         self.watch_traffic(rx_packets, now);
@@ -263,6 +277,7 @@ impl Session {
             self.poll(floor, self.wanted_min_rx(), now);
         }
         self.forwarding(now);
+        in_doubt
     }
 
     /// The frame to send now, if there is one, and whether it is to be marked OAM.

@@ -306,3 +306,24 @@ fn values_that_are_none_are_told_and_replaced_by_the_default() {
     );
     assert_eq!(Config::from_keys(&BTreeMap::new(), &mut complaints), None);
 }
+
+#[test]
+fn silence_counts_only_where_somebody_has_listened() {
+    let fast = [("min_tx", "10"), ("min_rx", "10")];
+    let mut pair = Pair::new(&fast, &fast);
+    pair.pass(4000);
+    assert_eq!(pair.states(), [State::Up; 2]);
+    let (heard, rx) = (pair.now, pair.rx[0]);
+    let later = |millis| heard.after(Duration::from_millis(millis));
+    // The packet threads are behind: the neighbour's packets may lie in their queues.
+    assert!(pair.ends[0].run_heard(rx, heard, later(60)), "it asks to be told");
+    assert_eq!(pair.ends[0].state(), State::Up);
+    // They have looked, and there was nothing.
+    assert!(!pair.ends[0].run_heard(rx, later(60), later(61)));
+    assert_eq!(pair.ends[0].state(), State::Down);
+    // Whoever never looks is not waited for: the other end, without a word of its threads.
+    let rx = pair.rx[1];
+    assert!(pair.ends[1].run_heard(rx, heard, later(500)));
+    pair.ends[1].run_heard(rx, heard, later(600));
+    assert_eq!(pair.ends[1].state(), State::Down);
+}

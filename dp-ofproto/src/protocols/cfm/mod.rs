@@ -19,6 +19,8 @@ use dp_core::base::{Duration, Instant, MacAddr};
 
 use super::random::Random;
 
+/// How much longer silence is not believed while nobody has looked whether it is silence.
+const GRACE: Duration = Duration::from_millis(500);
 /// Remote points that are kept at most.
 const MAX_REMOTES: usize = 256;
 /// Checks after which the health is worked out: 21 intervals.
@@ -317,11 +319,21 @@ impl Cfm {
 
     /// Lets time pass. `rx_packets`: frames that the interface has received so far.
     pub fn run(&mut self, rx_packets: u64, now: Instant) {
+        self.run_heard(rx_packets, now, now);
+    }
+
+    /// As [`Self::run`], where only what came in until `heard` has been taken in: a check waits for
+    /// the rest. Returns whether one does.
+    pub fn run_heard(&mut self, rx_packets: u64, heard: Instant, now: Instant) -> bool {
         if now < self.next_check {
-            return;
+            return false;
+        }
+        if heard < self.next_check && now < self.next_check.after(GRACE) {
+            return true;
         }
         self.check(rx_packets, now);
         self.next_check = now.after(self.check_interval());
+        false
     }
 
     fn check(&mut self, rx_packets: u64, now: Instant) {
