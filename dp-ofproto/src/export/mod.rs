@@ -179,6 +179,8 @@ pub struct Exports {
     plan: ArcSwap<Plan>,
     /// Moves on whenever an answer to translation may differ.
     version: AtomicU64,
+    /// What was lost for want of room.
+    lost: AtomicU64,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -240,20 +242,33 @@ impl Exports {
                     datagram,
                 }));
             };
+            let mut lost = 0;
             if let Some(agent) = &export.sflow {
-                put(Exporter::Sflow, lock(agent).run(now, || polled(bridge)));
+                let mut agent = lock(agent);
+                put(Exporter::Sflow, agent.run(now, || polled(bridge)));
+                lost += agent.take_lost();
             }
             if let Some(cache) = &export.netflow {
-                put(Exporter::Netflow, lock(cache).run(now, unix));
+                let mut cache = lock(cache);
+                put(Exporter::Netflow, cache.run(now, unix));
+                lost += cache.take_lost();
             }
-            if let Some(exporter) = &export.ipfix {
-                put(Exporter::Ipfix, lock(exporter).run(now, unix));
+            let ipfix = export.ipfix.iter().map(|it| (Exporter::Ipfix, it));
+            let sets = export.sets.iter().map(|(set, it)| (Exporter::IpfixSet(*set), it));
+            for (name, exporter) in ipfix.chain(sets) {
+                let mut exporter = lock(exporter);
+                put(name, exporter.run(now, unix));
+                lost += exporter.take_lost();
             }
-            for (set, exporter) in &export.sets {
-                put(Exporter::IpfixSet(*set), lock(exporter).run(now, unix));
-            }
+            self.lost.fetch_add(lost, Ordering::Relaxed);
         }
         outgoing
+    }
+
+    /// Samples and records that were lost for want of room, as of the last [`Self::run`].
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
     }
 
     /// When [`Self::run`] has something to do.

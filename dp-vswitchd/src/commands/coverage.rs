@@ -78,5 +78,8 @@ pub(crate) fn counters(switch: &Switch) -> BTreeMap<&'static str, u64> {
         add("mac_learning_evicted", counts.evicted);
         add("mac_learning_moved", counts.moved);
     }
+    for (name, count) in switch.exports.counters() {
+        add(name, count);
+    }
     counters
 }

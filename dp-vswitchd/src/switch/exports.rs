@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -28,9 +29,20 @@ use crate::net::collectors::{Collectors, parse_target};
 pub(crate) struct SwitchExports {
     pub(crate) exports: Arc<Exports>,
     collectors: Mutex<BTreeMap<(String, Exporter), Collectors>>,
+    sent: AtomicU64,
+    failed: AtomicU64,
 }
 
 impl SwitchExports {
+    /// Datagrams sent, datagrams that could not be, samples and records lost for want of room.
+    pub(crate) fn counters(&self) -> [(&'static str, u64); 3] {
+        [
+            ("export_sent", self.sent.load(Ordering::Relaxed)),
+            ("export_send_failed", self.failed.load(Ordering::Relaxed)),
+            ("export_lost", self.exports.lost()),
+        ]
+    }
+
     fn collectors(&self) -> MutexGuard<'_, BTreeMap<(String, Exporter), Collectors>> {
         self.collectors.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -175,6 +187,8 @@ impl Switch {
             let key = (one.bridge, one.exporter);
             if let Some(collectors) = collectors.get_mut(&key) {
                 let sent = collectors.send(&one.datagram);
+                self.exports.sent.fetch_add(sent.ok, Ordering::Relaxed);
+                self.exports.failed.fetch_add(sent.failed, Ordering::Relaxed);
                 self.exports.exports.note_sent(&key.0, key.1, sent.ok, sent.failed);
             }
         }

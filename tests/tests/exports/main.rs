@@ -46,7 +46,7 @@ fn vsctl(switch: &Reference, words: &str) -> Result<String> {
 }
 
 fn warp(switch: &Reference, millis: u64) -> Result<()> {
-    let step = Duration::from_millis(100);
+    let step = Duration::from_millis(250);
     Ok(switch.time_warp(Duration::from_millis(millis), Some(step))?)
 }
 
@@ -406,9 +406,24 @@ fn a_collector_that_is_not_there_is_counted_and_said_once() -> Result<()> {
     let stats = switch.ofctl(&["dump-ipfix-bridge", BRIDGE])?;
     let errors = stats.split_once("tx errs=").context("statistics")?.1.trim();
     ensure!(errors.parse::<u64>()? >= 10, "{stats}");
+    // One of another kind, which has no statistics of its own, is counted all the same.
+    let counter = || -> Result<u64> {
+        let text = switch.appctl(&["coverage/read-counter", "export_send_failed"])?;
+        Ok(text.trim().parse()?)
+    };
+    let before = counter()?;
+    ensure!(before >= 10, "{before}");
+    let rows = format!(
+        "clear Bridge br0 ipfix -- --id=@s create sFlow agent=127.0.0.1 targets=\"{gone}\" \
+         polling=1 -- set Bridge br0 sflow=@s"
+    );
+    vsctl(&switch, &rows)?;
+    warp(&switch, 5000)?;
+    ensure!(counter()? > before);
+    ensure!(switch.appctl(&["coverage/read-counter", "export_lost"])?.trim() == "0");
     let log = std::fs::read_to_string(switch.folder().join("ovs-vswitchd.log"))?;
     let lines = |word: &str| log.lines().filter(|line| line.contains(word)).count();
-    assert_eq!(lines("sending to collector failed"), 1, "{log}");
+    assert_eq!(lines("sending to collector failed"), 2, "once each: {log}");
     assert_eq!(lines("couldn't open connection to collector collector.invalid:1"), 1, "{log}");
     Ok(())
 }

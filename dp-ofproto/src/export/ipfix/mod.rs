@@ -145,6 +145,8 @@ pub struct Exporter {
     totals: Totals,
     domains: BTreeMap<u32, Domain>,
     stats: Stats,
+    /// Packets whose loss has been told.
+    told_lost: u64,
 }
 
 impl Exporter {
@@ -160,6 +162,7 @@ impl Exporter {
             totals: Totals::default(),
             domains: BTreeMap::new(),
             stats: Stats::default(),
+            told_lost: 0,
         }
     }
 
@@ -182,6 +185,12 @@ impl Exporter {
     #[must_use]
     pub fn stats(&self) -> Stats {
         Stats { current_flows: u64::try_from(self.cache.len()).unwrap_or(0), ..self.stats }
+    }
+
+    /// Packets whose records were lost since the last call.
+    pub fn take_lost(&mut self) -> u64 {
+        let lost = self.stats.lost_packets;
+        lost - std::mem::replace(&mut self.told_lost, lost)
     }
 
     /// What became of a message.

@@ -206,6 +206,7 @@ fn records_and_domains_are_bounded() {
         exporter.sample(&Sample { domain: number % 3, ..sample(&udp(1)) }, at(0));
     }
     assert_eq!(exporter.stats().lost_packets, 100);
+    assert_eq!((exporter.take_lost(), exporter.take_lost()), (100, 0));
     assert_eq!(exporter.stats().lost_ipv4_packets, 100);
     assert_eq!(data(&run(&mut exporter, 1)).len(), FINISHED);
     for number in 0..u32::try_from(DOMAINS).unwrap() * 4 {

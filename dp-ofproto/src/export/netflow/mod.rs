@@ -137,10 +137,9 @@ impl Cache {
         self.flows.is_empty()
     }
 
-    /// Records that were lost because nobody took them.
-    #[must_use]
-    pub const fn lost(&self) -> u64 {
-        self.lost
+    /// Records that were lost since the last call, because nobody took them.
+    pub fn take_lost(&mut self) -> u64 {
+        std::mem::take(&mut self.lost)
     }
 
     /// Credits a flow with packets, the last of them at `used`.

@@ -216,10 +216,9 @@ impl Agent {
         &self.config
     }
 
-    /// Samples that were lost because nobody took the datagrams.
-    #[must_use]
-    pub const fn lost(&self) -> u64 {
-        self.lost
+    /// Samples that were lost since the last call, because nobody took the datagrams.
+    pub fn take_lost(&mut self) -> u64 {
+        std::mem::take(&mut self.lost)
     }
 
     /// Takes a packet that was sampled.
