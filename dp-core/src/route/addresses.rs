@@ -17,16 +17,19 @@ pub struct Addresses {
     silent: BTreeSet<Box<str>>,
 }
 
-/// Devices that give no source address unless said otherwise.
-const SILENT: &[&str] = &["kube-ipvs0"];
-
 impl Default for Addresses {
     fn default() -> Self {
-        Self { devices: BTreeMap::new(), silent: SILENT.iter().map(|&name| name.into()).collect() }
+        Self {
+            devices: BTreeMap::new(),
+            silent: Self::SILENT.iter().map(|&name| name.into()).collect(),
+        }
     }
 }
 
 impl Addresses {
+    /// Devices that give no source address unless said otherwise.
+    pub const SILENT: &[&str] = &["kube-ipvs0"];
+
     /// Replaces the devices that give no source address.
     pub fn set_silent<'a>(&mut self, devices: impl IntoIterator<Item = &'a str>) {
         self.silent = devices.into_iter().map(Into::into).collect();

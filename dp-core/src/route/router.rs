@@ -198,8 +198,9 @@ impl Routing {
     fn ask(&self, query: &Query) -> Option<Found> {
         let family = Family::of(query.destination);
         self.rules.tables(family, query.source, query.mark).find_map(|rule| {
-            let table = self.tables.get(&(rule.table, query.mark))?;
-            let route = table.lookup(query)?;
+            let of = |mark| self.tables.get(&(rule.table, mark))?.lookup(query);
+            // Where the mark has chosen the table, its routes need not name the mark again.
+            let route = of(query.mark).or_else(|| rule.mark.and_then(|_| of(0)))?;
             let hop = pick(&route.hops, query.hash)?;
             Some(Found {
                 device: Arc::clone(&hop.device),

@@ -116,6 +116,23 @@ impl Rules {
         }
     }
 
+    /// Replaces all rules but the users' own by those that somebody else keeps. A family that he has
+    /// none for keeps those that there are at start.
+    pub fn set_cached(&mut self, rules: &[Rule]) {
+        self.reset_cached();
+        for family in [Family::V4, Family::V6] {
+            let mut own = rules.iter().filter(|rule| rule.family == family).peekable();
+            if own.peek().is_none() {
+                continue;
+            }
+            self.0.retain(|rule| rule.made_by == RuleSource::User || rule.family != family);
+            for rule in own {
+                // Beyond the limit, the tables that are asked last are not asked.
+                let _ = self.add(Rule { made_by: RuleSource::Cached, ..*rule });
+            }
+        }
+    }
+
     /// Adds a rule behind those of the same priority. `false`: there are too many.
     #[must_use]
     pub fn add(&mut self, rule: Rule) -> bool {
@@ -181,6 +198,18 @@ mod tests {
     fn tables(rules: &Rules, source: Option<&str>, mark: u32) -> Vec<u32> {
         let source = source.map(|text| text.parse().expect("an address"));
         rules.tables(Family::V4, source, mark).map(|rule| rule.table).collect()
+    }
+
+    #[test]
+    fn the_kernels_rules_take_the_place_of_those_at_start_and_leave_the_users_alone() {
+        let mut rules = Rules::default();
+        assert!(rules.add(rule(7, None, 70)));
+        let v6_before = rules.tables(Family::V6, None, 0).count();
+        rules.set_cached(&[rule(0, None, 255), rule(50, Some("10.0.0.0/8"), 50)]);
+        assert_eq!(tables(&rules, Some("10.1.1.1"), 0), [255, 70, 50]);
+        assert_eq!(rules.tables(Family::V6, None, 0).count(), v6_before, "none were named");
+        rules.set_cached(&[]);
+        assert_eq!(tables(&rules, Some("10.1.1.1"), 0), [255, 70, 254, 253]);
     }
 
     #[test]

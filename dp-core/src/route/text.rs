@@ -44,11 +44,7 @@ fn options(arguments: &[&str], family: Family) -> Option<Options> {
 }
 
 fn prefix(text: &str) -> Result<Prefix, String> {
-    let refused = || "Invalid 'ip/plen' parameter".to_string();
-    if !text.contains('/') {
-        return Err(refused());
-    }
-    text.parse().map_err(|_| refused())
+    text.parse().map_err(|_| "Invalid 'ip/plen' parameter".to_string())
 }
 
 /// `ovs/route/add IP/PLEN BRIDGE [GW] [pkt_mark=MARK] [src=IP] [table=ID]`.

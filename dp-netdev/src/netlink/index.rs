@@ -1,4 +1,4 @@
-//! What is known of the kernel's links, addresses and routes.
+//! What is known of the kernel's links, addresses, routes and policy rules.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -7,9 +7,10 @@ use std::os::fd::RawFd;
 use std::time::{Duration, Instant};
 
 use dp_core::base::MacAddr;
-use dp_core::route::Prefix;
+use dp_core::route::{Prefix, Rule, Rules};
 
 use super::message::{self, Message, address, attributes, messages, word};
+use super::rule::{self, Said};
 use super::socket_unsafe::Socket;
 
 /// A link.
@@ -64,13 +65,15 @@ pub struct Change {
     pub addresses: bool,
     /// Routes.
     pub routes: bool,
+    /// Policy rules.
+    pub rules: bool,
 }
 
 impl Change {
     /// Whether anything has.
     #[must_use]
     pub const fn any(self) -> bool {
-        self.links || self.addresses || self.routes
+        self.links || self.addresses || self.routes || self.rules
     }
 }
 
@@ -91,6 +94,7 @@ struct Known {
     by_name: HashMap<String, u32>,
     addresses: HashMap<u32, Vec<(IpAddr, u8)>>,
     routes: BTreeMap<RouteKey, KernelRoute>,
+    rules: Vec<Rule>,
 }
 
 /// How long the kernel may take to answer a dump.
@@ -115,6 +119,7 @@ impl Index {
             (message::GET_LINK, LINK_FIXED),
             (message::GET_ADDR, ADDR_FIXED),
             (message::GET_ROUTE, ROUTE_FIXED),
+            (message::GET_RULE, rule::FIXED),
         ];
         for (kind, fixed) in kinds {
             self.sequence = self.sequence.wrapping_add(1);
@@ -170,7 +175,7 @@ impl Index {
                 // Events were lost: what is known may be wrong.
                 Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
                     self.ask_for_all()?;
-                    return Ok(Change { links: true, addresses: true, routes: true });
+                    return Ok(Change { links: true, addresses: true, routes: true, rules: true });
                 }
                 Err(error) => return Err(error),
             }
@@ -213,6 +218,12 @@ impl Index {
         index.and_then(|index| self.known.addresses.get(index)).map_or(&[], |all| all)
     }
 
+    /// The policy rules that can apply to what the switch sends.
+    #[must_use]
+    pub fn rules(&self) -> &[Rule] {
+        &self.known.rules
+    }
+
     /// All routes.
     pub fn routes(&self) -> impl Iterator<Item = &KernelRoute> {
         self.known.routes.values()
@@ -234,6 +245,9 @@ impl Known {
             }
             message::NEW_ROUTE | message::DEL_ROUTE => {
                 self.route(kind == message::NEW_ROUTE, content).map(|it| change.routes |= it)
+            }
+            message::NEW_RULE | message::DEL_RULE => {
+                self.rule(kind == message::NEW_RULE, content).map(|it| change.rules |= it)
             }
             _ => None,
         };
@@ -304,6 +318,17 @@ impl Known {
                 Some(true)
             }
         }
+    }
+
+    fn rule(&mut self, new: bool, content: &[u8]) -> Option<bool> {
+        let Said::Rule(rule) = rule::read(content)? else { return Some(false) };
+        let known = self.rules.iter().position(|other| *other == rule);
+        match (known, new) {
+            (None, true) if self.rules.len() < Rules::LIMIT => self.rules.push(rule),
+            (Some(at), false) => drop(self.rules.remove(at)),
+            _ => return Some(false),
+        }
+        Some(true)
     }
 
     fn route(&mut self, new: bool, content: &[u8]) -> Option<bool> {

@@ -12,6 +12,9 @@ pub(super) const GET_ADDR: u16 = 22;
 pub(super) const NEW_ROUTE: u16 = 24;
 pub(super) const DEL_ROUTE: u16 = 25;
 pub(super) const GET_ROUTE: u16 = 26;
+pub(super) const NEW_RULE: u16 = 32;
+pub(super) const DEL_RULE: u16 = 33;
+pub(super) const GET_RULE: u16 = 34;
 const ERROR: u16 = 2;
 const DONE: u16 = 3;
 

@@ -12,11 +12,13 @@
 //! |---|---|
 //! | `socket_unsafe` | a routing socket that hears events |
 //! | `message` | messages and their attributes, checked |
+//! | `rule` | policy rules, as far as they can apply |
 //! | [`Index`] | what is known |
 //! | [`tc`] | queueing disciplines of the kernel |
 
 mod index;
 mod message;
+mod rule;
 mod socket_unsafe;
 pub mod tc;
 

@@ -13,14 +13,19 @@ pub(super) struct Socket(File);
 /// Bytes of messages that are read at once: the kernel sends no more.
 const BUFFER: usize = 64 * 1024;
 
+/// The group of changes of IPv6's policy rules (`RTNLGRP_IPV6_RULE`, the nineteenth).
+const IPV6_RULE: libc::c_int = 1 << 18;
+
 impl Socket {
-    /// A socket that hears of changes of links, addresses and routes, and does not wait.
+    /// A socket that hears of changes of links, addresses, routes and rules, and does not wait.
     pub(super) fn open() -> io::Result<Self> {
         let groups = libc::RTMGRP_LINK
             | libc::RTMGRP_IPV4_IFADDR
             | libc::RTMGRP_IPV6_IFADDR
             | libc::RTMGRP_IPV4_ROUTE
-            | libc::RTMGRP_IPV6_ROUTE;
+            | libc::RTMGRP_IPV6_ROUTE
+            | libc::RTMGRP_IPV4_RULE
+            | IPV6_RULE;
         Self::hearing(groups)
     }
 

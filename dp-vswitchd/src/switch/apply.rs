@@ -62,6 +62,8 @@ impl Switch {
             datapath.set_limits(&config);
             datapath.hold(held);
         }
+        let silent = config.other_config.get("route-silent-devices");
+        self.underlay.set_silent(silent.map(String::as_str));
         self.refresh_tunnels();
         self.apply_exports(&config);
         self.count("bridge_reconfigure");

@@ -19,7 +19,7 @@ use dp_core::boundary::Datapath as _;
 use dp_core::flow::Extractor;
 use dp_core::flow::beside::take_on;
 use dp_core::packet::{Metadata, Pool};
-use dp_core::route::{CachedRoute, NextHop, Prefix, Router, Rules, SourceNeed};
+use dp_core::route::{Addresses, CachedRoute, NextHop, Prefix, Router, Rules, SourceNeed};
 use dp_core::tunnel::Ends;
 use dp_netdev::netlink::{Index, KernelHop};
 use dp_ofproto::action::Action;
@@ -42,6 +42,8 @@ pub(crate) struct Underlay {
     given: Mutex<Vec<(String, IpAddr, u8)>>,
     /// The kernel's links, addresses and routes, unless they are kept out.
     kernel: Mutex<Option<Index>>,
+    /// The devices that give no source address, as it was said.
+    silent: Mutex<Option<String>>,
     /// Addresses of bridges that have moved to another MAC.
     moves: Moves,
     /// When neighbours were last looked over.
@@ -79,6 +81,31 @@ impl Underlay {
         };
         if let Err(error) = router.add_cached(route) {
             log::warn!(target: "ovs_router", "{device}: {error}");
+        }
+    }
+
+    /// Says which devices give no source address (`other_config:route-silent-devices`, with commas
+    /// between them); those of the start where it is not said. Whoever calls publishes the routes.
+    pub(crate) fn set_silent(&self, devices: Option<&str>) {
+        {
+            let mut said = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+            if said.as_deref() == devices {
+                return;
+            }
+            *said = devices.map(str::to_owned);
+        }
+        {
+            let mut router = self.router();
+            match devices {
+                Some(devices) => {
+                    let names = devices.split(',').map(str::trim).filter(|name| !name.is_empty());
+                    router.addresses_mut().set_silent(names);
+                }
+                None => router.addresses_mut().set_silent(Addresses::SILENT.iter().copied()),
+            }
+        }
+        if let Some(index) = self.kernel().as_ref() {
+            self.take_over(index);
         }
     }
 
@@ -133,12 +160,16 @@ impl Underlay {
         {
             Self::put_address(&mut router, device, *address, *len);
         }
+        router.rules_mut().set_cached(index.rules());
         // Where several routes are for the same, the first has the lowest metric.
         let mut last = None;
         for route in index.routes() {
-            let table = route.table;
-            let same = Some((table, route.prefix, route.local));
-            if !matches!(table, Rules::LOCAL | Rules::MAIN | Rules::DEFAULT) || last == same {
+            // The three tables that there always are count as one; others are asked by rules alone.
+            let standing = matches!(route.table, Rules::LOCAL | Rules::MAIN | Rules::DEFAULT);
+            let table = if standing { Rules::MAIN } else { route.table };
+            let same = Some((route.table, route.prefix, route.local));
+            let asked = standing || index.rules().iter().any(|rule| rule.table == table);
+            if !asked || last == same {
                 continue;
             }
             last = same;
@@ -152,13 +183,8 @@ impl Underlay {
             if hops.is_empty() {
                 continue;
             }
-            let cached = CachedRoute {
-                prefix: route.prefix,
-                mark: 0,
-                table: Rules::MAIN,
-                hops,
-                local: route.local,
-            };
+            let cached =
+                CachedRoute { prefix: route.prefix, mark: 0, table, hops, local: route.local };
             if let Err(error) = router.add_cached(cached) {
                 log::debug!(target: "route_table", "{}: {error}", route.prefix);
             }

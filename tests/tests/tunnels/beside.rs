@@ -212,3 +212,71 @@ fn turned_round(frame: &[u8]) -> Vec<u8> {
     }
     frame
 }
+
+/// Commands about routes, neighbours and source ports, good ones and bad ones.
+const COMMANDS: &[&str] = &[
+    "ovs/route/add 10.1.0.0/16 under",
+    "ovs/route/add 10.2.0.0/16 under 1.1.2.1",
+    "ovs/route/add 10.2.0.0/24 under 1.1.2.1 pkt_mark=5",
+    "ovs/route/add 10.4.0.0/24 nobr 1.1.2.1",
+    "ovs/route/add 2001:db8::/32 under 2001:cafe::1",
+    "ovs/route/lookup 10.2.0.7",
+    "ovs/route/lookup 10.2.0.7 pkt_mark=5",
+    "ovs/route/lookup 10.2.1.7 pkt_mark=5",
+    "ovs/route/lookup 9.9.9.9",
+    "ovs/route/lookup foo",
+    "ovs/route/lookup 2001:db8::5",
+    "ovs/route/del 10.2.0.0/24",
+    "ovs/route/del 10.2.0.0/24 pkt_mark=5",
+    "ovs/route/del 10.9.0.0/24",
+    "ovs/route/del foo",
+    "tnl/neigh/set under foo f8:bc:12:44:34:b7",
+    "tnl/neigh/set under 1.1.2.93 foo",
+    "tnl/neigh/set under 1.1.2.93",
+    "tnl/arp/set under 1.1.2.94 f8:bc:12:44:34:b8",
+    "tnl/arp/show",
+    "tnl/neigh/aging",
+    "tnl/neigh/aging 0",
+    "tnl/neigh/aging x",
+    "tnl/neigh/aging 3601",
+    "tnl/neigh/aging 12",
+    "tnl/arp/aging",
+    "tnl/arp/flush",
+    "tnl/neigh/show",
+    "tnl/neigh/flush x",
+    "tnl/egress_port_range",
+    "tnl/egress_port_range 35190 36190",
+    "tnl/egress_port_range 60000 35190",
+    "tnl/egress_port_range 0 5",
+    "tnl/egress_port_range x y",
+    "tnl/egress_port_range 5",
+    "tnl/egress_port_range",
+    "tnl/ports/show x",
+];
+
+#[test]
+fn commands_answer_as_the_references_do() -> Result<()> {
+    let switches = [with_tunnels(Reference::start()?)?, with_tunnels(Reference::start_ours()?)?];
+    for command in COMMANDS {
+        let words: Vec<&str> = command.split_whitespace().collect();
+        let answer = |switch: &Reference| match switch.appctl(&words) {
+            Ok(text) => sorted(&text),
+            Err(error) => {
+                let text = format!("{error:#}");
+                // What the tool says around the answer names the switch's own folder.
+                let own = |line: &&str| !line.contains("server returned an error");
+                let folder = switch.folder().display().to_string();
+                text.lines().filter(own).map(|line| line.replace(&folder, "")).collect()
+            }
+        };
+        let own = answer(&switches[1]);
+        assert_eq!(own, answer(&switches[0]), "{command}");
+        // What is refused is refused in words, not by silence.
+        assert!(
+            *command != "ovs/route/del foo"
+                || own.iter().any(|line| line.contains("Invalid parameters")),
+            "{own:?}"
+        );
+    }
+    Ok(())
+}

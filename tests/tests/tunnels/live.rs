@@ -289,3 +289,57 @@ fn a_remote_end_that_changes_its_mac_is_followed() -> Result<()> {
     drop(scene.hosts);
     Ok(())
 }
+
+#[test]
+fn the_kernels_policy_rules_and_silent_devices_choose_the_way() -> Result<()> {
+    let host = Namespace::new("tun-rules")?;
+    veth_pair((&host, "eth0"), (&host, "peer0"))?;
+    veth_pair((&host, "pod0"), (&host, "peer1"))?;
+    let switch =
+        gateway(&host, "192.168.7.1/24", "type=vxlan options:remote_ip=10.77.0.1 options:key=7")?;
+    host.address("br-phy", "192.168.8.1/24")?;
+    for words in [
+        "link add kube-ipvs0 type veth peer name quiet0",
+        "link set kube-ipvs0 up",
+        "link set quiet0 up",
+        "addr add 10.96.0.1/16 dev kube-ipvs0",
+        "route add 10.77.0.0/16 via 192.168.7.254",
+        "route add 10.77.0.0/16 via 192.168.8.254 table 100",
+        "rule add from 192.168.8.1 priority 70 table 100",
+        "rule add fwmark 9 priority 80 table 100",
+    ] {
+        host.ip(&words.split_whitespace().collect::<Vec<_>>())?;
+    }
+    let lookup = |words: &str| -> Result<String> {
+        let words: Vec<&str> = words.split_whitespace().collect();
+        Ok(switch.appctl(&[&["ovs/route/lookup", "10.77.0.1"][..], &words].concat())?)
+    };
+    let until = |words: &str, expected: &str| -> Result<()> {
+        testkit::patience::wait(Duration::from_secs(10), || {
+            lookup(words).ok().filter(|text| text.contains(expected))
+        })
+        .map(drop)
+        .with_context(|| format!("{words}: {:?}, not {expected}", lookup(words)))
+    };
+    until("src=192.168.8.1", "gateway 192.168.8.254")?;
+    until("pkt_mark=9", "gateway 192.168.8.254")?;
+    until("", "gateway 192.168.7.254")?;
+    let rules = switch.appctl(&["ovs/route/rule/show"])?;
+    assert!(rules.contains("Cached: 70: from 192.168.8.1/32 lookup 100"), "{rules}");
+    assert!(rules.contains("Cached: 80: from all fwmark 0x9 lookup 100"), "{rules}");
+    host.ip(&["rule", "del", "priority", "70"])?;
+    until("src=192.168.8.1", "gateway 192.168.7.254")?;
+
+    // A service's address is nobody's source, unless it is said otherwise.
+    let shown = || -> Result<String> {
+        let routes = switch.appctl(&["ovs/route/show"])?;
+        let line = routes.lines().find(|line| line.contains("dev kube-ipvs0"));
+        Ok(line.context("it is there")?.to_owned())
+    };
+    assert!(!shown()?.contains("SRC"), "{}", shown()?);
+    switch.vsctl(&["set", "Open_vSwitch", ".", "other_config:route-silent-devices=eth7,eth8"])?;
+    assert!(shown()?.contains("SRC 10.96.0.1"), "{}", shown()?);
+    switch.vsctl(&["remove", "Open_vSwitch", ".", "other_config", "route-silent-devices"])?;
+    assert!(!shown()?.contains("SRC"), "{}", shown()?);
+    Ok(())
+}

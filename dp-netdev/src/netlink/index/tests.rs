@@ -104,7 +104,7 @@ fn the_kernels_links_addresses_and_routes_are_followed_without_asking_again() {
     }
     host.ip(&["route", "add", "10.9.0.0/16", "via", "10.0.0.9"]).expect("a route");
     let mut index = host.within(|| Index::open().expect("it opens")).expect("inside");
-    assert_eq!(index.dumps(), 3);
+    assert_eq!(index.dumps(), 4);
     assert_eq!(index.addresses("v0").first(), Some(&(ip("10.0.0.1"), 24)));
     let route = |index: &Index, text: &str| {
         let prefix = text.parse().expect("a prefix");
@@ -126,8 +126,22 @@ fn the_kernels_links_addresses_and_routes_are_followed_without_asking_again() {
     assert_eq!((hops.len(), hops[0].weight), (2, 3));
     host.ip(&["route", "del", "10.9.0.0/16"]).expect("it was there");
     assert!(until(&mut index, |index| route(index, "10.9.0.0/16").is_none()));
+    // The three rules that there always are, for each family that the kernel has; then more.
+    let tables = |index: &Index| index.rules().iter().map(|rule| rule.table).collect::<Vec<_>>();
+    assert!([255, 254, 253].iter().all(|table| tables(&index).contains(table)), "{index:?}");
+    let words =
+        ["rule", "add", "from", "10.0.0.1", "fwmark", "5", "priority", "70", "table", "100"];
+    host.ip(&words).expect("a rule");
+    host.ip(&["rule", "add", "iif", "v0", "table", "101"]).expect("one that cannot apply");
+    assert!(until(&mut index, |index| tables(index).contains(&100)));
+    let rule = *index.rules().iter().find(|rule| rule.table == 100).expect("it is there");
+    assert_eq!((rule.priority, rule.mark), (70, Some((5, u32::MAX))));
+    assert_eq!(rule.from, "10.0.0.1/32".parse().ok());
+    assert!(!tables(&index).contains(&101));
+    host.ip(&["rule", "del", "priority", "70"]).expect("it was there");
+    assert!(until(&mut index, |index| !tables(index).contains(&100)));
     host.ip(&["link", "del", "v0"]).expect("it was there");
     assert!(until(&mut index, |index| index.link("v0").is_none()));
     assert!(index.addresses("v0").is_empty());
-    assert_eq!(index.dumps(), 3);
+    assert_eq!(index.dumps(), 4);
 }
