@@ -9,7 +9,7 @@ use dp_core::action::text::{ActionsText, parse_actions};
 use dp_core::base::{Instant, Ufid};
 use dp_core::boundary::{Datapath as _, DatapathError, FlowDump, FlowPut, PutMode};
 use dp_core::flow::text::{DpPorts, KeyText, ParsedFlow, PortTable, Unnamed, parse_flow};
-use dp_core::flow::ufid;
+use dp_core::flow::{layout, ufid};
 use dp_ofproto::matching::Match;
 use dp_ofproto::text::{NumbersOnly, parse_match};
 
@@ -106,20 +106,21 @@ impl Style<'_> {
 
 /// The flags that a flow's packets had, a letter each.
 fn tcp_flags(flags: u16) -> String {
-    let letters = [
-        (0x001, 'F'),
+    const LETTERS: [(u16, char); 9] = [
         (0x002, 'S'),
-        (0x004, 'R'),
+        (0x001, 'F'),
         (0x008, 'P'),
-        (0x010, '.'),
+        (0x004, 'R'),
         (0x020, 'U'),
+        (0x010, '.'),
         (0x040, 'E'),
         (0x080, 'C'),
+        (0x100, 'N'),
     ];
     let mut text: String =
-        letters.iter().filter(|(bit, _)| flags & bit != 0).map(|(_, letter)| *letter).collect();
-    if flags & !0xff != 0 {
-        let _ = write!(text, "[{:x}]", flags & !0xff);
+        LETTERS.iter().filter(|(bit, _)| flags & bit != 0).map(|(_, letter)| *letter).collect();
+    for bit in (9..16).map(|shift| 1 << shift).filter(|bit| flags & bit != 0) {
+        let _ = write!(text, "[{bit:x}]");
     }
     text
 }
@@ -261,6 +262,11 @@ fn put(
         failure.text += &format!("{misfit}\n");
         return Err(failure);
     }
+    if parsed.mask.load(layout::IN_PORT) != u128::from(u32::MAX) {
+        let mut failure = Failure::new("updating flow table", "Invalid argument");
+        failure.text += "in_port(…) is missing or has a mask: a flow is one port's\n";
+        return Err(failure);
+    }
     let put = FlowPut {
         key: parsed.key,
         mask: parsed.mask,
@@ -374,7 +380,7 @@ mod tests {
     fn flags_are_letters() {
         assert_eq!(tcp_flags(0x12), "S.");
         assert_eq!(tcp_flags(0x29), "FPU");
-        assert_eq!(tcp_flags(0x102), "S[100]");
+        assert_eq!(tcp_flags(0xfff), "SFPRU.ECN[200][400][800]");
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub(crate) mod coverage;
 mod daemon;
 mod dpctl;
 mod dpctl_flow;
+mod dpctl_normalize;
 mod dpdk;
 mod dpif;
 mod dummy;
@@ -50,6 +51,7 @@ pub(crate) fn register_all(registry: &mut CommandRegistry, switch: &Arc<Switch>)
     daemon::register(registry, switch);
     dpctl::register(registry, switch);
     dpctl_flow::register(registry, switch);
+    dpctl_normalize::register(registry, switch);
     dpdk::register(registry, switch);
     dpif::register(registry, switch);
     dummy::register(registry, switch);
