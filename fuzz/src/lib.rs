@@ -15,6 +15,7 @@ mod frame;
 mod lldp;
 mod meters;
 mod openflow;
+mod protocols;
 mod tables;
 mod text;
 mod wire;
@@ -26,6 +27,7 @@ pub use frame::flow_extract;
 pub use lldp::lldp;
 pub use meters::meter;
 pub use openflow::openflow_messages;
+pub use protocols::{bfd_packets, bridge_units, cfm_messages, lacp_units, multicast_messages};
 pub use tables::flow_masks;
 pub use text::{mac_text, openflow_text};
 pub use wire::wire_headers;
@@ -36,15 +38,20 @@ pub type Body = fn(&[u8]);
 /// Name and body of every target.
 pub const TARGETS: &[(&str, Body)] = &[
     ("action_execution", action_execution),
+    ("bfd_packets", bfd_packets),
+    ("bridge_units", bridge_units),
+    ("cfm_messages", cfm_messages),
     ("ct_announcements", ct_announcements),
     ("ct_sequence", ct_sequence),
     ("datapath_action_text", datapath_action_text),
     ("datapath_key_text", datapath_key_text),
     ("flow_extract", flow_extract),
     ("flow_masks", flow_masks),
+    ("lacp_units", lacp_units),
     ("lldp", lldp),
     ("mac_text", mac_text),
     ("meter", meter),
+    ("multicast_messages", multicast_messages),
     ("openflow_messages", openflow_messages),
     ("openflow_text", openflow_text),
     ("wire_headers", wire_headers),

@@ -14,6 +14,7 @@ use crate::process;
 const PACKAGES: &[(&str, &str)] = &[
     ("curl", "an FTP client that knows every way"),
     ("ethtool", "turns offloads of test interfaces on and off"),
+    ("frr", "a neighbour that speaks BFD"),
     ("g++", "compiles libFuzzer's runtime"),
     ("iperf3", "TCP streams between namespaces"),
     ("iproute2", "network namespaces and virtual interfaces"),

@@ -202,7 +202,8 @@ fn from_wire(time: u16) -> Duration {
 }
 
 fn to_wire(time: Duration) -> u16 {
-    u16::try_from(time.as_millis() * 256 / 1000).unwrap_or(u16::MAX)
+    // Exact: whatever was heard is told on as it was.
+    u16::try_from(time.as_nanos() * 256 / 1_000_000_000).unwrap_or(u16::MAX)
 }
 
 #[cfg(test)]

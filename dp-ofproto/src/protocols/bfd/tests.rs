@@ -327,3 +327,38 @@ fn silence_counts_only_where_somebody_has_listened() {
     pair.ends[1].run_heard(rx, heard, later(600));
     assert_eq!(pair.ends[1].state(), State::Down);
 }
+
+/// CVE-2024-2182: whoever sends BFD through a tunnel could bring sessions between hypervisors down.
+#[test]
+fn cve_2024_2182_packets_from_inside_a_tunnel_are_not_the_neighbours() {
+    let mut pair = Pair::new(&[("check_tnl_key", "true")], &[]);
+    pair.pass(4000);
+    assert_eq!(pair.states(), [State::Up; 2]);
+    let now = pair.now;
+    let down = Control {
+        diagnostic: Diagnostic::NONE,
+        state: State::AdminDown,
+        flags: Flags::empty(),
+        mult: 3,
+        my_disc: 0x666,
+        your_disc: 0,
+        min_tx: 1_000_000,
+        min_rx: 1_000_000,
+        min_rx_echo: 0,
+    };
+    let payload = down.emit();
+    let forged = Received {
+        eth_dst: A,
+        ip_dst: Ipv4Addr::new(169, 254, 1, 0),
+        ttl: 255,
+        udp_dst: super::UDP_PORT,
+        tunnel_key: 77,
+        payload: &payload,
+    };
+    assert!(!pair.ends[0].wants(&forged), "a tenant's key is not the switches' own");
+    // From more than a hop away, and for another session: taken, and nothing comes of it.
+    pair.ends[0].receive(&Received { ttl: 254, tunnel_key: 0, ..forged }, now);
+    let other = Control { your_disc: 0x1234, ..down }.emit();
+    pair.ends[0].receive(&Received { tunnel_key: 0, payload: &other, ..forged }, now);
+    assert_eq!(pair.states(), [State::Up; 2]);
+}
