@@ -14,6 +14,7 @@
 //! | [`process`] | child processes that end with the test that started them |
 //! | [`patience`] | waiting with a bound |
 //! | [`mod@reference`] | the reference switch in a folder of its own |
+//! | [`ovn`] | OVN's control plane on a switch |
 //! | [`daemon`] | the switch under test, built |
 //! | [`folder`] | private folders |
 //! | [`packages`] | Debian packages a test needs |
@@ -28,6 +29,7 @@ pub mod daemon;
 pub mod folder;
 pub mod frames;
 pub mod netns;
+pub mod ovn;
 pub mod packages;
 pub mod packets;
 pub mod patience;

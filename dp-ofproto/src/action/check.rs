@@ -127,7 +127,7 @@ impl<'a> Checker<'a> {
                 self.writable(*dst)?;
                 fits(u128::from(*value), *dst)
             }
-            Action::SetField { field, value, mask } => {
+            Action::SetField { field, value, mask, .. } => {
                 self.writable(Subfield::whole(*field))?;
                 fits(value | mask, Subfield::whole(*field))
             }

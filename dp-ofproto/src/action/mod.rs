@@ -153,6 +153,9 @@ pub enum Action {
         value: u128,
         /// Which bits to write, within the field's width.
         mask: u128,
+        /// Whether the mask was given although it has all bits of a field that does not fill its
+        /// octets; it is given back then.
+        named: bool,
     },
     /// Writes a number into a subfield.
     Load {
@@ -307,6 +310,6 @@ impl Action {
     #[must_use]
     pub fn set_field(field: FieldId, value: u128) -> Self {
         let mask = field.field().ones();
-        Self::SetField { field, value: value & mask, mask }
+        Self::SetField { field, value: value & mask, mask, named: false }
     }
 }

@@ -2,9 +2,9 @@
 
 use dp_core::base::Duration;
 
+use super::Code;
 use super::port::put_duration;
 use super::wire::{Cursor, Put};
-use super::{Code, Version};
 
 /// Flags of a meter.
 pub mod flag {
@@ -219,16 +219,15 @@ pub struct MeterFeatures {
 
 impl MeterFeatures {
     /// Writes the body of a reply.
-    pub fn encode(&self, out: &mut Vec<u8>, version: Version) {
+    ///
+    /// Controllers expect the length of OpenFlow 1.3 in later versions as well.
+    pub fn encode(&self, out: &mut Vec<u8>) {
         out.put32(self.max_meters);
         out.put32(self.band_types);
         out.put32(self.capabilities);
         out.put8(self.max_bands);
         out.put8(self.max_color);
         out.zeros(2);
-        if version >= Version::V15 {
-            out.zeros(8);
-        }
     }
 }
 

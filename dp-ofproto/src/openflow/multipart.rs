@@ -132,21 +132,21 @@ impl Reply {
         self.entry.clear();
         let mut entry = std::mem::take(&mut self.entry);
         write(&mut entry);
-        if self.current.len() + entry.len() > LARGEST {
+        if !self.fits(&entry) {
             self.current.set16(FLAGS_AT, 1);
             self.finish_current();
             self.begin();
         }
-        if self.current.len() + entry.len() <= usize::from(u16::MAX) {
+        if self.fits(&entry) {
             self.current.put(&entry);
         }
         self.entry = entry;
     }
 
-    /// Bytes of the message that entries are added to now.
+    /// Whether the message that entries are added to now can hold another one.
     #[must_use]
-    pub fn len(&self) -> usize {
-        self.current.len()
+    pub fn fits(&self, entry: &[u8]) -> bool {
+        self.current.len() + entry.len() <= usize::from(u16::MAX)
     }
 
     /// Whether it has no entry yet.
@@ -204,8 +204,6 @@ impl Reply {
 
 /// Where the flags of a reply stand.
 const FLAGS_AT: usize = 10;
-/// Messages of a reply are kept below this, so that no entry is cut off.
-const LARGEST: usize = 65_000;
 
 #[cfg(test)]
 mod tests {

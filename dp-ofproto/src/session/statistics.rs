@@ -75,7 +75,7 @@ fn standard(request: &mut Request<'_>, number: u16, body: &[u8]) -> Result<(), C
         kind::METER if version >= Version::V13 => meter_stats(request, kind, body),
         kind::METER_CONFIG if version >= Version::V13 => meter_configs(request, kind, body),
         kind::METER_FEATURES if version >= Version::V13 => {
-            single(request, kind, |out, version| meters::FEATURES.encode(out, version))
+            single(request, kind, |out, _| meters::FEATURES.encode(out))
         }
         kind::TABLE_FEATURES if version >= Version::V13 => table_features(request, kind, body),
         kind::PORT_DESC => port_descs(request, kind, body),
@@ -141,6 +141,8 @@ struct FlowDump {
     xid: u32,
     kind: Kind,
     now: Instant,
+    /// An entry that the message before could not hold.
+    left: Option<Vec<u8>>,
     done: bool,
 }
 
@@ -154,19 +156,30 @@ impl Source for FlowDump {
             _ => Form::Standard,
         };
         let mut reply = Reply::new(self.version, self.xid, self.kind);
-        while reply.len() < BATCH
-            && let Some(rule) = self.rules.next()
-        {
-            let (version, now) = (self.version, self.now);
-            reply.entry(|out| flow_stats(&rule, version, now).encode(out, version, form));
+        loop {
+            let entry = match self.left.take() {
+                Some(entry) => entry,
+                None => {
+                    let Some(rule) = self.rules.next() else { break };
+                    let mut entry = Vec::with_capacity(256);
+                    flow_stats(&rule, self.version, self.now).encode(
+                        &mut entry,
+                        self.version,
+                        form,
+                    );
+                    entry
+                }
+            };
+            if !reply.fits(&entry) && !reply.is_empty() {
+                self.left = Some(entry);
+                break;
+            }
+            reply.entry(|out| out.put(&entry));
         }
-        self.done = self.rules.as_slice().is_empty();
+        self.done = self.left.is_none() && self.rules.as_slice().is_empty();
         reply.finish_part(!self.done)
     }
 }
-
-/// Bytes of a message about flows beyond which no further flow is put in.
-const BATCH: usize = 32_000;
 
 fn flow_stats(rule: &Rule, version: Version, now: Instant) -> FlowStats<'_> {
     let stats = rule.stats();
@@ -192,7 +205,7 @@ fn flows(request: &mut Request<'_>, asked: &FlowStatsRequest, kind: Kind) -> Res
     let tables = request.shared.bridge.tables().snapshot();
     let rules = select(&tables, asked)?.into_iter();
     let (version, xid, now) = (request.version, request.xid, request.now);
-    let dump = FlowDump { rules, version, xid, kind, now, done: false };
+    let dump = FlowDump { rules, version, xid, kind, now, left: None, done: false };
     request.connection.outbox.push_source(Box::new(dump));
     Ok(())
 }

@@ -363,7 +363,8 @@ fn set_field(item: &Item<'_>, names: &dyn PortNames) -> Result<Action, TextError
     if mask == 0 {
         return Err(value.error(Problem::Expected("a mask with a bit set")));
     }
-    Ok(Action::SetField { field, value: bits, mask })
+    let narrow = row.bits % 8 != 0 && mask == row.ones();
+    Ok(Action::SetField { field, value: bits, mask, named: narrow && value.text.contains('/') })
 }
 
 /// `load:VALUE->SUBFIELD`. A subfield of more than 64 bits takes several loads, lowest bits first.

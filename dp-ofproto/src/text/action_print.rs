@@ -3,6 +3,7 @@
 use std::fmt;
 
 use dp_core::base::OfPort;
+use dp_core::flow::fields::Format;
 use dp_core::flow::{FieldId, layout};
 
 use super::choose::{write_bundle, write_multipath};
@@ -43,11 +44,16 @@ fn write_action(f: &mut fmt::Formatter<'_>, action: &Action, names: &dyn PortNam
         Action::OutputReg { src, .. } => write!(f, "output:{}", SubfieldText(*src)),
         Action::Resubmit { in_port, table, ct } => resubmit(f, *in_port, *table, *ct, names),
         Action::GotoTable(table) => write!(f, "goto_table:{table}"),
-        Action::SetField { field, value, mask } => {
+        Action::SetField { field, value, mask, named } => {
             let row = field.field();
             f.write_str("set_field:")?;
             if *field == FieldId::VlanVid && *mask == row.ones() {
                 write!(f, "{}", value | u128::from(layout::VLAN_PRESENT))?;
+            } else if *named {
+                match row.format {
+                    Format::Hex => write!(f, "{}/{mask:#x}", Hex(*value))?,
+                    _ => write!(f, "{value}/{mask:#x}")?,
+                }
             } else {
                 write_value(f, row, *value, mask & full_mask(row), names)?;
             }
@@ -188,16 +194,18 @@ fn resubmit(
     }
 }
 
-/// Controller 0 alone is what a TTL that is used up goes to unless it is said otherwise.
+/// Controller 0 alone is what a packet whose TTL is used up goes to unless it is said otherwise; the
+/// wire can also name none.
 fn dec_ttl(f: &mut fmt::Formatter<'_>, controllers: &[u16]) -> fmt::Result {
     f.write_str("dec_ttl")?;
     if controllers == [0] {
         return Ok(());
     }
+    f.write_str("(")?;
     for (at, id) in controllers.iter().enumerate() {
-        write!(f, "{}{id}", if at == 0 { '(' } else { ',' })?;
+        write!(f, "{}{id}", if at == 0 { "" } else { "," })?;
     }
-    f.write_str(if controllers.is_empty() { "" } else { ")" })
+    f.write_str(")")
 }
 
 /// `FIELD[]`, `FIELD[BIT]` or `FIELD[START..END]`, the field by its name on the wire.

@@ -48,6 +48,7 @@ pub use match_print::MatchText;
 pub use matching::parse_match;
 pub use names::{NumbersOnly, PortMap, PortNames};
 pub use remark::{LearnedText, RuleMatchText};
+pub use value_print::SubfieldValue;
 
 #[cfg(test)]
 mod tests;

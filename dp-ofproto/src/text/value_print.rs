@@ -6,8 +6,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use dp_core::base::{MacAddr, OfPort};
 use dp_core::flow::fields::{Field, Format};
 
-use super::names::{PortNames, port_text};
+use super::names::{NumbersOnly, PortNames, port_text};
 use super::value::{CT_STATES, FRAGS, TCP_FLAGS, TUN_FLAGS, full_mask};
+use crate::action::Subfield;
 
 /// Writes a value with the mask it was given, as `set_field` does.
 pub(super) fn write_value(
@@ -39,6 +40,24 @@ pub(super) fn write_value(
         Format::Ethernet => write_mac(f, value, mask, exact),
         Format::Ipv4 => write_ipv4(f, value, mask),
         Format::Ipv6 => write_ipv6(f, value, mask),
+    }
+}
+
+/// What stands in a subfield: as its field is written if it is the whole one, else a number.
+pub struct SubfieldValue {
+    /// Where.
+    pub place: Subfield,
+    /// What.
+    pub value: u128,
+}
+
+impl fmt::Display for SubfieldValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let row = self.place.field.field();
+        match self.place == Subfield::whole(self.place.field) {
+            true => write_value(f, row, self.value, full_mask(row), &NumbersOnly),
+            false => write!(f, "{}", Hex(self.value)),
+        }
     }
 }
 

@@ -3,11 +3,13 @@
 //! | room | what |
 //! |---|---|
 //! | [`trace`], [`trace_packet_out`] | the commands |
+//! | `nat` | what address translation makes of a packet that comes back |
 //! | `request` | their arguments |
 //! | `tree` | what happened, as lines |
 //! | `flow` | flows as lines |
 
 mod flow;
+mod nat;
 mod request;
 mod tree;
 
@@ -81,12 +83,12 @@ fn run(world: &World, ports: &dyn DpPorts, traced: &Traced, now: Instant) -> Str
         key.store(layout::RECIRC_ID, u128::from(back.id.0));
         // Writing to a string cannot fail.
         let _ = write!(out, "\n\n{RULER}\nrecirc({:#x})", back.id.0);
-        if let RecircKind::Conntrack(zone) = back.kind {
+        if let RecircKind::Conntrack { zone, nat } = back.kind {
             let said = states.next();
             let state = said.copied().unwrap_or(DEFAULT_STATE);
             key.store(layout::CT_STATE, u128::from(state));
             key.store(layout::CT_ZONE, u128::from(zone));
-            let names = request::state_names(state);
+            let names = request::state_names(state, said.is_none());
             let _ = match said {
                 Some(_) => write!(out, " - resume conntrack with ct_state={names}"),
                 None => write!(
@@ -94,6 +96,9 @@ fn run(world: &World, ports: &dyn DpPorts, traced: &Traced, now: Instant) -> Str
                     " - resume conntrack with default ct_state={names} (use --ct-next to customize)"
                 ),
             };
+            if let Some(nat) = nat {
+                nat::simulate(&nat, &mut key, &mut out);
+            }
         }
         let _ = write!(out, "\n{RULER}\n\n");
         if let Some(recirc) = world.recirc.find(back.id)
@@ -152,7 +157,7 @@ impl Pass<'_> {
         self.have_effects(&made);
         held.extend(made.recircs);
         // What comes back with a hash or parsed anew cannot be told without the packet.
-        tree.returns.retain(|back| matches!(back.kind, RecircKind::Conntrack(_)));
+        tree.returns.retain(|back| matches!(back.kind, RecircKind::Conntrack { .. }));
         tree.returns
     }
 

@@ -242,9 +242,9 @@ fn state(text: &str) -> Result<u8, String> {
     Ok(bits)
 }
 
-/// The names of the bits: `trk|new` where nothing else was said, otherwise in their order.
-pub(super) fn state_names(bits: u8) -> String {
-    if bits == super::DEFAULT_STATE {
+/// The names of the bits in their order, but of those that nobody said.
+pub(super) fn state_names(bits: u8, default: bool) -> String {
+    if default {
         return "trk|new".to_owned();
     }
     let names: Vec<&str> = STATES.iter().filter(|row| bits & row.1 != 0).map(|row| row.0).collect();

@@ -3,9 +3,11 @@
 use dp_core::action::{Action as DpAction, SlowReasons};
 
 use super::Context;
+use super::context::boxed;
 use crate::action::{Action, Subfield};
 
 impl Context<'_> {
+    #[inline(never)]
     pub(super) fn clone_actions(&mut self, actions: &[Action], last: bool) {
         self.with_own_state(|context| {
             let run = |context: &mut Self, last: bool| {
@@ -24,7 +26,7 @@ impl Context<'_> {
     /// Runs something on a copy of the packet.
     pub(super) fn in_clone(&mut self, run: impl FnOnce(&mut Self)) {
         self.commit();
-        let base = self.base.clone();
+        let base = boxed(&self.base);
         let outer = std::mem::take(&mut self.actions);
         run(self);
         let steps = std::mem::replace(&mut self.actions, outer);
@@ -32,7 +34,7 @@ impl Context<'_> {
             let step = self.copied(steps);
             self.actions.push(step);
         }
-        self.base = base;
+        self.base.clone_from(&base);
         self.pending = super::encap::Pending::default();
     }
 
@@ -51,12 +53,13 @@ impl Context<'_> {
 
     /// What is left of the list is done in both ways: with the bit set for packets that are
     /// larger, clear for the others.
+    #[inline(never)]
     pub(super) fn check_pkt_larger(&mut self, len: u16, dst: Subfield, rest: &[Action]) {
         self.commit();
-        let base = self.base.clone();
+        let base = boxed(&self.base);
         let outer = std::mem::take(&mut self.actions);
         let ways = [1u128, 0].map(|bit| {
-            self.base = base.clone();
+            self.base.clone_from(&base);
             self.with_own_state(|context| {
                 context.store(dst, bit);
                 context.walk(rest, true);
@@ -71,7 +74,7 @@ impl Context<'_> {
         }
         let [greater, less_or_equal] = ways.map(Into::into);
         self.actions.push(DpAction::CheckPktLen { len, greater, less_or_equal });
-        self.base = base;
+        self.base.clone_from(&base);
         // The lists that led here have been left in both ways.
         self.set.clear();
     }

@@ -4,7 +4,6 @@ use dp_core::base::OfPort;
 
 use super::Context;
 use super::hash::{hash_flow, hash_two, unwildcard_hashed};
-use super::output::Plain;
 use crate::action::{Bundle, BundleAlgorithm, Multipath, MultipathAlgorithm};
 
 impl Context<'_> {
@@ -13,12 +12,10 @@ impl Context<'_> {
         let hash = hash_flow(&self.flow, multipath.fields, multipath.basis);
         let link = link(hash, multipath);
         self.store(multipath.dst, u128::from(link));
-        let text = crate::text::SubfieldText(multipath.dst);
-        let value =
-            self.flow.get(multipath.dst.field) >> multipath.dst.start & multipath.dst.ones();
-        self.note(format_args!("{text} is now {:#x}", Plain(value)));
+        self.note_now(multipath.dst);
     }
 
+    #[inline(never)]
     pub(super) fn bundle(&mut self, bundle: &Bundle, last: bool) {
         let alive = |port: OfPort| {
             self.view.ports.get(port).is_some_and(|port| port.up) || port == OfPort::LOCAL
@@ -46,9 +43,7 @@ impl Context<'_> {
         match bundle.dst {
             Some(dst) => {
                 self.store(dst, u128::from(port.0));
-                let text = crate::text::SubfieldText(dst);
-                let value = self.flow.get(dst.field) >> dst.start & dst.ones();
-                self.note(format_args!("{text} is now {:#x}", Plain(value)));
+                self.note_now(dst);
             }
             None => self.output(port, 0, last),
         }

@@ -39,6 +39,8 @@ pub(super) struct Context<'a> {
     /// The rule that acts.
     pub(super) rule: Option<Arc<crate::table::Rule>>,
     pub(super) depth: u32,
+    /// Look-ups within which the present one is.
+    pub(super) nested: u32,
     pub(super) resubmits: u32,
     pub(super) exit: bool,
     /// The packet came in where a mirror's copies go: it takes part in nothing.
@@ -91,6 +93,7 @@ impl<'a> Context<'a> {
             cookie: 0,
             rule: None,
             depth: 0,
+            nested: 0,
             resubmits: 0,
             exit: false,
             reserved: false,
@@ -371,4 +374,11 @@ impl<'a> Context<'a> {
         self.wc = mask;
         full
     }
+}
+
+/// A copy of a flow on the heap, to come back to it. Lists nest: what is on the stack is there once
+/// for each of them.
+#[inline(never)]
+pub(super) fn boxed(flow: &FlowKey) -> Box<FlowKey> {
+    Box::new(flow.clone())
 }

@@ -47,8 +47,9 @@ impl Context<'_> {
         let step = DpAction::Userspace(Box::new(ask));
         match controller.meter.and_then(|meter| self.view.bridge.datapath_meter(meter)) {
             Some(meter) => {
-                let steps = [DpAction::Meter(meter), step];
-                self.actions.push(DpAction::Clone(steps.into()));
+                // What the meter drops is the copy.
+                let actions = [DpAction::Meter(meter), step].into();
+                self.actions.push(DpAction::Sample { probability: u32::MAX, actions });
             }
             None => self.actions.push(step),
         }
@@ -56,7 +57,6 @@ impl Context<'_> {
 
     pub(super) fn meter(&mut self, meter: u32) {
         if let Some(MeterId(id)) = self.view.bridge.datapath_meter(meter) {
-            self.commit();
             self.actions.push(DpAction::Meter(MeterId(id)));
         }
     }

@@ -34,6 +34,7 @@ impl Context<'_> {
         self.exec(ct);
         let mark = self.changed(FieldId::CtMark);
         let label = self.changed(FieldId::CtLabel);
+        let marked = [layout::CT_MARK, layout::CT_LABEL].map(|place| self.flow.load(place));
         for ((place, value), mask) in
             [layout::CT_MARK, layout::CT_LABEL].into_iter().zip(before).zip(mask_before)
         {
@@ -70,8 +71,11 @@ impl Context<'_> {
             let frozen = self.frozen(Resume::Table(table), None);
             let id = self.freeze_as(frozen);
             self.actions.push(DpAction::Recirc(id));
-            let flow = self.flow.clone();
-            self.recorder.recirculates(RecircKind::Conntrack(zone), id, &flow);
+            let mut flow = self.flow.clone();
+            for (place, value) in [layout::CT_MARK, layout::CT_LABEL].into_iter().zip(marked) {
+                flow.store(place, value);
+            }
+            self.recorder.recirculates(RecircKind::Conntrack { zone, nat: ct.nat }, id, &flow);
         }
         self.note(format_args!(
             "Sets the packet to an untracked state, and clears all the conntrack fields."

@@ -99,8 +99,7 @@ impl Context<'_> {
         } else {
             let version = if self.flow.eth_type() == ETH_TYPE_IPV4 { 4 } else { 6 };
             self.warn(format_args!("IPv{version} decrement TTL exception"));
-            let ids: &[u16] = if controllers.is_empty() { &[0] } else { controllers };
-            for &id in ids {
+            for &id in controllers {
                 let reason = PacketInReason::InvalidTtl;
                 self.controller(&Controller { id, reason, ..Controller::default() });
             }

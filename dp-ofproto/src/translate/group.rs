@@ -6,12 +6,14 @@ use dp_core::action::HashAlgorithm;
 use dp_core::flow::{FieldId, layout};
 
 use super::action_set::in_set_order;
+use super::context::boxed;
 use super::effect::Effect;
 use super::hash::{hash_bytes, hash_two};
 use super::{Context, Part};
 use crate::group::{Bucket, Group, GroupId, GroupKind, SelectionMethod};
 
 impl Context<'_> {
+    #[inline(never)]
     pub(super) fn group(&mut self, id: u32, last: bool) {
         let Some(group) = self.view.tables.group(GroupId(id)).map(Arc::clone) else {
             // Rules are refused that name a group which is not there, and go with it.
@@ -49,7 +51,7 @@ impl Context<'_> {
     fn bucket(&mut self, bucket: &Bucket, last: bool) {
         self.effects.push(Effect::Count(Arc::clone(&bucket.stats)));
         let actions = in_set_order(&bucket.actions);
-        let flow = self.flow.clone();
+        let flow = boxed(&self.flow);
         let mpls = self.was_mpls;
         let tracked = self.conntracked;
         self.recorder.enter(Part::Bucket(bucket.id));
@@ -69,7 +71,7 @@ impl Context<'_> {
         self.recorder.leave();
         // An exit in a bucket ends the bucket.
         self.exit = false;
-        self.flow = flow;
+        self.flow.clone_from(&flow);
         self.was_mpls = mpls;
         self.conntracked = tracked;
     }

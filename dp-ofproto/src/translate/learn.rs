@@ -123,7 +123,12 @@ impl Context<'_> {
 fn load(dst: Subfield, value: u128) -> Action {
     match u64::try_from(value) {
         Ok(value) if !dst.is_whole() || dst.bits <= 64 => Action::Load { dst, value },
-        _ => Action::SetField { field: dst.field, value: value << dst.start, mask: dst.mask() },
+        _ => Action::SetField {
+            field: dst.field,
+            value: value << dst.start,
+            mask: dst.mask(),
+            named: false,
+        },
     }
 }
 

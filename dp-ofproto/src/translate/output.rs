@@ -12,6 +12,7 @@ use crate::action::{Action, Controller, PacketInReason, PacketType};
 use crate::bridge::{BridgePort, PortKind};
 
 impl Context<'_> {
+    #[inline(never)]
     pub(super) fn output(&mut self, to: OfPort, max_len: u16, last: bool) {
         match to {
             OfPort::IN_PORT => {
@@ -109,6 +110,7 @@ impl Context<'_> {
     }
 
     /// At most this many bytes of the packet; what follows has all of it again.
+    #[inline(never)]
     pub(super) fn output_trunc(&mut self, to: OfPort, max_len: u32) {
         let to = match to {
             OfPort::IN_PORT => self.in_port(),

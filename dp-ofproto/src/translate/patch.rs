@@ -6,7 +6,7 @@ use dp_core::action::Action as DpAction;
 use dp_core::base::{DropReason, OfPort};
 use dp_core::flow::{FieldId, FlowKey, LANES, Lane, PACKET_LANES, layout};
 
-use super::action_set::ActionSet;
+use super::context::boxed;
 use super::encap::Pending;
 use super::hooks::{Location, TunnelSend, TunnelSent};
 use super::{Context, Effect, Part};
@@ -60,7 +60,7 @@ impl Context<'_> {
         last: bool,
         run: impl FnOnce(&mut Self, &Arc<BridgePort>, bool),
     ) {
-        let flow = self.flow.clone();
+        let flow = boxed(&self.flow);
         let stack = std::mem::take(&mut self.stack);
         let set = std::mem::take(&mut self.set);
         let here = (self.table, self.cookie, self.rule.clone(), self.mirrors, self.snaplen);
@@ -84,7 +84,7 @@ impl Context<'_> {
         self.recorder.leave();
         self.depth -= 1;
         self.view = view;
-        self.flow = flow;
+        self.flow.clone_from(&flow);
         self.stack = stack;
         self.set = set;
         (self.table, self.cookie, self.rule, self.mirrors, self.snaplen) = here;
@@ -248,14 +248,12 @@ impl Context<'_> {
 
     /// Starts a list with a stack and an action set of its own.
     pub(super) fn with_own_state<T>(&mut self, run: impl FnOnce(&mut Self) -> T) -> T {
-        let stack = self.stack.clone();
-        let set: ActionSet = self.set.clone();
-        let flow = self.flow.clone();
+        let (stack, set, flow) = (self.stack.clone(), self.set.clone(), boxed(&self.flow));
         let (tracked, mpls) = (self.conntracked, self.was_mpls);
         let result = run(self);
         self.stack = stack;
         self.set = set;
-        self.flow = flow;
+        self.flow.clone_from(&flow);
         (self.conntracked, self.was_mpls) = (tracked, mpls);
         result
     }

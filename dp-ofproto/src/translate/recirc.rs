@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use ahash::RandomState;
 use dp_core::base::{OfPort, RecircId};
-use dp_core::flow::Lane;
+use dp_core::flow::{FieldId, FlowKey, LANES, Lane, PACKET_LANES, layout};
 
 use crate::action::{Action, Controller};
 use crate::bridge::Bridge;
@@ -80,6 +80,27 @@ pub struct WantedNeighbour {
 }
 
 impl Frozen {
+    /// Takes what a controller gives back of OpenFlow's own fields, which it may have changed:
+    /// registers, metadata and options wholly, of a tunnel what is said.
+    pub(crate) fn take_metadata(&mut self, said: &FlowKey) {
+        let mut kept = FlowKey::EMPTY;
+        for (lane, value) in &self.lanes {
+            *kept.lane_mut(*lane) = *value;
+        }
+        for place in TUNNEL.map(|field| field.field().place) {
+            if said.load(place) != 0 {
+                kept.store(place, said.load(place));
+            }
+        }
+        for lane in layout::REG0.lane()..LANES {
+            *kept.lane_mut(lane) = *said.lane(lane);
+        }
+        self.lanes = (PACKET_LANES..LANES)
+            .filter(|&lane| !kept.lane(lane).is_zero())
+            .map(|lane| (lane, *kept.lane(lane)))
+            .collect();
+    }
+
     /// What equality is about: bridges are equal if they are the same.
     #[expect(clippy::type_complexity, reason = "a tuple of everything")]
     fn parts(
@@ -263,22 +284,30 @@ impl RecircTable {
     }
 }
 
+/// What controllers are told of a tunnel.
+const TUNNEL: [FieldId; 8] = [
+    FieldId::TunId,
+    FieldId::TunSrc,
+    FieldId::TunDst,
+    FieldId::TunIpv6Src,
+    FieldId::TunIpv6Dst,
+    FieldId::TunGbpId,
+    FieldId::TunGbpFlags,
+    FieldId::TunFlags,
+];
+
 #[cfg(test)]
 mod tests {
-    use super::{Frozen, RecircTable, Resume};
+    use super::{FieldId, FlowKey, Frozen, LANES, PACKET_LANES, RecircTable, Resume};
     use crate::bridge::Bridge;
     use crate::learn::MacTableConfig;
     use crate::table::TablesConfig;
     use dp_core::base::OfPort;
     use std::sync::Arc;
 
-    #[test]
-    fn equal_states_have_one_number_and_free_ones_are_forgotten() {
-        let table = RecircTable::default();
-        let bridge =
-            Arc::new(Bridge::new("br0", TablesConfig::default(), MacTableConfig::default()));
-        let frozen = |n| Frozen {
-            bridge: Arc::clone(&bridge),
+    fn frozen(bridge: &Arc<Bridge>, n: u8) -> Frozen {
+        Frozen {
+            bridge: Arc::clone(bridge),
             in_port: OfPort(1),
             resume: Resume::Table(n),
             lanes: Box::default(),
@@ -289,10 +318,39 @@ mod tests {
             controller: None,
             table: 0,
             neighbour: None,
+        }
+    }
+
+    #[test]
+    fn what_a_controller_changes_of_the_registers_is_what_goes_on() {
+        let bridge =
+            Arc::new(Bridge::new("br0", TablesConfig::default(), MacTableConfig::default()));
+        let mut paused = frozen(&bridge, 1);
+        let mut flow = FlowKey::EMPTY;
+        flow.set(FieldId::Reg0, 0x300);
+        flow.set(FieldId::Reg1, 7);
+        flow.set(FieldId::TunId, 5);
+        let lanes = |flow: &FlowKey| {
+            let used = (PACKET_LANES..LANES).filter(|&lane| !flow.lane(lane).is_zero());
+            used.map(|lane| (lane, *flow.lane(lane))).collect::<Box<[_]>>()
         };
-        let a = table.freeze(frozen(1));
-        let b = table.freeze(frozen(1));
-        let c = table.freeze(frozen(2));
+        paused.lanes = lanes(&flow);
+        let mut said = FlowKey::EMPTY;
+        said.set(FieldId::Reg0, 0x308);
+        paused.take_metadata(&said);
+        flow.set(FieldId::Reg0, 0x308);
+        flow.set(FieldId::Reg1, 0);
+        assert_eq!(paused.lanes, lanes(&flow));
+    }
+
+    #[test]
+    fn equal_states_have_one_number_and_free_ones_are_forgotten() {
+        let table = RecircTable::default();
+        let bridge =
+            Arc::new(Bridge::new("br0", TablesConfig::default(), MacTableConfig::default()));
+        let a = table.freeze(frozen(&bridge, 1));
+        let b = table.freeze(frozen(&bridge, 1));
+        let c = table.freeze(frozen(&bridge, 2));
         assert_eq!((a.id(), table.len()), (b.id(), 2));
         assert_ne!(a.id(), c.id());
         drop((a, b));

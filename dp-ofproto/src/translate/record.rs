@@ -3,7 +3,7 @@
 use std::fmt::Arguments;
 
 use super::View;
-use crate::action::Action;
+use crate::action::{Action, Nat};
 use crate::table::Rule;
 use dp_core::base::RecircId;
 use dp_core::flow::FlowKey;
@@ -42,8 +42,13 @@ pub enum Part<'a> {
 /// Why a packet comes back from the datapath.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecircKind {
-    /// From the connection tracker; the zone.
-    Conntrack(u16),
+    /// From the connection tracker.
+    Conntrack {
+        /// The zone.
+        zone: u16,
+        /// How addresses are translated.
+        nat: Option<Nat>,
+    },
     /// To be parsed again.
     Parse,
     /// With a hash.

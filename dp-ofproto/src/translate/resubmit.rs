@@ -28,6 +28,7 @@ impl Context<'_> {
     }
 
     /// Goes on in a later table; nothing is to be done here afterwards.
+    #[inline(never)]
     pub(super) fn goto(&mut self, table: u8) {
         if self.count_resubmit() {
             self.enter_table(table);
@@ -36,6 +37,7 @@ impl Context<'_> {
 
     /// Looks the packet up again, as though it had come in by `in_port`, and acts on what is
     /// found with the in-port that it has.
+    #[inline(never)]
     pub(super) fn resubmit(
         &mut self,
         in_port: Option<OfPort>,
@@ -43,20 +45,15 @@ impl Context<'_> {
         ct: bool,
         last: bool,
     ) {
-        let limits = self.view.config.limits;
-        if self.depth > limits.depth {
-            self.fail(TranslateError::TooDeep);
-            let text = format_args!("over max translation depth {}", limits.depth);
-            self.recorder.note(Weight::Error, text);
-            return;
-        }
-        if !self.count_resubmit() {
+        if !self.may_descend() {
             return;
         }
         let here = (self.table, self.cookie, self.rule.clone());
         let own = self.in_port();
         let swapped = ct.then(|| self.show_original_tuple());
         self.table = table.unwrap_or(here.0);
+        // Later and later tables come to an end by themselves.
+        let deeper = u32::from(self.table <= here.0);
         self.set_in_port(in_port.filter(|&port| port != OfPort::IN_PORT).unwrap_or(own));
         let found = self.find_rule();
         self.set_in_port(own);
@@ -65,10 +62,28 @@ impl Context<'_> {
                 self.flow.store(place, value);
             }
         }
-        self.depth += 1;
+        self.depth += deeper;
         self.act_on(found, false, last, false);
-        self.depth -= 1;
+        self.depth -= deeper;
         (self.table, self.cookie, self.rule) = here;
+    }
+
+    /// Whether something may be looked up once more beneath what is being done.
+    pub(super) fn may_descend(&mut self) -> bool {
+        let limits = self.view.config.limits;
+        if self.depth > limits.depth {
+            self.fail(TranslateError::TooDeep);
+            let text = format_args!("over max translation depth {}", limits.depth);
+            self.recorder.note(Weight::Error, text);
+            return false;
+        }
+        if self.nested >= NESTED {
+            self.fail(TranslateError::TooDeep);
+            let text = format_args!("over {NESTED} look-ups within each other");
+            self.recorder.note(Weight::Error, text);
+            return false;
+        }
+        self.count_resubmit()
     }
 
     pub(super) fn count_resubmit(&mut self) -> bool {
@@ -92,6 +107,7 @@ impl Context<'_> {
 
     /// `honour_miss`: a miss is treated as the table's configuration says. `first`: the action set
     /// comes with it.
+    #[inline(never)]
     fn act_on(&mut self, found: Found, honour_miss: bool, last: bool, first: bool) {
         let Some(rule) = found.rule else {
             self.miss(honour_miss, last, first);
@@ -103,11 +119,13 @@ impl Context<'_> {
             self.recorder.note(Weight::Detail, format_args!("conj. {text}"));
         }
         let actions = rule.actions().clone();
+        self.nested += 1;
         self.cookie = rule.cookie();
         self.effects.push(Effect::Credit(Arc::clone(&rule)));
         self.rule = Some(rule);
         let outer = core::mem::take(&mut self.untracked_hint);
         self.walk(&actions, last);
+        self.nested -= 1;
         self.untracked_hint = outer;
         if first {
             self.end_of_tables();
@@ -115,6 +133,7 @@ impl Context<'_> {
         self.recorder.leave();
     }
 
+    #[inline(never)]
     fn miss(&mut self, honour: bool, last: bool, first: bool) {
         self.recorder.enter(Part::Table { table: self.table, rule: None });
         self.effects.push(Effect::Miss(self.view.tables.counters(self.table)));
@@ -205,5 +224,9 @@ impl Context<'_> {
         }))
     }
 }
+
+/// Look-ups within each other, so that the stack that translation needs is bounded: at most a
+/// kilobyte for each. All tables in their order are 254, and those are come by without going back.
+const NESTED: u32 = 400;
 
 const PORTS: [Place; 2] = [layout::TP_SRC, layout::TP_DST];

@@ -6,8 +6,8 @@ use dp_core::flow::FieldId;
 
 use super::Context;
 use super::action_set::in_set_order;
-use super::output::Plain;
 use crate::action::{Action, Subfield};
+use crate::text::{SubfieldText, SubfieldValue};
 
 impl Context<'_> {
     /// Carries out a list; stops early on exit or error, and where the datapath must help first.
@@ -58,22 +58,32 @@ impl Context<'_> {
         }
     }
 
+    /// Whatever leads to another list is a function of its own, so that the frames of those that
+    /// lead to none are not on the stack meanwhile.
     fn act(&mut self, action: &Action, last: bool) {
         match action {
             Action::Output { port, max_len } => self.output(*port, *max_len, last),
             Action::OutputReg { src, max_len } => self.output_from(*src, *max_len, last),
             Action::OutputTrunc { port, max_len } => self.output_trunc(*port, *max_len),
-            Action::Controller(controller) => self.controller(controller),
-            Action::Enqueue { port, queue } => self.enqueue(*port, *queue),
-            Action::SetQueue(queue) => self.set_queue(*queue),
-            Action::PopQueue => self.pop_queue(),
             Action::Group(id) => self.group(*id, last),
             Action::Bundle(bundle) => self.bundle(bundle, last),
-            Action::Multipath(multipath) => self.multipath(multipath),
             Action::Resubmit { in_port, table, ct } => {
                 self.resubmit(*in_port, *table, *ct, last);
             }
             Action::GotoTable(table) => self.goto(*table),
+            Action::Clone(actions) => self.clone_actions(actions, last),
+            _ => self.act_by_itself(action, last),
+        }
+    }
+
+    #[inline(never)]
+    fn act_by_itself(&mut self, action: &Action, last: bool) {
+        match action {
+            Action::Controller(controller) => self.controller(controller),
+            Action::Enqueue { port, queue } => self.enqueue(*port, *queue),
+            Action::SetQueue(queue) => self.set_queue(*queue),
+            Action::PopQueue => self.pop_queue(),
+            Action::Multipath(multipath) => self.multipath(multipath),
             Action::Exit => self.exit = true,
             Action::ClearActions => {
                 self.set.clear();
@@ -98,7 +108,6 @@ impl Context<'_> {
             Action::Learn(learn) => self.learn(learn),
             Action::FinTimeout { idle, hard } => self.fin_timeout(*idle, *hard),
             Action::Sample(sample) => self.sample(sample),
-            Action::Clone(actions) => self.clone_actions(actions, last),
             Action::Meter(meter) => self.meter(*meter),
             Action::DebugSlow => self.slow |= SlowReasons::ACTION,
             Action::DebugRecirc => self.freeze_for_parsing(),
@@ -109,7 +118,7 @@ impl Context<'_> {
     /// Actions that write fields.
     fn write(&mut self, action: &Action) {
         match action {
-            Action::SetField { field, value, mask } => self.set_field(*field, *value, *mask),
+            Action::SetField { field, value, mask, .. } => self.set_field(*field, *value, *mask),
             Action::Load { dst, value } => self.store(*dst, u128::from(*value)),
             Action::Move { src, dst } => {
                 let done = self.copy(*src, *dst);
@@ -151,6 +160,7 @@ impl Context<'_> {
         self.refresh_actset_output();
     }
 
+    #[inline(never)]
     fn output_from(&mut self, src: Subfield, max_len: u16, last: bool) {
         let number = self.read(src);
         if let Ok(port) = u16::try_from(number) {
@@ -164,13 +174,17 @@ impl Context<'_> {
         }
     }
 
+    pub(super) fn note_now(&mut self, dst: Subfield) {
+        let value = self.flow.get(dst.field) >> dst.start & dst.ones();
+        let (place, value) = (SubfieldText(dst), SubfieldValue { place: dst, value });
+        self.note(format_args!("{place} is now {value}"));
+    }
+
     fn note_value(&mut self, dst: Subfield, written: bool) {
         if !written {
             return;
         }
-        let value = self.flow.get(dst.field) >> dst.start & dst.ones();
-        let text = crate::text::SubfieldText(dst);
-        self.note(format_args!("{text} is now {:#x}", Plain(value)));
+        self.note_now(dst);
     }
 }
 

@@ -708,7 +708,8 @@ fn into_tunnel(world: &World, name: &str) -> (Ofproto, Arc<Tunnels>, FlowKey) {
     let hook = Arc::clone(&tunnels);
     ofproto.change_hooks(|hooks| hooks.tunnels = Some(hook));
     let number = world.bridge.ports().by_name(name).expect("it is there").ofport;
-    let whole = |field: F, value: u128, mask: u128| Action::SetField { field, value, mask };
+    let whole =
+        |field: F, value: u128, mask: u128| Action::SetField { field, value, mask, named: false };
     let actions = vec![
         whole(F::TunId, 0x77, u64::MAX.into()),
         whole(F::TunDst, 0x0101_025d, u32::MAX.into()),

@@ -246,8 +246,17 @@ impl Ofproto {
     /// Goes on with a packet that a controller has let go on: `key` is the packet's, with the
     /// metadata that the controller returned. The effects have been applied.
     #[must_use]
-    pub fn resume(&self, frozen: Frozen, key: &FlowKey, frame: &[u8], now: Instant) -> Translation {
+    pub fn resume(
+        &self,
+        mut frozen: Frozen,
+        key: &FlowKey,
+        frame: &[u8],
+        now: Instant,
+    ) -> Translation {
         let world = self.world();
+        if frozen.controller.is_some() {
+            frozen.take_metadata(key);
+        }
         let location = Location::at(&frozen.bridge, frozen.in_port);
         let waited = frozen.neighbour.is_some();
         let held = world.recirc.freeze(frozen);

@@ -346,7 +346,7 @@ fn special_action(random: &mut Random, spelling: Spelling) -> Action {
                 Maskable::Bits => random_mask(random, row.bits) & full,
                 Maskable::Exact => full,
             };
-            Action::SetField { field: id, value: random.value(row.bits) & mask, mask }
+            Action::SetField { field: id, value: random.value(row.bits) & mask, mask, named: false }
         }
     }
 }

@@ -185,7 +185,11 @@ pub(super) fn print(f: &mut dyn fmt::Write, ct: &Ct) -> fmt::Result {
         write!(out.next()?, "zone={}", ct.zone.0)?;
     }
     if let Some(mark) = &ct.mark {
-        write!(out.next()?, "mark={:#x}/{:#x}", mark.value, mark.mask)?;
+        // A zero goes without its prefix.
+        match mark.value {
+            0 => write!(out.next()?, "mark=0/{:#x}", mark.mask)?,
+            value => write!(out.next()?, "mark={value:#x}/{:#x}", mark.mask)?,
+        }
     }
     if let Some(label) = &ct.label {
         let f = out.next()?;

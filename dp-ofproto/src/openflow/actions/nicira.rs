@@ -174,9 +174,7 @@ fn decode_rich(
             for _ in 0..count {
                 ids.push(from.u16()?);
             }
-            if ids.is_empty() {
-                return Err(Code::BacBadLen);
-            }
+            // Without any, a packet whose TTL is used up is told to nobody.
             Action::DecTtl(ids.into())
         }
         subtype::CLONE => {

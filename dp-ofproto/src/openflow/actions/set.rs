@@ -60,7 +60,8 @@ fn decode_tlv(mut from: Cursor<'_>, masks: bool) -> Result<Action, Code> {
         return Err(Code::BacBadSetArgument);
     }
     let ones = field.field().ones();
-    Ok(Action::SetField { field, value: value & ones, mask: mask & ones })
+    let named = header.masked && mask == oxm::exact_mask(field) && !oxm::fills_octets(field);
+    Ok(Action::SetField { field, value: value & ones, mask: mask & ones, named })
 }
 
 /// Writes a field, or bits of one, as a version can.
@@ -91,6 +92,19 @@ pub(super) fn encode_set_field(
         _ => (value, if whole { oxm::exact_mask(field) } else { mask }),
     };
     oxm::encode_value(out, field, value, wire_mask, version);
+    end(out, start);
+}
+
+/// `set_field` with a mask that has all bits of the field, and would not have to be there.
+pub(super) fn encode_named_mask(
+    out: &mut Vec<u8>,
+    field: FieldId,
+    value: u128,
+    mask: u128,
+    version: Version,
+) {
+    let start = begin(out, SET_FIELD);
+    oxm::encode_masked(out, field, value, mask, version);
     end(out, start);
 }
 

@@ -188,7 +188,7 @@ fn encode10(out: &mut Vec<u8>, action: &Action) -> bool {
             out.zeros(6);
             out.put32(queue);
         }
-        Action::SetField { field, value, mask } => {
+        Action::SetField { field, value, mask, .. } => {
             set::encode_set_field(out, field, value, mask, Version::V10);
             return true;
         }
@@ -265,8 +265,11 @@ fn encode11(out: &mut Vec<u8>, action: &Action, version: Version) -> bool {
             set::encode_set_field(out, dst.field, value, mask, version);
             return true;
         }
-        Action::SetField { field, value, mask } => {
-            set::encode_set_field(out, field, value, mask, version);
+        Action::SetField { field, value, mask, named } => {
+            match named && version >= Version::V15 {
+                true => set::encode_named_mask(out, field, value, mask, version),
+                false => set::encode_set_field(out, field, value, mask, version),
+            }
             return true;
         }
         _ => return encode_legacy(out, action, version),

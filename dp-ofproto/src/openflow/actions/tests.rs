@@ -173,7 +173,7 @@ fn actions_that_a_version_lacks_become_others_that_do_the_same() {
     assert_eq!(round(std::slice::from_ref(&mac), Version::V10), std::slice::from_ref(&mac));
     let field = Action::set_field(FieldId::EthSrc, 0x0001_0203_0405);
     assert_eq!(round(&[mac], Version::V13), [field]);
-    let part = Action::SetField { field: FieldId::Reg1, value: 0x10, mask: 0xf0 };
+    let part = Action::SetField { field: FieldId::Reg1, value: 0x10, mask: 0xf0, named: false };
     let load = Action::Load { dst: sub(FieldId::Reg1, 4, 4), value: 1 };
     assert_eq!(round(std::slice::from_ref(&part), Version::V13), std::slice::from_ref(&load));
     assert_eq!(round(&[load], Version::V15), [part]);

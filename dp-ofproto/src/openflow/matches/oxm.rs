@@ -139,6 +139,12 @@ pub fn wire_ones(field: FieldId) -> u128 {
     u128::MAX >> (128 - 8 * u32::from(field.field().wire_len).clamp(1, 16))
 }
 
+/// Whether a field has as many bits as its octets on the wire.
+#[must_use]
+pub fn fills_octets(field: FieldId) -> bool {
+    wire_ones(field) == field.field().ones()
+}
+
 /// The bits of a field that a match without a mask looks at.
 #[must_use]
 pub fn exact_mask(field: FieldId) -> u128 {
@@ -234,14 +240,21 @@ pub fn encode_value(out: &mut Vec<u8>, field: FieldId, value: u128, mask: u128, 
     if field.tun_metadata_number().is_some() {
         return encode_tunnel(out, field, value, mask, version);
     }
-    let masked = mask != exact_mask(field);
-    let Some(header) = OxmHeader::of(field, version, masked) else { return };
+    if mask != exact_mask(field) {
+        return encode_masked(out, field, value, mask, version);
+    }
+    let Some(header) = OxmHeader::of(field, version, false) else { return };
+    header.encode(out);
+    out.put_number(to_wire(field, value & mask), usize::from(field.field().wire_len));
+}
+
+/// Writes a field with a mask, whichever bits that has.
+pub fn encode_masked(out: &mut Vec<u8>, field: FieldId, value: u128, mask: u128, version: Version) {
+    let Some(header) = OxmHeader::of(field, version, true) else { return };
     header.encode(out);
     let len = usize::from(field.field().wire_len);
     out.put_number(to_wire(field, value & mask), len);
-    if masked {
-        out.put_number(mask, len);
-    }
+    out.put_number(mask, len);
 }
 
 /// The number that a version gives a field: the specification's where it has one by then, else the

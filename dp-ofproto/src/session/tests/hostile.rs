@@ -33,7 +33,7 @@ fn a_peer_who_asks_and_never_reads_is_not_read_any_more() {
 #[test]
 fn a_dump_of_many_flows_is_made_as_it_is_read() {
     let mut session = Session::new(Version::V13);
-    for priority in 0..5000 {
+    for priority in 0..8000 {
         session.send(&add_flow(Version::V13, priority, vec![]));
     }
     let request = control::reply(Version::V13, 18, 1, |out| {
@@ -53,7 +53,7 @@ fn a_dump_of_many_flows_is_made_as_it_is_read() {
     assert_eq!(connection.outbox().bytes(), 0, "nothing is made before it is read");
     assert!(!connection.wants_input());
     let messages = session.received();
-    assert!(messages.len() > 5);
+    assert!(messages.len() >= 5);
     let more: Vec<_> = messages.iter().map(|message| message[11]).collect();
     assert!(
         more.split_last().is_some_and(|(last, rest)| *last == 0 && rest.iter().all(|it| *it == 1))

@@ -32,8 +32,9 @@ fn sub(field: FieldId, start: u8, bits: u8) -> Subfield {
 fn actions() -> Vec<Action> {
     let reg = sub(FieldId::Reg13, 0, 16);
     let set = Action::set_field;
-    let mark = Action::SetField { field: FieldId::CtMark, value: 1, mask: 1 };
-    let label = Action::SetField { field: FieldId::CtLabel, value: 5, mask: u128::from(u32::MAX) };
+    let bits = |field, value, mask| Action::SetField { field, value, mask, named: false };
+    let mark = bits(FieldId::CtMark, 1, 1);
+    let label = bits(FieldId::CtLabel, 5, u128::from(u32::MAX));
     let nat = Nat {
         kind: Some(NatKind::Src),
         addresses: Some(NatAddresses::V4 {
@@ -77,7 +78,8 @@ fn actions() -> Vec<Action> {
     vec![
         set(FieldId::Metadata, 7),
         set(FieldId::Reg14, 3),
-        Action::SetField { field: FieldId::Reg10, value: 1, mask: 1 },
+        bits(FieldId::Reg10, 1, 1),
+        Action::SetField { field: FieldId::IpDscp, value: 10, mask: 0x3f, named: true },
         Action::Move { src: sub(FieldId::Reg1, 0, 32), dst: sub(FieldId::Reg2, 0, 32) },
         Action::Push(sub(FieldId::Reg15, 0, 32)),
         Action::Pop(sub(FieldId::Reg15, 0, 32)),
@@ -85,7 +87,7 @@ fn actions() -> Vec<Action> {
         Action::PushVlan(0x8100),
         Action::SetVlanVid(5),
         Action::StripVlan,
-        Action::DecTtl([0].into()),
+        Action::DecTtl([].into()),
         Action::SetTtl(255),
         Action::Ct(Box::new(ct)),
         Action::Ct(Box::new(Ct { table: Some(12), nat: Some(Nat::default()), ..Ct::default() })),

@@ -153,7 +153,7 @@ fn action() -> impl Strategy<Value = Action> {
         1 => Just(Action::output(OfPort::IN_PORT)),
         3 => (prop::option::of(1..=4u16), 1..4u8).prop_map(|(port, table)| Action::Resubmit { in_port: port.map(OfPort), table: Some(table), ct: false }),
         1 => clustered(48).prop_map(|v| Action::set_field(F::EthDst, v)),
-        1 => (clustered(32), any::<u32>()).prop_map(|(v, m)| Action::SetField { field: F::Ipv4Dst, value: v & u128::from(m), mask: m.into() }),
+        1 => (clustered(32), any::<u32>()).prop_map(|(v, m)| Action::SetField { field: F::Ipv4Dst, value: v & u128::from(m), mask: m.into(), named: false }),
         1 => clustered(16).prop_map(|v| Action::set_field(F::TcpDst, v)),
         1 => clustered(16).prop_map(|v| Action::SetL4Src(u16::try_from(v).unwrap())),
         1 => clustered(12).prop_map(|v| Action::SetVlanVid(u16::try_from(v).unwrap())),

@@ -53,14 +53,35 @@ fn a_loop_ends_at_the_depth_limit_and_drops_everything() {
 }
 
 #[test]
-fn a_chain_as_deep_as_the_limit_passes() {
+fn resubmits_to_later_tables_are_not_deep() {
     let bridge = bridge();
-    for table in 0..64 {
-        add(&bridge, table, 1, Match::any(), vec![Action::resubmit(table + 1)]);
+    bridge.set_config(limits(3, 4096));
+    for table in 0..200 {
+        add(&bridge, table, 1, Match::any(), vec![Action::resubmit(table + 1), output(2)]);
     }
-    add(&bridge, 64, 1, Match::any(), vec![output(2)]);
-    assert_eq!(run(&bridge, &udp()).error, None);
-    assert_eq!(run(&bridge, &udp()).actions.len(), 1);
+    add(&bridge, 200, 1, Match::any(), vec![output(2)]);
+    let made = run(&bridge, &udp());
+    assert_eq!((made.error, made.actions.len()), (None, 201));
+}
+
+#[test]
+fn look_ups_within_look_ups_are_bounded_whatever_the_tables() {
+    let bridge = bridge();
+    let bit = |at| Subfield::new(dp_core::flow::FieldId::Reg0, at, 1).unwrap();
+    // Ways that fork, copies, and back again: what needs most of the stack.
+    for table in 0..250 {
+        let next = Action::resubmit(table + 1);
+        let list = match table % 3 {
+            0 => vec![Action::Clone([next, output(2)].into()), output(2)],
+            1 => vec![Action::CheckPktLarger { len: 100, dst: bit(0) }, next, output(2)],
+            _ => vec![next, output(2)],
+        };
+        add(&bridge, table, 1, Match::any(), list);
+    }
+    add(&bridge, 250, 1, Match::any(), vec![Action::resubmit(0), output(2)]);
+    let made = run(&bridge, &udp());
+    assert_eq!(made.error, Some(TranslateError::TooDeep));
+    assert_eq!(bridge.limit_counters().depth(), 1);
 }
 
 #[test]
