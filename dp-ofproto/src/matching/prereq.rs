@@ -113,9 +113,9 @@ pub const fn needs(prereq: Prereq) -> &'static str {
         Prereq::Sctp => "sctp or sctp6, and not ip_frag=later",
         Prereq::Icmpv4 => "icmp, and not ip_frag=later",
         Prereq::Icmpv6 => "icmp6, and not ip_frag=later",
-        Prereq::Nd => "icmp6, icmpv6_type=135 or 136, and icmpv6_code=0",
-        Prereq::NdSolicit => "icmp6, icmpv6_type=135, and icmpv6_code=0",
-        Prereq::NdAdvert => "icmp6, icmpv6_type=136, and icmpv6_code=0",
+        Prereq::Nd => "icmp6, icmpv6_type=135 or 136, and no icmpv6_code but 0",
+        Prereq::NdSolicit => "icmp6, icmpv6_type=135, and no icmpv6_code but 0",
+        Prereq::NdAdvert => "icmp6, icmpv6_type=136, and no icmpv6_code but 0",
         Prereq::Ct => "one of ct_state=+new, +est, +rel, +rpl, +snat, +dnat",
     }
 }
@@ -166,8 +166,9 @@ impl View<'_> {
     }
 
     fn is_nd(&self, types: &[u8]) -> bool {
+        // A code that does not count is 0 in the key: a match need not say it, but not another one.
         self.is_icmpv6()
-            && self.is(FieldId::Icmpv6Code, 0)
+            && self.bits(FieldId::Icmpv6Code) == 0
             && types.iter().any(|&ty| self.is(FieldId::Icmpv6Type, u128::from(ty)))
     }
 }
@@ -209,13 +210,15 @@ mod tests {
     }
 
     #[test]
-    fn neighbour_discovery_needs_type_and_code() {
+    fn neighbour_discovery_needs_a_type_and_no_code_but_zero() {
         let nd = Match::build()
             .exact(FieldId::EthType, 0x86dd)
             .exact(FieldId::NwProto, 58)
-            .exact(FieldId::Icmpv6Type, 135)
             .exact(FieldId::NdTarget, 1);
         assert!(nd.clone().finish().validate().is_err());
+        let nd = nd.exact(FieldId::Icmpv6Type, 135);
+        assert_eq!(nd.clone().finish().validate(), Ok(()));
+        assert!(nd.clone().exact(FieldId::Icmpv6Code, 1).finish().validate().is_err());
         let nd = nd.exact(FieldId::Icmpv6Code, 0);
         assert_eq!(nd.clone().exact(FieldId::NdSll, 2).finish().validate(), Ok(()));
         assert!(nd.exact(FieldId::NdTll, 2).finish().validate().is_err());
