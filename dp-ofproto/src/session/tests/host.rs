@@ -18,6 +18,7 @@ pub(super) const MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
 pub(super) struct TestHost {
     pub(super) config: u32,
     pub(super) packets_out: usize,
+    pub(super) resumed: usize,
     pub(super) flushed: Vec<CtFlush>,
     pub(super) meters: Vec<u32>,
 }
@@ -61,6 +62,7 @@ impl Host for TestHost {
     }
 
     fn resume(&mut self, _packet: &Resume, _now: Instant) -> Result<(), Code> {
+        self.resumed += 1;
         Ok(())
     }
 

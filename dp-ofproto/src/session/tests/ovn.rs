@@ -214,6 +214,13 @@ fn every_message_of_an_ovn_controller_is_accepted() {
         flow(Command::Delete, None, vec![]),
         group(GroupCommand::Add, GroupId(1), vec![bucket(0), bucket(1)]),
         group(GroupCommand::InsertBucket, GroupId(1), vec![bucket(2)]),
+        // More buckets than a message holds come in pieces.
+        group(GroupCommand::InsertBucket, GroupId(1), (3..600).map(bucket).collect()),
+        group(GroupCommand::InsertBucket, GroupId(1), (600..1200).map(bucket).collect()),
+        group(GroupCommand::RemoveBucket, GroupId(1), vec![]),
+        group(GroupCommand::InsertBucket, GroupId(1), vec![bucket(0)]),
+        group(GroupCommand::Add, GroupId(2), vec![bucket(0)]),
+        group(GroupCommand::Delete, GroupId(2), vec![]),
     ];
     // Each alone, so that a fault names its action; a tag is set where there is one.
     let alone = actions().into_iter().filter(|action| !matches!(action, Action::SetVlanVid(_)));
@@ -235,6 +242,8 @@ fn every_message_of_an_ovn_controller_is_accepted() {
         (experimenter::nicira::SET_PACKET_IN_FORMAT, vec![0, 0, 0, 2]),
         (experimenter::nicira::CT_FLUSH_ZONE, vec![0, 0, 0, 0, 0, 0, 0, 5]),
         (experimenter::nicira::CT_FLUSH, vec![6, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 6, 0, 5, 0, 0]),
+        (experimenter::nicira::CT_FLUSH, flush_by_label()),
+        (experimenter::nicira::RESUME, resumed()),
     ] {
         all.extend(session.request(experimenter_type(), |out| {
             nicira(out, subtype);
@@ -255,14 +264,16 @@ fn every_message_of_an_ovn_controller_is_accepted() {
     };
     all.extend(session.request(message_type::PACKET_OUT, |out| packet.encode(out, V)));
     // Statistics of flows by cookie, and what meters and groups can be.
-    all.extend(session.request(18, |out| {
-        out.put(&[0, 1, 0, 0, 0, 0, 0, 0, 103, 0, 0, 0]);
-        out.put(&[0xff; 8]);
-        out.zeros(4);
-        out.put64(0x1234);
-        out.put64(u64::MAX);
-        out.put(&[0, 1, 0, 4, 0, 0, 0, 0]);
-    }));
+    for table in [103, 96, 90] {
+        all.extend(session.request(18, |out| {
+            out.put(&[0, 1, 0, 0, 0, 0, 0, 0, table, 0, 0, 0]);
+            out.put(&[0xff; 8]);
+            out.zeros(4);
+            out.put64(0x1234);
+            out.put64(u64::MAX);
+            out.put(&[0, 1, 0, 4, 0, 0, 0, 0]);
+        }));
+    }
     for kind in [8, 11] {
         all.extend(session.request(18, |out| out.put(&[0, kind, 0, 0, 0, 0, 0, 0])));
     }
@@ -272,10 +283,44 @@ fn every_message_of_an_ovn_controller_is_accepted() {
     all.extend(session.add_to_bundle(&flow(Command::Add, Some(3), vec![])));
     all.extend(session.bundle(bundle::DISCARD));
     all.extend(session.request(29, |out| meter(MeterCommand::Delete).encode(out)));
+    let every = MeterMod { meter: 0xffff_ffff, ..meter(MeterCommand::Delete) };
+    all.extend(session.request(29, |out| every.encode(out)));
     assert_eq!(session.errors(&all), []);
-    assert_eq!((session.host.packets_out, session.host.flushed.len()), (1, 2));
+    assert_eq!((session.host.packets_out, session.host.flushed.len()), (1, 3));
+    let flushed = session.host.flushed.last().unwrap();
+    assert_eq!((flushed.zone, flushed.label), (Some(5), Some((1 << 95, u128::MAX))));
+    assert_eq!(session.host.resumed, 1);
     session.service.run(&mut session.host, T0);
     assert_eq!(session.service.bridge().tlv_table().iter().count(), 1);
+}
+
+/// `CT_FLUSH` of a zone's connections with a label.
+fn flush_by_label() -> Vec<u8> {
+    let mut body = vec![0; 8];
+    body.put(&[0, 2, 0, 6, 0, 5, 0, 0]);
+    for (ty, number) in [(5, 1u128 << 95), (6, u128::MAX)] {
+        body.put(&[0, ty, 0, 20]);
+        body.put(&number.to_be_bytes());
+        body.zeros(4);
+    }
+    body
+}
+
+/// A packet that comes back with the state it was paused in.
+fn resumed() -> Vec<u8> {
+    let mut body = vec![0, 0, 0, 64];
+    body.zeros(60);
+    // The table, the cookie, the reason.
+    body.put(&[0, 3, 0, 5, 28, 0, 0, 0]);
+    body.put(&[0, 4, 0, 16, 0, 0, 0, 0]);
+    body.put64(0x1234);
+    body.put(&[0, 5, 0, 5, 1, 0, 0, 0]);
+    // The metadata: a register.
+    body.put(&[0, 6, 0, 12, 0, 1, 0, 4, 0, 0, 0, 8, 0, 0, 0, 0]);
+    // The userdata's first word, and the continuation.
+    body.put(&[0, 7, 0, 8, 0, 0, 0, 2]);
+    body.put(&[0, 8, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+    body
 }
 
 fn experimenter_type() -> u8 {
