@@ -53,3 +53,20 @@ fn a_port_keeps_its_number_while_others_come_and_go() -> Result<()> {
     assert_eq!([number("a")?, number("c")?, number("d")?], ["1\n", "3\n", "4\n"]);
     Ok(())
 }
+
+#[test]
+fn a_loop_in_the_tables_is_told_once_in_the_log_with_a_packet_that_hit_it() -> Result<()> {
+    let switch = Reference::start_ours()?;
+    switch.add_dummy_port("p1", 1)?;
+    switch.add_flow(BRIDGE, "actions=resubmit(,0)")?;
+    for sample in samples::all().into_iter().take(5) {
+        switch.receive_frame("p1", &sample.frame)?;
+    }
+    assert!(switch.sent("p1")?.is_empty());
+    let log = std::fs::read_to_string(switch.folder().join("ovs-vswitchd.log"))?;
+    let told: Vec<&str> = log.lines().filter(|line| line.contains("|WARN|")).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("over max translation depth 64 on bridge br0"), "{told:?}");
+    assert!(told[0].contains("while processing recirc_id(0)"), "{told:?}");
+    Ok(())
+}

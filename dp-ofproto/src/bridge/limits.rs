@@ -5,6 +5,9 @@
 //! counted.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use dp_core::base::Instant;
 
 /// Bounds of the translation of one packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,9 +32,22 @@ pub struct LimitCounters {
     depth: AtomicU64,
     resubmits: AtomicU64,
     stack: AtomicU64,
+    /// When a hit was last told, in nanoseconds; 0: never.
+    told: AtomicU64,
 }
 
+/// One hit in this time is told.
+const TOLD_EVERY: Duration = Duration::from_secs(60);
+
 impl LimitCounters {
+    /// Whether a hit is to be told in the log: one a minute, whichever bound it is.
+    pub(crate) fn may_tell(&self, now: Instant) -> bool {
+        let last = self.told.load(Ordering::Relaxed);
+        let due = last == 0 || now.since(Instant(last)) >= TOLD_EVERY;
+        let now = now.0.max(1);
+        due && self.told.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
     pub(crate) fn hit_depth(&self) {
         self.depth.fetch_add(1, Ordering::Relaxed);
     }
@@ -60,5 +76,19 @@ impl LimitCounters {
     #[must_use]
     pub fn resubmits(&self) -> u64 {
         self.resubmits.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Instant, LimitCounters};
+
+    #[test]
+    fn one_hit_a_minute_is_told() {
+        let counters = LimitCounters::default();
+        let told: Vec<bool> = [0, 1, 59_999, 60_001, 70_000, 130_000]
+            .map(|ms| counters.may_tell(Instant::from_millis(ms)))
+            .into();
+        assert_eq!(told, [true, false, false, true, false, true]);
     }
 }

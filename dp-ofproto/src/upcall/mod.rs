@@ -19,13 +19,16 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use dp_core::action::{ActionList, UserData, Userspace};
 use dp_core::base::{Instant, OfPort, PortNo, RecircId, Ufid};
 use dp_core::boundary::{Upcall, UpcallError, UpcallSink, Verdict};
+use dp_core::flow::text::{KeyText, PortNumbers};
 use dp_core::flow::{FlowKey, FlowMask, layout, ufid};
 
 use crate::action::Action;
 use crate::bridge::{Bridge, BridgePort};
 use crate::translate::hooks::{Hooks, Location, Waiting};
 use crate::translate::recirc::{Frozen, RecircTable};
-use crate::translate::{Features, Request, Silent, Translation, World, translate_request};
+use crate::translate::{
+    Features, Request, Silent, TranslateError, Translation, World, translate_request,
+};
 
 pub use packet_in::{PacketIn, PacketInSink};
 pub use ukey::{Ukey, Ukeys};
@@ -286,6 +289,29 @@ impl Ofproto {
     }
 }
 
+/// Tells, from time to time, which packet hit a bound, so that whoever looks for the loop in his
+/// tables has one to trace.
+#[cold]
+fn tell(error: TranslateError, bridge: &Bridge, key: &FlowKey, now: Instant) {
+    let limits = bridge.config().limits;
+    let what = match error {
+        TranslateError::TooDeep => format!("over max translation depth {}", limits.depth),
+        TranslateError::TooManyResubmits => format!("over {} resubmit actions", limits.resubmits),
+        TranslateError::StackTooDeep => {
+            format!("resubmits yielded over {} kB of stack", limits.stack_bytes >> 10)
+        }
+        _ => return,
+    };
+    if bridge.limit_counters().may_tell(now) {
+        log::warn!(
+            target: "ofproto_dpif_xlate",
+            "{what} on bridge {} while processing {}",
+            bridge.name(),
+            KeyText::new(key, &PortNumbers)
+        );
+    }
+}
+
 impl UpcallSink for Ofproto {
     fn upcall(&self, upcall: &Upcall<'_>, now: Instant) -> Result<Verdict, UpcallError> {
         let world = self.world.load_full();
@@ -297,6 +323,9 @@ impl UpcallSink for Ofproto {
         request.now = now;
         let mut translation = translate_request(request, &mut Silent);
         translation.mask.or_assign(&looked_at);
+        if let Some(error) = translation.error {
+            tell(error, &bridge, upcall.key, now);
+        }
         if !self.megaflows.load(Ordering::Relaxed) {
             translation.mask = everything(upcall.key, &translation.mask);
         }
