@@ -56,6 +56,9 @@ fn packet_threads_sample_their_share_of_real_traffic() -> Result<()> {
             } else if let Some(words) = sample.words(1) {
                 for (number, told) in numbers.iter().zip(&mut told) {
                     if words.first() == Some(number) {
+                        // The kernel says of such a link that it is duplex at ten gigabits a second.
+                        let speed = words.get(2..5).context("speed and duplex")?;
+                        ensure!(speed == [2, 1_410_065_408, 1], "{speed:?}");
                         *told = (*told).max(words.get(8).copied().unwrap_or(0));
                     }
                 }

@@ -187,8 +187,11 @@ fn interface(out: &mut Vec<u8>, port: &PortCounters) {
     out.u32(port.ifindex);
     out.u32(IF_TYPE_ETHERNET);
     out.u64(port.speed);
-    // Whether the link is duplex is not known.
-    out.u32(0);
+    out.u32(match port.full_duplex {
+        None => 0,
+        Some(true) => 1,
+        Some(false) => 2,
+    });
     out.u32(u32::from(port.admin_up) | u32::from(port.link_up) << 1);
     let packets = |out: &mut Vec<u8>, bytes: u64, packets: u64, multicast: Option<u64>| {
         out.u64(bytes);

@@ -88,6 +88,8 @@ pub struct PortCounters {
     pub name: String,
     /// Bits a second.
     pub speed: u64,
+    /// Whether it sends and receives at once, if that is known.
+    pub full_duplex: Option<bool>,
     /// Whether its owner wants it to work.
     pub admin_up: bool,
     /// Whether it does.

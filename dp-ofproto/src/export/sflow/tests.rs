@@ -35,6 +35,7 @@ fn port(number: u16) -> PortCounters {
         ofport: OfPort(number),
         name: format!("p{number}"),
         speed: 0,
+        full_duplex: None,
         admin_up: true,
         link_up: true,
         rx_packets: 0,
