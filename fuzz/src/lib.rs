@@ -18,6 +18,7 @@ mod openflow;
 mod protocols;
 mod tables;
 mod text;
+mod tunnel;
 mod wire;
 
 pub use actions::action_execution;
@@ -30,6 +31,7 @@ pub use openflow::openflow_messages;
 pub use protocols::{bfd_packets, bridge_units, cfm_messages, lacp_units, multicast_messages};
 pub use tables::flow_masks;
 pub use text::{mac_text, openflow_text};
+pub use tunnel::tunnel;
 pub use wire::wire_headers;
 
 /// What a target does with one input; it panics when something is wrong.
@@ -54,5 +56,6 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("multicast_messages", multicast_messages),
     ("openflow_messages", openflow_messages),
     ("openflow_text", openflow_text),
+    ("tunnel", tunnel),
     ("wire_headers", wire_headers),
 ];

@@ -18,16 +18,25 @@ impl Context<'_> {
             self.warn(format_args!("Nonexistent patch port peer"));
             return;
         };
-        if self.depth >= self.view.config.limits.depth {
-            self.fail(super::TranslateError::TooDeep);
-            let limit = self.view.config.limits.depth;
-            self.recorder
-                .note(super::Weight::Error, format_args!("over max translation depth {limit}"));
+        if self.is_too_deep() {
             return;
         }
         self.count_out(port);
         self.effects.push(Effect::Count(to.bridge.carried(to.port.ofport).rx));
         self.in_other_bridge(&to, last, Self::translate_in_peer);
+    }
+
+    /// Whether no other bridge may be entered: translation gives up then. Tunnels count as patches
+    /// do, for one may lead into itself.
+    fn is_too_deep(&mut self) -> bool {
+        let limit = self.view.config.limits.depth;
+        let too_deep = self.depth >= limit;
+        if too_deep {
+            self.fail(super::TranslateError::TooDeep);
+            self.recorder
+                .note(super::Weight::Error, format_args!("over max translation depth {limit}"));
+        }
+        too_deep
     }
 
     /// What goes out of a patch or a tunnel is counted here: no device does.
@@ -205,6 +214,9 @@ impl Context<'_> {
         underlay: &Location,
         last: bool,
     ) {
+        if self.is_too_deep() {
+            return;
+        }
         let base = self.base.clone();
         let wc = self.wc.clone();
         let above = std::mem::take(&mut self.actions);

@@ -769,3 +769,24 @@ fn a_packet_whose_neighbour_is_not_known_waits_and_goes_on_as_the_flow_had_made_
     let sent = world.bridge.carried(number).tx;
     assert_eq!((sent.packets(), sent.bytes()), (2, 98 + 50));
 }
+
+#[test]
+fn a_tunnel_that_leads_into_itself_ends_at_the_limit_of_depth() {
+    let mut world = World::new();
+    world.add("vx", "vxlan", "remote_ip=1.1.2.92 key=7").expect("the first");
+    let (ofproto, tunnels, key) = into_tunnel(&world, "vx");
+    // The bridge underneath is the tunnel's own, whose flows send everything into the tunnel.
+    let mut ports: Vec<BridgePort> =
+        world.bridge.ports().iter().map(|port| BridgePort::clone(port)).collect();
+    ports.push(BridgePort::new(OfPort::LOCAL, PortNo(100), "br0"));
+    world.bridge.set_ports(PortMap::new(ports).expect("they differ"));
+    let mut devices = BTreeMap::clone(&tunnels.devices());
+    for device in devices.values_mut() {
+        device.location = Location::at(&world.bridge, OfPort::LOCAL);
+    }
+    tunnels.set_devices(devices);
+    // Its neighbours are on that bridge.
+    tunnels.neighbours().set("int", ip("1.1.2.92"), PEER, NOW);
+    let verdict = upcall(&ofproto, &key).expect("it has an answer");
+    assert_eq!(verdict.actions[..], [Dp::Drop(DropReason::RecursionTooDeep)]);
+}

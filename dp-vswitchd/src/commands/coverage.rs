@@ -71,6 +71,7 @@ pub(crate) fn counters(switch: &Switch) -> BTreeMap<&'static str, u64> {
         add("xlate_actions", datapath.ofproto.counters().answered());
         add("upcall_flow_limit_hit", datapath.ofproto.counters().over_limit());
     }
+    add("tunnel_neigh_table_full", switch.underlay.neighbours().refused());
     for bridge in switch.bridges() {
         let counts = bridge.bridge.macs().counts();
         add("mac_learning_learned", counts.learned);
