@@ -72,7 +72,9 @@ pub fn pop(packet: &mut Packet, end: &End) -> Result<(), DropReason> {
             (inner, at + payload.len())
         }
     };
-    if inner.outermost == 0 && stop.saturating_sub(inner.at) < 14 {
+    // An Ethernet header, or a packet of some kind: nothing is none.
+    let least = if inner.outermost == 0 { 14 } else { 1 };
+    if stop.saturating_sub(inner.at) < least {
         return Err(DropReason::TunnelPopTruncated);
     }
     packet.truncate(stop);

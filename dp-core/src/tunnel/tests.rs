@@ -626,3 +626,17 @@ fn the_flow_label_of_srv6_is_made_for_each_packet() {
     assert_eq!(label(FlowLabel::Zero, &v6, 41, 0xabcd_e123), 0);
     assert_eq!(label(FlowLabel::Compute, &v6, 41, 0xabcd_e123), 0xd_e123);
 }
+
+#[test]
+fn a_tunnel_header_with_nothing_behind_it_is_refused() {
+    let none = SmallVec::new();
+    let gre = Body::Gre { key: None, sequence: false, protocol: 0x0800 };
+    let geneve = Body::Geneve { port: 6081, vni: 7, oam: false, protocol: 0x8847, options: none };
+    for (body, kind) in [(gre, Kind::Gre), (geneve, Kind::Geneve)] {
+        let mut empty = packet(&[], 0);
+        push(&mut empty, &action(&template(v4(), body)), &Ends::default(), 0, NOW)
+            .expect("it fits");
+        let outcome = pop(&mut empty, &End::new(kind, Flavour::Plain));
+        assert_eq!(outcome, Err(DropReason::TunnelPopTruncated), "{kind:?}");
+    }
+}
