@@ -150,3 +150,118 @@ fn bfd_sessions_with_frr_come_up_and_flap_from_either_side() -> Result<()> {
     ensure!(both("up"), "the session itself goes on");
     Ok(())
 }
+
+/// A receiver of the kernel: it is a member of a group as long as it lives.
+fn receiver(namespace: &Namespace, group: &str, address: &str) -> Result<Guarded> {
+    let program = format!(
+        "import socket, struct, sys, time\n\
+         s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n\
+         s.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, \
+         socket.inet_aton('{group}') + socket.inet_aton('{address}'))\n\
+         time.sleep(600)"
+    );
+    Ok(namespace.spawn(&["python3", "-c", &program])?)
+}
+
+fn checksum(bytes: &[u8]) -> u16 {
+    let sum: u32 = bytes.chunks(2).map(|it| u32::from(it[0]) << 8 | u32::from(it[1])).sum();
+    !((sum & 0xffff) + (sum >> 16)) as u16
+}
+
+/// An IPv4 packet to a group in a frame, from `10.0.0.9`.
+fn to_group(group: [u8; 4], proto: u8, options: &[u8], payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![0x01, 0x00, 0x5e, group[1] & 0x7f, group[2], group[3]];
+    frame.extend([0x02, 0, 0, 0, 0, 9, 0x08, 0x00]);
+    let words = 5 + options.len() / 4;
+    let total = (4 * words + payload.len()) as u16;
+    let mut header = vec![0x40 | words as u8, 0];
+    header.extend(total.to_be_bytes());
+    header.extend([0, 0, 0, 0, 1, proto, 0, 0, 10, 0, 0, 9]);
+    header.extend(group);
+    header.extend(options);
+    let sum = checksum(&header);
+    header[10..12].copy_from_slice(&sum.to_be_bytes());
+    frame.extend(header);
+    frame.extend(payload);
+    frame.resize(frame.len().max(60), 0);
+    frame
+}
+
+/// A general query of IGMPv3 that wants to be answered within a second.
+fn query() -> Vec<u8> {
+    let mut igmp = vec![0x11, 10, 0, 0, 0, 0, 0, 0, 2, 125, 0, 0];
+    let sum = checksum(&igmp);
+    igmp[2..4].copy_from_slice(&sum.to_be_bytes());
+    to_group([224, 0, 0, 1], 2, &[0x94, 4, 0, 0], &igmp)
+}
+
+#[test]
+fn multicast_goes_to_the_kernels_receivers_and_to_the_querier() -> Result<()> {
+    packages::ensure(&["python3-scapy"])?;
+    let bridge = Namespace::quiet("mcast")?;
+    let names = ["router", "member", "idle", "source"];
+    let mut hosts = Vec::new();
+    for (number, name) in (1..).zip(names) {
+        let host = Namespace::quiet(name)?;
+        veth_pair((&bridge, name), (&host, "e0"))?;
+        host.address("e0", &format!("10.0.0.{number}/24"))?;
+        hosts.push(host);
+    }
+    let [router, member, idle, source] = hosts.as_slice() else { anyhow::bail!("four hosts") };
+    let switch = ours(&bridge)?;
+    let mut all = format!(
+        "set bridge {BRIDGE} mcast_snooping_enable=true fail_mode=standalone \
+         other_config:mcast-snooping-disable-flood-unregistered=true"
+    );
+    for (number, name) in (1..).zip(names) {
+        all += &format!(
+            " -- add-port {BRIDGE} {name} -- set interface {name} ofport_request={number}"
+        );
+    }
+    switch.vsctl(&words(&all))?;
+    switch.add_flow(BRIDGE, "actions=normal")?;
+    let known = |line: &str| {
+        let text = switch.appctl(&["mdb/show", BRIDGE]).unwrap_or_default();
+        text.lines()
+            .map(|it| it.split_whitespace().collect::<Vec<_>>())
+            .any(|it| it.len() >= 4 && format!("{} {}", it[0], it[3]) == line)
+    };
+    // A router asks: from now on it gets all multicast.
+    let asks = router.frames("e0")?;
+    await_that("the querier is known", || asks.send(&query()).is_ok() && known("1 querier"))?;
+    // A host of the kernel joins, and answers the router.
+    let joined = receiver(member, "239.1.1.1", "10.0.0.2")?;
+    await_that("the member is known", || known("2 239.1.1.1"))?;
+    let sockets = [router.frames("e0")?, member.frames("e0")?, idle.frames("e0")?];
+    let data = to_group([239, 1, 1, 1], 17, &[], b"\x00\x07\x00\x07\x00\x0c\x00\x00data");
+    let is_data = |frame: &[u8]| frame.get(..6) == data.get(..6) && frame.get(23) == Some(&17);
+    let sends = source.frames("e0")?;
+    let who = |limit: Duration| -> Result<Vec<bool>> {
+        for _ in 0..3 {
+            sends.send(&data)?;
+        }
+        sockets.iter().map(|it| Ok(it.receive_matching(limit, is_data)?.is_some())).collect()
+    };
+    let limit = Duration::from_millis(700);
+    ensure!(who(limit)? == [true, true, false], "the router and the member alone get the data");
+    // It leaves; the data goes to the router alone.
+    drop(joined);
+    await_that("the member has left", || !known("2 239.1.1.1"))?;
+    for socket in &sockets {
+        while socket.receive_matching(Duration::ZERO, is_data)?.is_some() {}
+    }
+    ensure!(who(limit)? == [true, false, false], "the router alone gets the data");
+    // Nobody ever asked for this group.
+    let other = to_group([239, 9, 9, 9], 17, &[], b"\x00\x07\x00\x07\x00\x0c\x00\x00data");
+    sends.send(&other)?;
+    let is_other = |frame: &[u8]| frame.get(..6) == other.get(..6);
+    ensure!(sockets[0].receive_matching(limit, is_other)?.is_some(), "the router gets all");
+    ensure!(sockets[2].receive_matching(limit, is_other)?.is_none(), "nobody else does");
+    // With flooding of what nobody asked for, everybody does.
+    let key = "other_config:mcast-snooping-disable-flood-unregistered=false";
+    switch.vsctl(&["set", "bridge", BRIDGE, key])?;
+    await_that("it is flooded", || {
+        let sent = sends.send(&other).is_ok();
+        sent && sockets[2].receive_matching(limit, is_other).is_ok_and(|it| it.is_some())
+    })
+}
