@@ -212,3 +212,33 @@ fn bonds_are_listed_with_their_members() {
     assert!(text.ends_with("\nmember p2: enabled\n  may_enable: true\n"), "{text}");
     assert!(text.contains("active member mac: 02:00:00:00:01:01(p1)\n"), "{text}");
 }
+
+#[test]
+fn a_bond_of_one_member_works_and_moves_nothing() {
+    for mode in [Mode::ActiveBackup, Mode::BalanceSlb] {
+        let mut bond = bond(with(mode));
+        bond.remove_member(P2);
+        assert_eq!(bond.choose(|| 200), Some(P1));
+        bond.account(7, 90_000_000);
+        bond.run(at(40_000));
+        assert_eq!((bond.choose(|| 7), bond.active()), (Some(P1), Some(P1)));
+        bond.set_may_enable(P1, false);
+        bond.run(at(40_001));
+        assert_eq!(bond.choose(|| 7), None);
+    }
+}
+
+#[test]
+fn the_datapaths_table_is_asked_only_when_it_is_there() {
+    let mut bond = bond(Config { lb_output: true, ..with(Mode::BalanceTcp) });
+    assert!(bond.wants_table() && !bond.chooses_in_datapath());
+    assert!(bond.assignments().iter().all(Option::is_none), "nobody to send to yet");
+    bond.set_lacp(LacpState::On(Negotiation::Negotiated));
+    let version = bond.version();
+    bond.set_tabled(true);
+    assert!(bond.chooses_in_datapath() && bond.version() != version);
+    let members = bond.assignments();
+    assert_eq!(members.iter().filter(|it| **it == Some(P1)).count(), 128);
+    bond.configure(with(Mode::BalanceTcp), START);
+    assert!(!bond.chooses_in_datapath());
+}

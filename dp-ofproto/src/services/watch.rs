@@ -51,7 +51,7 @@ impl Watch {
                 send(frame, oam);
             }
             for event in bfd.events() {
-                log_bfd(&self.name, &event);
+                log_bfd(&self.name, &event, bfd.bad());
             }
         }
         if let Some(cfm) = &mut self.cfm {
@@ -60,7 +60,7 @@ impl Watch {
                 send(frame, false);
             }
             for event in cfm.events() {
-                log_cfm(&self.name, &event);
+                log_cfm(&self.name, &event, cfm.bad());
             }
         }
         let content = (
@@ -75,7 +75,7 @@ impl Watch {
     }
 }
 
-fn log_bfd(name: &str, event: &bfd::Event) {
+fn log_bfd(name: &str, event: &bfd::Event, bad: u64) {
     match event {
         bfd::Event::State { local: (old, new), diagnostic: (before, after) } => {
             log::info!(
@@ -84,12 +84,15 @@ fn log_bfd(name: &str, event: &bfd::Event) {
             );
         }
         bfd::Event::Bad(error) => {
-            log::info!(target: "bfd", "{name}: a control packet {error}; ignored");
+            log::info!(
+                target: "bfd", rate = 1, burst = 1;
+                "{name}: a control packet {error}; ignored, as {bad} so far"
+            );
         }
     }
 }
 
-fn log_cfm(name: &str, event: &cfm::Event) {
+fn log_cfm(name: &str, event: &cfm::Event, bad: u64) {
     match event {
         cfm::Event::Faults { old, new } => {
             log::info!(target: "cfm", "{name}: CFM faults changed from [{old}] to [{new}].");
@@ -98,7 +101,10 @@ fn log_cfm(name: &str, event: &cfm::Event) {
             log::info!(target: "cfm", "{name}: MPID {mpid} sends at another interval than ours");
         }
         cfm::Event::Bad(error) => {
-            log::info!(target: "cfm", "{name}: a message {error}; ignored");
+            log::info!(
+                target: "cfm", rate = 1, burst = 1;
+                "{name}: a message {error}; ignored, as {bad} so far"
+            );
         }
     }
 }

@@ -105,6 +105,8 @@ pub struct Session {
     flaps: u64,
     traffic: Traffic,
     decay: Decay,
+    /// Packets that were none.
+    bad: u64,
     events: Vec<Event>,
 }
 
@@ -186,6 +188,7 @@ impl Session {
             flaps: 0,
             traffic: Traffic::default(),
             decay: Decay::default(),
+            bad: 0,
             events: Vec::new(),
         };
         session.apply_path_state();
@@ -342,7 +345,7 @@ impl Session {
         match Control::parse(received.payload) {
             Ok(control) if control.your_disc != 0 && control.your_disc != self.disc => {}
             Ok(control) => self.accept(&control, now),
-            Err(error) => self.events.push(Event::Bad(error)),
+            Err(error) => self.refuse(error),
         }
     }
 
@@ -536,6 +539,20 @@ impl Session {
             self.flaps += 1;
         }
         own
+    }
+
+    /// Packets that were none, so far.
+    #[must_use]
+    pub const fn bad(&self) -> u64 {
+        self.bad
+    }
+
+    /// Counts one that is none; the log is told of one of those that came since it was told last.
+    fn refuse(&mut self, error: ControlError) {
+        self.bad += 1;
+        if !self.events.iter().any(|event| matches!(event, Event::Bad(_))) {
+            self.events.push(Event::Bad(error));
+        }
     }
 
     /// What happened since the last call.

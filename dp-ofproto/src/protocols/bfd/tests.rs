@@ -362,3 +362,26 @@ fn cve_2024_2182_packets_from_inside_a_tunnel_are_not_the_neighbours() {
     pair.ends[0].receive(&Received { tunnel_key: 0, payload: &other, ..forged }, now);
     assert_eq!(pair.states(), [State::Up; 2]);
 }
+
+#[test]
+fn a_flood_of_bad_packets_is_counted_and_told_once() {
+    let mut pair = Pair::new(&[], &[]);
+    pair.pass(4000);
+    pair.ends[0].events();
+    let now = pair.now;
+    let received = |payload| Received {
+        eth_dst: A,
+        ip_dst: Ipv4Addr::new(169, 254, 1, 0),
+        ttl: 255,
+        udp_dst: super::UDP_PORT,
+        tunnel_key: 0,
+        payload,
+    };
+    let noise = [0xff; 24];
+    for len in (0..24).cycle().take(10_000) {
+        pair.ends[0].receive(&received(&noise[..len]), now);
+    }
+    assert_eq!(pair.ends[0].bad(), 10_000);
+    assert_eq!(pair.ends[0].events().len(), 1);
+    assert_eq!(pair.states(), [State::Up; 2]);
+}

@@ -217,6 +217,8 @@ pub struct Cfm {
     next_tx: Instant,
     next_check: Instant,
     traffic: Demand,
+    /// Messages that were none.
+    bad: u64,
     events: Vec<Event>,
 }
 
@@ -254,6 +256,7 @@ impl Cfm {
             next_tx: now,
             next_check: now,
             traffic: Demand::default(),
+            bad: 0,
             events: Vec::new(),
             config,
         };
@@ -439,7 +442,7 @@ impl Cfm {
                 if error == CcmError::Association {
                     self.seen |= Faults::MAID;
                 }
-                self.events.push(Event::Bad(error));
+                self.refuse(error);
                 return;
             }
         };
@@ -498,6 +501,20 @@ impl Cfm {
     #[must_use]
     pub fn remote_mpids(&self) -> &[u64] {
         &self.known
+    }
+
+    /// Messages that were none, so far.
+    #[must_use]
+    pub const fn bad(&self) -> u64 {
+        self.bad
+    }
+
+    /// Counts one that is none; the log is told of one of those that came since it was told last.
+    fn refuse(&mut self, error: CcmError) {
+        self.bad += 1;
+        if !self.events.iter().any(|event| matches!(event, Event::Bad(_))) {
+            self.events.push(Event::Bad(error));
+        }
     }
 
     /// What happened since the last call.

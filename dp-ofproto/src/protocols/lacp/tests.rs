@@ -206,3 +206,24 @@ fn data_units_are_read_as_they_are_written() {
     assert_eq!(frame[12..18], [0x88, 0x09, 1, 1, 1, 20]);
     assert_eq!(Pdu::parse(&frame[14..]), Slow::Lacp(pdu));
 }
+
+#[test]
+fn a_partner_that_speaks_every_second_is_missed_after_three() {
+    let fast = |id| Config { fast: true, ..config(id, true) };
+    let mut pair = Pair::new(fast(1), fast(2), 2);
+    for end in &mut pair.ends {
+        for number in 1..=2 {
+            let config = MemberConfig { fast: true, ..member(number) };
+            end.put_member(OfPort(number), config, pair.now);
+        }
+    }
+    pair.pass(5000);
+    assert_eq!(pair.enabled(0), [1, 2]);
+    pair.cut = vec![OfPort(1)];
+    pair.pass(1900);
+    assert_eq!(pair.enabled(0), [1, 2]);
+    pair.pass(5000);
+    assert_eq!(pair.enabled(0), [2]);
+    let stats = *pair.ends[0].members().next().unwrap().1.stats();
+    assert_eq!((stats.expired, stats.defaulted), (1, 1));
+}

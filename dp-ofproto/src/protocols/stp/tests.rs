@@ -223,3 +223,22 @@ fn a_port_whose_link_is_down_keeps_its_place_and_says_nothing() {
     assert_eq!(lab.bridges[1].role(OfPort(1)), Role::Root);
     assert_eq!(lab.forwarding(), 1);
 }
+
+#[test]
+fn a_port_says_no_more_than_one_thing_a_second_and_the_last() {
+    let mut lab = lab(&[32_768], &[[(0, 1), (0, 9)]]);
+    lab.wires.clear();
+    let bridge = &mut lab.bridges[0];
+    bridge.remove_port(OfPort(9), lab.now);
+    bridge.run(lab.now);
+    bridge.send();
+    let start = lab.now.after(Duration::from_secs(10));
+    for _ in 0..50 {
+        bridge.send_config(OfPort(1), start);
+    }
+    assert_eq!(bridge.send().len(), 1);
+    bridge.run(start.after(Duration::from_millis(999)));
+    let early = bridge.send().len();
+    bridge.run(start.after(Duration::from_secs(1)));
+    assert_eq!((early, bridge.send().len()), (0, 1), "what waited is said, once");
+}
