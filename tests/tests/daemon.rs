@@ -1,9 +1,11 @@
 //! The daemon as its users see it: the tools of the reference, unmodified, on a real database.
 
+use std::io::Read as _;
 use std::time::Duration;
 
 use anyhow::Result;
 use testkit::packets::samples;
+use testkit::patience;
 use testkit::reference::{BRIDGE, Reference};
 
 #[test]
@@ -68,5 +70,30 @@ fn a_loop_in_the_tables_is_told_once_in_the_log_with_a_packet_that_hit_it() -> R
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].contains("over max translation depth 64 on bridge br0"), "{told:?}");
     assert!(told[0].contains("while processing recirc_id(0)"), "{told:?}");
+    Ok(())
+}
+
+#[test]
+fn a_controller_is_called_again_when_that_is_asked() -> Result<()> {
+    let switch = Reference::start_ours()?;
+    let socket = switch.folder().join("controller.sock");
+    let listener = std::os::unix::net::UnixListener::bind(&socket)?;
+    switch.vsctl(&["set-controller", BRIDGE, &format!("unix:{}", socket.display())])?;
+    listener.set_nonblocking(true)?;
+    let limit = Duration::from_secs(20);
+    let call = || {
+        let (stream, _) = patience::eventually("a call", limit, || listener.accept().ok());
+        stream.set_read_timeout(Some(limit)).map(|()| stream)
+    };
+    let first = call()?;
+    assert!(switch.appctl(&["bridge/reconnect", "nosuch"]).is_err());
+    switch.appctl(&["bridge/reconnect", BRIDGE])?;
+    // Its hello, and then the end.
+    let said = std::io::read_to_string(std::io::BufReader::new(&first).take(1 << 16));
+    assert!(said.is_ok_and(|text| !text.is_empty()));
+    let again = call()?;
+    let mut hello = [0; 8];
+    (&again).read_exact(&mut hello)?;
+    assert_eq!(hello[1], 0, "{hello:?}");
     Ok(())
 }

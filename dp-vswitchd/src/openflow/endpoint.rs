@@ -81,6 +81,9 @@ impl Endpoint {
         if *self.service.settings() != settings {
             self.service.set_settings(settings);
         }
+        if self.bridge.is_to_reconnect() {
+            self.reconnect(now);
+        }
         self.follow_controllers(switch, now);
         self.follow_ports(now);
         self.accept(now);
@@ -88,6 +91,14 @@ impl Endpoint {
         let ids: Vec<_> = self.streams.keys().copied().collect();
         for id in ids {
             self.serve(id, now);
+        }
+    }
+
+    /// Ends all connections; controllers are called again as after any loss.
+    fn reconnect(&mut self, now: Instant) {
+        for id in std::mem::take(&mut self.streams).into_keys() {
+            self.service.close(id);
+            self.controllers.lost(id, "asked to reconnect", now);
         }
     }
 

@@ -1,6 +1,7 @@
 //! A bridge that runs: the OpenFlow layer's bridge, its interfaces, and what they were made from.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dp_core::base::{BondId, MacAddr, OfPort, PortNo};
@@ -28,6 +29,8 @@ pub(crate) struct RunningBridge {
     state: Mutex<BridgeState>,
     /// What the log has been told of the protocols' settings, once.
     said: Mutex<BTreeSet<String>>,
+    /// Its OpenFlow connections are to be made anew.
+    reconnect: AtomicBool,
 }
 
 /// What changes with the configuration.
@@ -70,6 +73,16 @@ pub(crate) struct Interface {
 }
 
 impl RunningBridge {
+    /// Asks that its OpenFlow connections end, and those to controllers are made again.
+    pub(crate) fn ask_to_reconnect(&self) {
+        self.reconnect.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether that has been asked since the last call.
+    pub(crate) fn is_to_reconnect(&self) -> bool {
+        self.reconnect.swap(false, Ordering::Relaxed)
+    }
+
     /// A bridge without ports.
     pub(crate) fn new(
         config: &BridgeConfig,
@@ -83,6 +96,7 @@ impl RunningBridge {
             bridge: Arc::new(bridge),
             services,
             said: Mutex::default(),
+            reconnect: AtomicBool::new(false),
             state: Mutex::new(BridgeState {
                 config: BridgeConfig { ports: Vec::new(), ..config.clone() },
                 interfaces: BTreeMap::new(),
