@@ -545,7 +545,7 @@ fn geneve_with_options(len: u8, room: u8, claimed: u8) -> Packet {
 }
 
 #[test]
-fn geneve_options_of_every_wrong_length_are_refused() {
+fn cve_2023_3966_geneve_options_of_every_wrong_length_are_refused() {
     let end = End::new(Kind::Geneve, Flavour::Plain);
     for room in 0..=63_u8 {
         for claimed in 0..=31_u8 {

@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use super::frames::{ACK, PSH, SYN, datagram, ip, tcp, udp};
+use super::frames::{ACK, PSH, SYN, datagram, echo, ip, tcp, udp};
 use super::{A, B, Lab, commit, look, target, with_nat};
 use crate::action::Ct;
 use crate::action::ct::NatEnd;
@@ -140,4 +140,28 @@ fn threads_share_connections_and_lose_none() {
     }
     tracker.flush(None, end);
     assert_eq!((tracker.connections(), tracker.occupancy().sum::<usize>()), (0, 0));
+}
+
+/// Transport headers that IPv6 packets promise and do not have were read from wherever that led.
+#[test]
+fn cve_2017_9264_headers_cut_short_are_invalid_and_enter_nothing() {
+    let (src, dst) = (ip("2001:db8::1"), ip("2001:db8::2"));
+    let frames = [
+        datagram(src, dst, 6, tcp(SYN, 1, 0).body(1, 2)),
+        udp("2001:db8::1", "2001:db8::2", 1, 2, b"payload"),
+        echo("2001:db8::1", "2001:db8::2", 128, 7),
+        datagram(ip("192.0.2.1"), ip("192.0.2.2"), 6, tcp(SYN, 1, 0).body(1, 2)),
+        udp("192.0.2.1", "192.0.2.2", 1, 2, b"payload"),
+        echo("192.0.2.1", "192.0.2.2", 8, 7),
+    ];
+    for frame in &frames {
+        let mut lab = Lab::new();
+        for len in 14..frame.len() {
+            let state = lab.state(&frame[..len], &commit(1));
+            assert!(state.contains("inv") || state == "dropped", "{len}: {state}");
+        }
+        assert_eq!(lab.tracker.connections(), 0);
+        let state = lab.state(frame, &commit(1));
+        assert!(state.contains("new"), "{state}");
+    }
 }
