@@ -27,7 +27,7 @@ pub enum PacketInReason {
 }
 
 impl PacketInReason {
-    /// The number on the wire, and the name in text, of each.
+    /// The number, on the wire as far as it is known there, and the name in text of each.
     pub const ALL: [(Self, u8, &'static str); 8] = [
         (Self::NoMatch, 0, "no_match"),
         (Self::Action, 1, "action"),
@@ -35,8 +35,8 @@ impl PacketInReason {
         (Self::ActionSet, 3, "action_set"),
         (Self::Group, 4, "group"),
         (Self::PacketOut, 5, "packet_out"),
-        (Self::ExplicitMiss, 10, "explicit_miss"),
-        (Self::ImplicitMiss, 11, "implicit_miss"),
+        (Self::ExplicitMiss, 6, "explicit_miss"),
+        (Self::ImplicitMiss, 7, "implicit_miss"),
     ];
 
     /// What text calls it.

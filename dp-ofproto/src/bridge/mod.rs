@@ -51,8 +51,6 @@ pub struct BridgeConfig {
     pub fragments: Fragments,
     /// What becomes of packets that no rule matches, where nothing else is said of the table.
     pub table_miss: TableMiss,
-    /// Bytes that controllers get of a packet that missed (`miss_send_len`).
-    pub miss_len: u16,
 }
 
 /// What becomes of packets that no rule of a table matches.
@@ -188,8 +186,17 @@ impl Bridge {
         self.misses.load().get(&table).copied().unwrap_or(self.config.load().table_miss)
     }
 
+    /// Whether something was said of a table.
+    #[must_use]
+    pub fn says_table_miss(&self, table: u8) -> bool {
+        self.misses.load().contains_key(&table)
+    }
+
     /// Says it for one table; `None`: as for all.
     pub fn set_table_miss(&self, table: u8, miss: Option<TableMiss>) {
+        if self.misses.load().get(&table).copied() == miss {
+            return;
+        }
         let mut misses = HashMap::clone(&self.misses.load());
         match miss {
             Some(miss) => misses.insert(table, miss),

@@ -1,6 +1,6 @@
 //! The ports of a bridge: an immutable snapshot that translation reads.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use ahash::RandomState;
@@ -98,6 +98,8 @@ pub struct BridgePort {
     pub priority_tags: PriorityTags,
     /// Whether packets have an Ethernet header here.
     pub packet_types: PacketTypes,
+    /// The code points that its queues give to IP packets, by the queue's number.
+    pub dscps: BTreeMap<u32, u8>,
 }
 
 impl BridgePort {
@@ -123,6 +125,7 @@ impl BridgePort {
             protected: false,
             priority_tags: PriorityTags::default(),
             packet_types: PacketTypes::default(),
+            dscps: BTreeMap::new(),
         }
     }
 

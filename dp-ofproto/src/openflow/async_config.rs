@@ -137,7 +137,7 @@ impl AsyncConfig {
 }
 
 /// The two kinds of misses that a no-match stands for.
-const MISSES: u32 = 1 << 10 | 1 << 11;
+const MISSES: u32 = 1 << 6 | 1 << 7;
 
 /// Reasons of OpenFlow 1.3 with those that it takes for one of them.
 const fn spread(mask: u32) -> u32 {

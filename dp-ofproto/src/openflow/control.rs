@@ -95,7 +95,7 @@ impl Features {
 pub struct SwitchConfig {
     /// 0: normal, 1: drop, 2: reassemble, 3: the extension's.
     pub fragments: u16,
-    /// Controllers get packets whose TTL is used up (OpenFlow 1.1 and 1.2).
+    /// Controllers get packets whose TTL is used up (OpenFlow 1.1 and 1.2, and 1.0 as extended).
     pub invalid_ttl: bool,
     /// Bytes of a packet that missed.
     pub miss_send_len: u16,
@@ -129,7 +129,7 @@ impl SwitchConfig {
 }
 
 fn has_ttl(version: Version) -> bool {
-    matches!(version, Version::V11 | Version::V12)
+    matches!(version, Version::V10 | Version::V11 | Version::V12)
 }
 
 /// What a controller is to the switch.

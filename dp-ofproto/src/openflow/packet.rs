@@ -88,18 +88,8 @@ impl PacketIn<'_> {
         }
     }
 
-    /// Older versions know fewer reasons.
     fn reason(&self, version: Version) -> u8 {
-        match self.reason {
-            PacketInReason::ExplicitMiss if version < Version::V13 => PacketInReason::Action.wire(),
-            PacketInReason::ImplicitMiss | PacketInReason::ExplicitMiss => 0,
-            PacketInReason::ActionSet | PacketInReason::Group | PacketInReason::PacketOut
-                if version < Version::V14 =>
-            {
-                PacketInReason::Action.wire()
-            }
-            reason => reason.wire(),
-        }
+        reason_on_wire(self.reason, version)
     }
 
     fn total_len16(&self) -> u16 {
@@ -457,5 +447,20 @@ impl FlowRemoved<'_> {
                 matches::encode(out, self.matching, version);
             }
         }
+    }
+}
+
+/// A reason's number in a version: older ones know fewer, and none tells kinds of misses apart.
+#[must_use]
+pub fn reason_on_wire(reason: PacketInReason, version: Version) -> u8 {
+    match reason {
+        PacketInReason::ExplicitMiss if version < Version::V13 => PacketInReason::Action.wire(),
+        PacketInReason::ImplicitMiss | PacketInReason::ExplicitMiss => 0,
+        PacketInReason::ActionSet | PacketInReason::Group | PacketInReason::PacketOut
+            if version < Version::V14 =>
+        {
+            PacketInReason::Action.wire()
+        }
+        reason => reason.wire(),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::handle::Request;
 use super::service::{Shared, TableState};
+use crate::bridge::TableMiss;
 use crate::openflow::control::Features;
 use crate::openflow::table::{ALL_TABLES, TableMod, config};
 use crate::openflow::{Code, Version, message_type};
@@ -41,10 +42,23 @@ pub(super) fn table_mod(request: &mut Request<'_>) -> Result<(), Code> {
                 let vacancy = table_mod.config & config::VACANCY != 0;
                 state.vacancy = if vacancy { table_mod.vacancy.or(state.vacancy) } else { None };
             }
-            _ => state.miss = table_mod.config & 3,
+            _ => {
+                state.miss = table_mod.config & 3;
+                request.shared.bridge.set_table_miss(table, said(request.version, state.miss));
+            }
         }
     }
     Ok(())
+}
+
+/// What a version says of misses: OpenFlow 1.3 has the place, but no meaning for it any more.
+const fn said(version: Version, config: u32) -> Option<TableMiss> {
+    match (version, config) {
+        (Version::V11 | Version::V12, 0) => Some(TableMiss::Controller),
+        (Version::V11 | Version::V12, 1) => Some(TableMiss::Continue),
+        (Version::V11 | Version::V12, 2) => Some(TableMiss::Drop),
+        _ => None,
+    }
 }
 
 /// What is said of a table.

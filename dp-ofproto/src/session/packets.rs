@@ -11,12 +11,12 @@ use super::handle::Request;
 use super::service::ConnectionId;
 use crate::action::{Checker, PacketInReason};
 use crate::matching::{Match, MatchBuilder};
-use crate::openflow::Code;
 use crate::openflow::async_config::AsyncKind;
-use crate::openflow::control;
+use crate::openflow::control::{self, Role};
 use crate::openflow::ct_flush::CtFlush;
 use crate::openflow::flow_mod::action_code;
-use crate::openflow::packet::{PacketIn, PacketOut, Resume};
+use crate::openflow::packet::{PacketIn, PacketOut, Resume, reason_on_wire};
+use crate::openflow::{Code, Version};
 
 /// A packet for controllers.
 #[derive(Clone, Debug)]
@@ -84,15 +84,24 @@ const TOLD: [FieldId; 15] = [
 ];
 
 /// Sends a packet to every connection that wants it.
+///
+/// `by_default`: it comes of a miss in a table of which nothing was said. From OpenFlow 1.3 on, such
+/// packets are dropped.
 pub(super) fn send(
     connections: &mut BTreeMap<ConnectionId, Connection>,
     event: &PacketInEvent,
+    by_default: bool,
     now: Instant,
 ) {
     for connection in connections.values_mut() {
         let Some(version) = connection.version() else { continue };
-        let reason = event.reason.wire();
-        let wants = connection.async_config.wants(connection.role, AsyncKind::PacketIn, reason);
+        if by_default && version >= Version::V13 {
+            continue;
+        }
+        let reason = reason_on_wire(event.reason, version);
+        let asked = connection.invalid_ttl && event.reason == PacketInReason::InvalidTtl;
+        let wants = asked && connection.role != Role::Secondary
+            || connection.async_config.wants(connection.role, AsyncKind::PacketIn, reason);
         if is_quiet(connection) || !wants || event.controller_id != connection.controller_id {
             continue;
         }
@@ -126,10 +135,7 @@ pub(super) fn packet_out(request: &mut Request<'_>) -> Result<(), Code> {
 }
 
 /// Reads a packet-out and checks its actions.
-pub(super) fn decode_packet_out(
-    version: crate::openflow::Version,
-    body: &[u8],
-) -> Result<PacketOut, Code> {
+pub(super) fn decode_packet_out(version: Version, body: &[u8]) -> Result<PacketOut, Code> {
     let packet = PacketOut::decode(version, body)?;
     if packet.buffer_id.is_some() {
         return Err(Code::BrcBufferUnknown);

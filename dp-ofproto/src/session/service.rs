@@ -10,9 +10,10 @@ use super::events::Events;
 use super::handle;
 use super::host::Host;
 use super::meters::Meters;
-use crate::bridge::Bridge;
-use crate::openflow::Versions;
+use crate::action::PacketInReason;
+use crate::bridge::{Bridge, TableMiss};
 use crate::openflow::table::Vacancy;
+use crate::openflow::{Version, Versions};
 use crate::table::Change;
 
 /// Names a connection of a service.
@@ -186,6 +187,24 @@ impl Service {
     /// The peer has gone. What it had begun and not committed is as if it had never been.
     pub fn close(&mut self, id: ConnectionId) {
         self.connections.remove(&id);
+        self.follow_misses();
+    }
+
+    /// Packets that miss in a table of which nothing is said go to controllers as long as there is
+    /// one of a version before OpenFlow 1.3, and are dropped otherwise.
+    fn follow_misses(&self) {
+        let wants = |it: &Connection| {
+            it.controller_id == 0 && !it.snoops && it.version().is_none_or(|it| it < Version::V13)
+        };
+        let miss = match self.connections.values().any(wants) {
+            true => TableMiss::Controller,
+            false => TableMiss::Drop,
+        };
+        let mut config = self.shared.bridge.config();
+        if config.table_miss != miss {
+            config.table_miss = miss;
+            self.shared.bridge.set_config(config);
+        }
     }
 
     /// A connection.
@@ -249,6 +268,9 @@ impl Service {
         for message in shown {
             self.show(&message);
         }
+        if done != 0 {
+            self.follow_misses();
+        }
         done
     }
 
@@ -276,7 +298,9 @@ impl Service {
 
     /// Packets for controllers.
     pub fn packet_in(&mut self, packet: &super::packets::PacketInEvent, now: Instant) {
-        super::packets::send(&mut self.connections, packet, now);
+        let missed = packet.reason == PacketInReason::ImplicitMiss;
+        let by_default = missed && !self.shared.bridge.says_table_miss(packet.table);
+        super::packets::send(&mut self.connections, packet, by_default, now);
     }
 
     /// What is due: rules whose time is over, peers that are silent.

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use dp_core::base::{Instant, MacAddr, OfPort};
 use dp_core::flow::FieldId;
 
-use super::{ConnectionId, Service, Settings};
-use crate::action::Action;
-use crate::bridge::Bridge;
+use super::{ConnectionId, PacketInEvent, Service, Settings};
+use crate::action::{Action, PacketInReason};
+use crate::bridge::{Bridge, TableMiss};
 use crate::learn::MacTableConfig;
 use crate::matching::Match;
 use crate::openflow::control::{self, BundleControl, bundle};
@@ -232,4 +232,67 @@ fn what_a_match_lacks_is_refused_as_inconsistent() {
     let set = Action::set_field(FieldId::Ipv4Src, 1);
     let answers = session.send(&add_flow(Version::V13, 1, vec![set]));
     assert_eq!(session.errors(&answers), [Code::BacMatchInconsistent]);
+}
+
+/// What becomes of misses in tables 0 and 1.
+fn misses(session: &Session) -> [TableMiss; 2] {
+    [0, 1].map(|table| session.service.bridge().table_miss(table))
+}
+
+#[test]
+fn misses_go_to_controllers_as_long_as_one_of_an_old_version_listens() {
+    let mut session = Session::new(Version::V10);
+    assert_eq!(misses(&session), [TableMiss::Controller; 2]);
+    session.service.close(session.id);
+    assert_eq!(misses(&session), [TableMiss::Drop; 2]);
+    let new = Session::new(Version::V13);
+    assert_eq!(misses(&new), [TableMiss::Drop; 2]);
+}
+
+#[test]
+fn a_table_mod_says_what_becomes_of_misses_until_openflow_1_3() {
+    let table_mod = |session: &mut Session, table: u8, config: u32| {
+        session.request(17, |out| {
+            out.put(&[table, 0, 0, 0]);
+            out.put32(config);
+        })
+    };
+    let mut session = Session::new(Version::V11);
+    for (config, miss) in [(1, TableMiss::Continue), (2, TableMiss::Drop)] {
+        assert_eq!(table_mod(&mut session, 1, config), Vec::<Vec<u8>>::new());
+        assert_eq!(misses(&session), [TableMiss::Controller, miss]);
+    }
+    table_mod(&mut session, 0xff, 0);
+    assert_eq!(misses(&session), [TableMiss::Controller; 2]);
+    let mut session = Session::new(Version::V13);
+    table_mod(&mut session, 1, 1);
+    assert_eq!(misses(&session), [TableMiss::Drop; 2], "it means nothing any more");
+}
+
+#[test]
+fn old_versions_are_told_of_used_up_ttls_when_they_ask() {
+    let set = |session: &mut Session, flags: u16| {
+        let answers = session.request(message_type::SET_CONFIG, |out| {
+            out.put16(flags);
+            out.put16(128);
+        });
+        session.errors(&answers).is_empty()
+    };
+    for (version, known) in [(Version::V10, true), (Version::V12, true), (Version::V13, false)] {
+        let mut session = Session::new(version);
+        assert_eq!(set(&mut session, 4), known, "{version:?}");
+        let event = PacketInEvent {
+            packet: vec![0; 60],
+            max_len: Some(60),
+            reason: PacketInReason::InvalidTtl,
+            controller_id: 0,
+            table: 0,
+            cookie: None,
+            metadata: Match::any(),
+            userdata: Vec::new(),
+            continuation: None,
+        };
+        session.service.packet_in(&event, T0);
+        assert_eq!(session.received().len(), usize::from(known), "{version:?}");
+    }
 }

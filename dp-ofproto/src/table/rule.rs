@@ -143,6 +143,12 @@ impl Rule {
         self.priority
     }
 
+    /// Whether it takes what no other rule of its table takes (OpenFlow 1.3 section 5.4).
+    #[must_use]
+    pub fn is_table_miss(&self) -> bool {
+        self.priority == 0 && self.matching.is_any()
+    }
+
     /// What it matches on.
     #[must_use]
     pub fn matching(&self) -> &Match {

@@ -152,7 +152,7 @@ fn by_bridge(bridge: &Arc<Bridge>, text: &str) -> Result<Traced, String> {
         }
     }
     let named = mask.get(FieldId::InPort) != 0;
-    let ofport = if named { in_port_of(&key) } else { OfPort(0) };
+    let ofport = if named { in_port_of(&key) } else { OfPort::NONE };
     let port = bridge.ports().get(ofport).cloned();
     let port = port.unwrap_or_else(|| stand_in(ofport));
     key.store(layout::IN_PORT, u128::from(port.port.0));

@@ -9,7 +9,7 @@ use dp_core::base::{MeterId, OfPort};
 use super::hooks::{EntryEnd, FlowNote};
 use super::recirc::{Frozen, Resume};
 use super::{Context, Effect};
-use crate::action::{Controller, Sample, SampleDirection, SampleNumber};
+use crate::action::{Controller, PacketInReason, Sample, SampleDirection, SampleNumber};
 use crate::bridge::BridgePort;
 
 impl Context<'_> {
@@ -32,10 +32,21 @@ impl Context<'_> {
         }
     }
 
+    /// The reason that controllers are told: an action of a table-miss rule is a miss (OpenFlow 1.3
+    /// section 5.4).
+    fn told(&self, reason: PacketInReason) -> PacketInReason {
+        let of_miss = self.rule.as_ref().is_some_and(|rule| rule.is_table_miss());
+        if of_miss && reason == PacketInReason::Action {
+            PacketInReason::ExplicitMiss
+        } else {
+            reason
+        }
+    }
+
     fn tell_controller(&mut self, frozen: Frozen, controller: &Controller, continuation: bool) {
         let recirc_id = self.freeze_as(frozen).0;
         let data = UserData::Controller {
-            reason: controller.reason.wire(),
+            reason: self.told(controller.reason).wire(),
             dont_send: !self.request.side_effects,
             continuation,
             recirc_id,

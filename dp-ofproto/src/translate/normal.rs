@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use dp_core::action::{Action as DpAction, HashAlgorithm, SlowReasons};
-use dp_core::base::{MacAddr, RecircId};
+use dp_core::base::{MacAddr, OfPort, PortNo, RecircId};
 use dp_core::flow::FieldId;
 use dp_core::flow::layout::{self, Place, VLAN_PRESENT};
 
@@ -42,7 +42,7 @@ impl Context<'_> {
         self.wc.unwildcard(FieldId::EthSrc);
         self.wc.unwildcard(FieldId::EthDst);
         self.wc.unwildcard_bits(FieldId::VlanTci, u128::from(VLAN_PRESENT | 0x0fff));
-        let Some(from) = self.port(self.in_port()) else {
+        let Some(from) = self.input() else {
             self.warn(format_args!("no input bundle, dropping"));
             return;
         };
@@ -62,7 +62,9 @@ impl Context<'_> {
             return;
         }
         let mac = self.mac(FieldId::EthSrc);
-        self.learn_source(&from, vlan.vid, mac);
+        if from.port != PortNo::NONE {
+            self.learn_source(&from, vlan.vid, mac);
+        }
         let dst = self.mac(FieldId::EthDst);
         if dst.is_multicast() && self.snooped(&from, vlan) {
             return;
@@ -89,6 +91,18 @@ impl Context<'_> {
                 self.note(format_args!("no learned MAC for destination, flooding"));
                 self.flood_vlan(&from, vlan);
             }
+        }
+    }
+
+    /// The port of entry. A controller's packet comes in by no port, of which nothing is learned and
+    /// which takes every VLAN.
+    fn input(&self) -> Option<Arc<BridgePort>> {
+        let ofport = self.in_port();
+        let made =
+            |ofport: OfPort| Arc::new(BridgePort::new(ofport, PortNo::NONE, format!("({ofport})")));
+        match ofport {
+            OfPort::NONE | OfPort::CONTROLLER => Some(made(ofport)),
+            ofport => self.port(ofport),
         }
     }
 

@@ -6,8 +6,8 @@ use dp_core::action::{Action as DpAction, SlowReasons};
 use dp_core::base::OfPort;
 use dp_core::flow::{FieldId, layout};
 
-use super::Context;
 use super::hooks::WentTo;
+use super::{Context, ETH_TYPE_IPV4, ETH_TYPE_IPV6};
 use crate::action::{Action, Controller, PacketInReason, PacketType};
 use crate::bridge::{BridgePort, PortKind};
 
@@ -81,19 +81,40 @@ impl Context<'_> {
             return;
         }
         self.mirror_egress(port);
+        if let PortKind::Patch { peer } = &port.kind {
+            return self.output_patch(port, peer, last);
+        }
+        let before = self.flow.get(FieldId::IpDscp);
+        let marked = self.mark_as_queue(port);
         match &port.kind {
-            PortKind::Patch { peer } => self.output_patch(port, peer, last),
             PortKind::Tunnel => self.output_tunnel(port, last),
             kind => {
-                if matches!(kind, PortKind::Internal) && self.terminates_tunnel(port) {
-                    return;
+                let ends = matches!(kind, PortKind::Internal) && self.terminates_tunnel(port);
+                if !ends {
+                    self.sample_exit(port);
+                    self.commit();
+                    self.went_out(port);
+                    self.actions.push(DpAction::Output(port.port));
                 }
-                self.sample_exit(port);
-                self.commit();
-                self.went_out(port);
-                self.actions.push(DpAction::Output(port.port));
             }
         }
+        if marked {
+            self.flow.set(FieldId::IpDscp, before);
+        }
+    }
+
+    /// Gives an IP packet the code point of the queue that it is in; `false`: it keeps its own.
+    fn mark_as_queue(&mut self, port: &BridgePort) -> bool {
+        if port.dscps.is_empty() {
+            return false;
+        }
+        self.wc.unwildcard_place(layout::SKB_PRIORITY);
+        let queue = u32::try_from(self.flow.load(layout::SKB_PRIORITY)).unwrap_or(u32::MAX);
+        let is_ip = matches!(self.flow.eth_type(), ETH_TYPE_IPV4 | ETH_TYPE_IPV6);
+        let Some(&dscp) = port.dscps.get(&queue).filter(|_| is_ip) else { return false };
+        self.wc.unwildcard(FieldId::IpDscp);
+        self.flow.set(FieldId::IpDscp, u128::from(dscp));
+        true
     }
 
     /// Whether a packet is one of a protocol that is spoken by a port: a port that carries nothing else

@@ -10,7 +10,7 @@ use super::effect::Effect;
 use super::{Context, ETH_TYPE_IPV4, ETH_TYPE_IPV6, Part, TranslateError, Weight};
 use crate::action::{Controller, PacketInReason};
 use crate::bridge::{Fragments, TableMiss};
-use crate::table::Found;
+use crate::table::{Found, INTERNAL_TABLE};
 
 impl Context<'_> {
     /// Looks the packet up in the first table and acts on what is found, and on the action set.
@@ -141,18 +141,23 @@ impl Context<'_> {
         self.rule = None;
         let what = self.view.bridge.table_miss(self.table);
         match what {
-            TableMiss::Controller if honour => {
+            // Behind the last table there is none to go on with.
+            TableMiss::Controller | TableMiss::Continue
+                if honour
+                    && (what == TableMiss::Controller || self.table + 1 >= INTERNAL_TABLE) =>
+            {
+                self.cookie = 0;
                 let blocked = self.port(self.in_port()).is_some_and(|port| port.no_packet_in);
                 if !blocked {
                     let controller = Controller {
-                        reason: PacketInReason::NoMatch,
-                        max_len: self.view.config.miss_len,
+                        reason: PacketInReason::ImplicitMiss,
+                        max_len: u16::MAX,
                         ..Controller::default()
                     };
                     self.controller(&controller);
                 }
             }
-            TableMiss::Continue if honour && self.table < 253 => {
+            TableMiss::Continue if honour => {
                 self.recorder.leave();
                 self.table += 1;
                 let found = self.find_rule();

@@ -170,7 +170,7 @@ impl Context<'_> {
             self.note(format_args!("output port is {port}"));
             self.output(port, max_len, last);
         } else {
-            self.warn(format_args!("output port {number:#x} is out of range"));
+            self.warn(format_args!("output port {number} is out of range"));
         }
     }
 

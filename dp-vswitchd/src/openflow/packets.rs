@@ -110,7 +110,7 @@ pub(super) fn event(packet: PacketIn, held: &mut Held) -> PacketInEvent {
     PacketInEvent {
         metadata: PacketInEvent::metadata_of(&packet.flow, packet.in_port),
         packet: packet.frame,
-        max_len: Some(packet.max_len),
+        max_len: (reason != PacketInReason::ImplicitMiss).then_some(packet.max_len),
         reason,
         controller_id: packet.controller_id,
         table: packet.table,

@@ -17,7 +17,7 @@ use super::ofports::OfPorts;
 use super::qos::AppliedQos;
 use super::tunnels::config_of;
 use super::vlan;
-use crate::config::{BridgeConfig, InterfaceConfig, PortConfig, is_true, number_or};
+use crate::config::{BridgeConfig, InterfaceConfig, PortConfig, QueueConfig, is_true, number_or};
 use crate::ovsdb::uuid::Uuid;
 
 /// A bridge.
@@ -179,6 +179,8 @@ fn bridge_port(interface: &Interface, port: &PortConfig) -> Option<BridgePort> {
         Some("always") => PriorityTags::Always,
         _ => PriorityTags::Never,
     };
+    let dscp = |(id, queue): (&u32, &QueueConfig)| Some((*id, u8::try_from(queue.dscp?).ok()?));
+    made.dscps = port.qos.iter().flat_map(|qos| qos.queues.iter().filter_map(dscp)).collect();
     made.kind = match interface.kind.as_str() {
         "tap" | "dummy-internal" | "internal" if interface.config.kind != "tap" => {
             PortKind::Internal
