@@ -21,7 +21,8 @@ impl Bond {
         let config = &self.config;
         writeln!(text, "---- {} ----", self.name)?;
         writeln!(text, "bond_mode: {}", config.mode)?;
-        let recirculates = config.mode == Mode::BalanceTcp && self.recirc.is_some();
+        // A bond that has fallen back to one member passes no packet twice.
+        let recirculates = self.mode_now() == Mode::BalanceTcp && self.recirc.is_some();
         let (may, id) = match self.recirc.filter(|_| recirculates) {
             Some(id) => ("yes", i64::from(id)),
             None => ("no", -1),
@@ -36,7 +37,7 @@ impl Bond {
         }
         writeln!(text, "updelay: {} ms", config.updelay.as_millis())?;
         writeln!(text, "downdelay: {} ms", config.downdelay.as_millis())?;
-        if config.mode != Mode::ActiveBackup {
+        if config.mode != Mode::ActiveBackup && !config.rebalance_interval.is_zero() {
             writeln!(text, "next rebalance: {} ms", left(self.next_rebalance, now))?;
         }
         let lacp = match self.lacp {
@@ -46,12 +47,14 @@ impl Bond {
         };
         writeln!(text, "lacp_status: {lacp}")?;
         writeln!(text, "lacp_fallback_ab: {}", config.fallback_ab)?;
-        match &config.primary {
+        // Only a bond that may come down to one member has one.
+        let may = config.mode == Mode::ActiveBackup || config.fallback_ab;
+        match config.primary.as_ref().filter(|_| may) {
             None => writeln!(text, "active-backup primary: <none>")?,
             Some(name) if self.member_named(name).is_some() => {
                 writeln!(text, "active-backup primary: {name}")?;
             }
-            Some(name) => writeln!(text, "active-backup primary: {name}, no such member")?,
+            Some(name) => writeln!(text, "active-backup primary: {name} (no such member)")?,
         }
         let active = self.active.and_then(|active| self.members.get(&active));
         let active = active.map_or("none", |member| member.name());

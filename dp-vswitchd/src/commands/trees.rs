@@ -42,7 +42,7 @@ pub(super) fn register(registry: &mut CommandRegistry, switch: &Arc<Switch>) {
             port => port.0.to_string(),
         };
         let text = own.services.with_snooping(name, |table| table.show(now, number));
-        text.ok_or("mcast snooping is disabled")
+        text.ok_or("multicast snooping is disabled")
     });
     let own = Arc::clone(switch);
     registry.register("mdb/flush", "[bridge]", 0, 1, move |request| {
@@ -54,7 +54,7 @@ pub(super) fn register(registry: &mut CommandRegistry, switch: &Arc<Switch>) {
         };
         own.bridge(name).ok_or("no such bridge")?;
         let flushed = own.services.with_snooping(name, |table| table.flush());
-        flushed.map(|()| "table successfully flushed").ok_or("mcast snooping is disabled")
+        flushed.map(|()| "table successfully flushed").ok_or("multicast snooping is disabled")
     });
 }
 

@@ -244,8 +244,15 @@ fn port_wish(bridge: &RunningBridge, state: &BridgeState, port: &PortConfig) -> 
         let value = u16::try_from(number_or(keys, key, 0)).unwrap_or(0);
         if value == 0 { default } else { value }
     };
-    let id = keys.get("lacp-system-id").and_then(|it| it.parse().ok());
-    let lacp = speaks.then(|| lacp::Config {
+    let id: Option<MacAddr> = keys.get("lacp-system-id").and_then(|it| it.parse().ok());
+    // Whoever names a system that is none does not want to speak for another.
+    let nonsense = keys.get("lacp-system-id").filter(|_| speaks && id.is_none());
+    if let Some(text) = nonsense {
+        let line =
+            format!("port {}: LACP system ID ({text}) must be an Ethernet address.", port.name);
+        bridge.tell_once(Level::Warn, &line);
+    }
+    let lacp = (speaks && nonsense.is_none()).then(|| lacp::Config {
         id: id.filter(|mac: &MacAddr| !mac.is_zero()).unwrap_or(state.mac),
         priority: number("lacp-system-priority", 65_534),
         active: port.lacp.as_deref() == Some("active"),

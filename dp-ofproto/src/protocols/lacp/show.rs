@@ -78,5 +78,6 @@ fn write_info(text: &mut String, who: &str, info: &Info) -> fmt::Result {
     writeln!(text, "  {who} port_id: {}", info.port_id)?;
     writeln!(text, "  {who} port_priority: {}", info.port_priority)?;
     writeln!(text, "  {who} key: {}", info.key)?;
-    writeln!(text, "  {who} state: {}", info.state)
+    let line = format!("  {who} state: {}", info.state);
+    writeln!(text, "{}", line.trim_end())
 }
