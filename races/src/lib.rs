@@ -13,6 +13,16 @@
 //! `crossbeam-channel`, what readers of flow tables load is `arc-swap`'s; what packet threads count
 //! is a `Counter` of `dp_core::sync`, and routing tables are `Published` there.
 //!
+//! ThreadSanitizer runs over the tests that have threads, but says nothing yet: `std` is not compiled
+//! for it, so it does not see `std::sync::Mutex` lock and reports what stands behind one (37 reports, all
+//! of them vectors behind locks and ends of threads). The command, for the day `std` can be:
+//!
+//! ```text
+//! RUSTFLAGS='-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer' CARGO_TARGET_DIR=target/tsan \
+//!     rustup run nightly cargo test --target x86_64-unknown-linux-gnu \
+//!     -p dp-core --lib -- sync:: meter:: conntrack::tests::pressure
+//! ```
+//!
 //! `cargo test` runs each model a few hundred times, `MODEL_RUNS=100000 cargo test` longer.
 
 use dp_core::action::Ct;
