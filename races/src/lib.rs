@@ -14,8 +14,8 @@
 //! is a `Counter` of `dp_core::sync`, and routing tables are `Published` there.
 //!
 //! ThreadSanitizer runs over the tests that have threads, but says nothing yet: `std` is not compiled
-//! for it, so it does not see `std::sync::Mutex` lock and reports what stands behind one (37 reports, all
-//! of them vectors behind locks and ends of threads). The command, for the day `std` can be:
+//! for it, so it does not see `std::sync::Mutex` lock and reports what stands behind one (37 reports;
+//! those looked at are vectors behind locks and ends of threads). The command, for the day `std` can be:
 //!
 //! ```text
 //! RUSTFLAGS='-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer' CARGO_TARGET_DIR=target/tsan \
