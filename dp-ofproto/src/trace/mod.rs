@@ -101,9 +101,8 @@ fn run(world: &World, ports: &dyn DpPorts, traced: &Traced, now: Instant) -> Str
             }
         }
         let _ = write!(out, "\n{RULER}\n\n");
-        if let Some(recirc) = world.recirc.find(back.id)
-            && let Some(frozen) = recirc.frozen()
-        {
+        if let Some(recirc) = world.recirc.find(back.id) {
+            let frozen = recirc.frozen();
             let port = frozen.bridge.ports().get(frozen.in_port).cloned();
             let port = port.unwrap_or_else(|| request::stand_in(frozen.in_port));
             location = Location { bridge: frozen.bridge.clone(), port };

@@ -131,7 +131,7 @@ impl Context<'_> {
     pub(super) fn resume(&mut self) {
         let id = self.flow.recirc_id();
         let recirc = self.world.recirc.find(id);
-        let Some(frozen) = recirc.as_ref().and_then(|recirc| recirc.frozen()) else {
+        let Some(frozen) = recirc.as_ref().map(|recirc| recirc.frozen()) else {
             self.recorder.enter(Part::Bridge(&self.view));
             self.recorder.note(
                 Weight::Error,
@@ -162,6 +162,10 @@ impl Context<'_> {
                 self.recorder.line(format_args!("Resuming from table {table}"));
                 self.recorder.leave();
                 self.enter_first_table(*table);
+            }
+            Resume::Bond(bond) => {
+                self.recorder.leave();
+                self.output_bond_member(*bond);
             }
             Resume::Actions(segments) => {
                 self.recorder.line(format_args!("Restoring actions"));

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use dp_core::action::{Action as DpAction, HashAlgorithm, SlowReasons};
-use dp_core::base::{MacAddr, OfPort, PortNo, RecircId};
+use dp_core::base::{BondId, MacAddr, OfPort, PortNo, RecircId};
 use dp_core::flow::FieldId;
 use dp_core::flow::layout::{self, Place, VLAN_PRESENT};
 
@@ -327,6 +327,21 @@ impl Context<'_> {
             if self.flow.load(place) != value {
                 self.flow.store(place, value);
             }
+        }
+    }
+
+    /// Sends a packet that has come back with its hash out of the bond's member. It is as it leaves:
+    /// what was to be done was done before.
+    pub(super) fn output_bond_member(&mut self, bond: BondId) {
+        let Some(bonds) = self.world.hooks.bonds.clone() else { return };
+        let BondOutput::Member(member) = bonds.output(bond, &self.flow, &mut self.wc, 0) else {
+            self.note(format_args!("bond has no active member, dropping"));
+            return;
+        };
+        let flow = Box::new(self.flow.clone());
+        self.effects.push(Effect::Bond { bond, flow, vlan: 0 });
+        if let Some(member) = self.port(member) {
+            self.output_port(&member, false);
         }
     }
 

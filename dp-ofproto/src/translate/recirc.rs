@@ -15,7 +15,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use ahash::RandomState;
-use dp_core::base::{OfPort, RecircId};
+use dp_core::base::{BondId, OfPort, RecircId};
 use dp_core::flow::{FieldId, FlowKey, LANES, Lane, PACKET_LANES, layout};
 
 use crate::action::{Action, Controller};
@@ -39,6 +39,8 @@ pub enum Resume {
     Table(u8),
     /// With what was left of the lists, innermost first.
     Actions(Box<[Segment]>),
+    /// With the choice of a bond's member, by the hash that the datapath has computed.
+    Bond(BondId),
 }
 
 /// Translation, stopped.
@@ -80,6 +82,24 @@ pub struct WantedNeighbour {
 }
 
 impl Frozen {
+    /// What a packet of a bond comes back for: nothing but the choice of a member.
+    #[must_use]
+    pub fn of_bond(bridge: Arc<Bridge>, bond: BondId) -> Self {
+        Self {
+            bridge,
+            in_port: OfPort::NONE,
+            resume: Resume::Bond(bond),
+            lanes: Box::default(),
+            stack: Box::default(),
+            action_set: Box::default(),
+            mirrors: 0,
+            conntracked: false,
+            controller: None,
+            table: 0,
+            neighbour: None,
+        }
+    }
+
     /// Takes what a controller gives back of OpenFlow's own fields, which it may have changed:
     /// registers, metadata and options wholly, of a tunnel what is said.
     pub(crate) fn take_metadata(&mut self, said: &FlowKey) {
@@ -132,7 +152,7 @@ pub type RecircRef = Arc<Recirc>;
 /// A frozen state and its number.
 pub struct Recirc {
     id: RecircId,
-    frozen: Option<Frozen>,
+    frozen: Frozen,
     table: Weak<Inner>,
     hash: u64,
 }
@@ -144,10 +164,10 @@ impl Recirc {
         self.id
     }
 
-    /// The state; `None` for a number that somebody uses for something else.
+    /// The state.
     #[must_use]
-    pub fn frozen(&self) -> Option<&Frozen> {
-        self.frozen.as_ref()
+    pub const fn frozen(&self) -> &Frozen {
+        &self.frozen
     }
 }
 
@@ -209,37 +229,28 @@ impl RecircTable {
         let hash = self.0.hasher.hash_one(frozen.parts());
         let mut maps = self.0.lock();
         let same = maps.by_state.get(&hash).and_then(|list| {
-            list.iter().filter_map(Weak::upgrade).find(|other| {
-                other.frozen.as_ref().is_some_and(|known| known.parts() == frozen.parts())
-            })
+            list.iter()
+                .filter_map(Weak::upgrade)
+                .find(|other| other.frozen.parts() == frozen.parts())
         });
         if let Some(same) = same {
             return same;
         }
-        self.put(&mut maps, Some(frozen), hash)
+        self.put(&mut maps, frozen, hash)
     }
 
-    /// A number for something else than a translation: a bond's own.
-    #[must_use]
-    pub fn reserve(&self) -> RecircRef {
-        self.put(&mut self.0.lock(), None, 0)
-    }
-
-    fn put(&self, maps: &mut Maps, frozen: Option<Frozen>, hash: u64) -> RecircRef {
+    fn put(&self, maps: &mut Maps, frozen: Frozen, hash: u64) -> RecircRef {
         loop {
             maps.last = maps.last.wrapping_add(1).max(1);
             if !maps.by_id.contains_key(&maps.last) {
                 break;
             }
         }
-        let kept = frozen.is_some();
         let id = RecircId(maps.last);
         let recirc = Arc::new(Recirc { id, frozen, table: Arc::downgrade(&self.0), hash });
         maps.by_id.insert(id.0, Arc::downgrade(&recirc));
-        if kept {
-            maps.by_state.entry(hash).or_default().push(Arc::downgrade(&recirc));
-            maps.young.push(Arc::clone(&recirc));
-        }
+        maps.by_state.entry(hash).or_default().push(Arc::downgrade(&recirc));
+        maps.young.push(Arc::clone(&recirc));
         recirc
     }
 

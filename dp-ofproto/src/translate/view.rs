@@ -159,7 +159,7 @@ impl World {
         let id = key.recirc_id();
         if id.0 != 0 {
             let recirc = self.recirc.find(id).ok_or(UpcallError::NoRecircContext)?;
-            let frozen = recirc.frozen().ok_or(UpcallError::NoRecircContext)?;
+            let frozen = recirc.frozen();
             return Ok((Location::at(&frozen.bridge, frozen.in_port), wc));
         }
         let tunnel = self

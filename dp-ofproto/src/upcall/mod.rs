@@ -362,7 +362,7 @@ impl UpcallSink for Ofproto {
             }
             &UserData::Neighbour { recirc_id } => {
                 let state = world.recirc.find(RecircId(recirc_id))?;
-                let frozen = state.frozen()?.clone();
+                let frozen = state.frozen().clone();
                 let frame = upcall.frame.into();
                 if let Some(tunnels) = &world.hooks.tunnels {
                     tunnels.hold(Waiting { frozen, key: upcall.key.clone(), frame }, now);

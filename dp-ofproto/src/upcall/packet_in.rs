@@ -66,7 +66,7 @@ impl PacketIn {
             return None;
         };
         let state = world.recirc.find(RecircId(recirc_id))?;
-        let frozen: &Frozen = state.frozen()?;
+        let frozen: &Frozen = state.frozen();
         let mut flow = upcall.key.clone();
         flow.store(layout::IN_PORT, u128::from(frozen.in_port.0));
         for (lane, value) in &frozen.lanes {

@@ -170,7 +170,7 @@ pub(super) fn resume(
     now: Instant,
 ) -> Result<(), Code> {
     let state = held.find(&packet.continuation).ok_or(Code::NxrStale)?;
-    let frozen = state.frozen().cloned().ok_or(Code::NxrStale)?;
+    let frozen = state.frozen().clone();
     let (key, _) = key_of(bridge, &packet.packet, &packet.metadata);
     let translation = bridge.datapath.ofproto.resume(frozen, &key, &packet.packet, now);
     execute(bridge, held, &packet.packet, &key, &translation, now)

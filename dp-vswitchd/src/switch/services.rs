@@ -19,7 +19,7 @@ use dp_ofproto::services::multicast::PortFlags;
 use dp_ofproto::services::trees::TreeWish;
 use dp_ofproto::services::watch::WatchWish;
 use dp_ofproto::services::{Outgoing, PortFacts};
-use dp_ofproto::translate::recirc::RecircRef;
+use dp_ofproto::translate::recirc::{Frozen, RecircRef};
 use log::Level;
 
 use super::bridge::{BridgeState, Interface, RunningBridge};
@@ -48,7 +48,7 @@ impl Switch {
             state.config.ports.iter().filter_map(|port| port_wish(bridge, state, port)).collect();
         let bonds = self.services.set_ports(&bridge.name, &wishes, now);
         for id in bonds.values() {
-            self.hold_recirc(&bridge.datapath, *id);
+            self.hold_recirc(bridge, *id);
         }
         state.bonds = bonds;
         let mut watched = self.services.watched(&bridge.name);
@@ -79,9 +79,13 @@ impl Switch {
     }
 
     /// The id by which a bond's packets come back is held as long as the bond is there.
-    fn hold_recirc(&self, datapath: &Datapath, bond: BondId) {
+    fn hold_recirc(&self, bridge: &RunningBridge, bond: BondId) {
         let mut state = self.state();
-        let held = state.recircs.entry(bond).or_insert_with(|| datapath.ofproto.recirc().reserve());
+        let freeze = || {
+            let frozen = Frozen::of_bond(Arc::clone(&bridge.bridge), bond);
+            bridge.datapath.ofproto.recirc().freeze(frozen)
+        };
+        let held = state.recircs.entry(bond).or_insert_with(freeze);
         let id = held.id().0;
         drop(state);
         self.services.set_bond_recirc(bond, Some(id));
