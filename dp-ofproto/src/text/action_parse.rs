@@ -464,10 +464,12 @@ pub fn parse_subfield(text: &str) -> Result<Subfield, TextError> {
     subfield(Piece::line(text))
 }
 
-/// `FIELD[]`, `FIELD[BIT]` or `FIELD[START..END]`.
+/// `FIELD[]`, `FIELD[BIT]` or `FIELD[START..END]`; `FIELD` alone is all of it.
 pub(super) fn subfield(piece: Piece<'_>) -> Result<Subfield, TextError> {
     let expected = || piece.error(Problem::Expected("FIELD[], FIELD[BIT] or FIELD[START..END]"));
-    let (name, rest) = piece.split_once("[").ok_or_else(expected)?;
+    let Some((name, rest)) = piece.split_once("[") else {
+        return field_named(piece).map(Subfield::whole);
+    };
     let field = field_named(name)?;
     let inner = match rest.text.strip_suffix(']') {
         Some(inner) => rest.slice(0, inner.len()),
