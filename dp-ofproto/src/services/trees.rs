@@ -149,8 +149,7 @@ impl Services {
         self.state().trees.get(bridge).map_or((true, true), |tree| tree.lets(ofport))
     }
 
-    /// What OpenFlow 1.0 tells of a port's state in the tree: bits of
-    /// [`state`](crate::openflow::port::state).
+    /// What OpenFlow 1.0 tells of a port's state in the tree: bits of [`state`].
     #[must_use]
     pub fn tree_openflow_state(&self, bridge: &str, ofport: OfPort) -> u32 {
         self.state().trees.get(bridge).map_or(0, |tree| tree.openflow_state(ofport))
