@@ -253,3 +253,110 @@ fn a_bond_on_real_links_fails_over_and_loses_little() -> Result<()> {
     }
     Ok(())
 }
+
+/// A frame of UDP flow `number`.
+fn datagram(number: u16) -> Vec<u8> {
+    testkit::packets::Packet::ethernet("02:00:00:00:00:08", "02:00:00:00:00:09")
+        .ipv4("10.0.0.1", "10.0.0.2")
+        .udp(1000 + number, 80)
+        .payload(vec![0; 1200])
+        .build_padded()
+}
+
+/// Waits until a column of an interface, or a key of it, has a value.
+fn becomes(switch: &Reference, interface: &str, column: &str, value: &str) -> Result<()> {
+    let done = || {
+        let text = switch.vsctl(&["--if-exists", "get", "interface", interface, column]).ok()?;
+        (text.trim().trim_matches('"') == value).then_some(())
+    };
+    patience::wait(LIMIT, done).with_context(|| format!("{interface} {column} {value}"))
+}
+
+/// Watches two real links by BFD and CFM, takes them away and gives them back; and moves load
+/// between them.
+fn watch_and_even_out(left: Setup<'_>, right: Setup<'_>, spaces: [&Namespace; 2]) -> Result<()> {
+    let [a, hosts] = spaces;
+    let switches = [left.start()?, right.start()?];
+    for (mpid, (switch, host)) in switches.iter().zip(["h1", "h2"]).enumerate() {
+        let bond = format!(
+            "add-bond {BRIDGE} bond0 l1 l2 bond_mode=balance-tcp lacp=active \
+             other_config:lacp-time=fast other_config:bond-rebalance-interval=1000 \
+             -- set interface l1 bfd:enable=true bfd:min_rx=100 bfd:min_tx=100 \
+             -- set interface l2 cfm_mpid={} other_config:cfm_interval=100 \
+             -- add-port {BRIDGE} {host}",
+            mpid + 1
+        );
+        switch.vsctl(&words(&bond))?;
+        switch.add_flow(BRIDGE, "actions=normal")?;
+    }
+    let sessions = |up: bool| -> Result<()> {
+        for switch in &switches {
+            becomes(switch, "l1", "bfd_status:forwarding", if up { "true" } else { "false" })?;
+            becomes(switch, "l2", "cfm_fault", if up { "false" } else { "true" })?;
+            if up {
+                becomes(switch, "l1", "bfd_status:state", "up")?;
+            }
+        }
+        Ok(())
+    };
+    sessions(true)?;
+    for link in ["l1", "l2"] {
+        a.ip(&["link", "set", link, "down"])?;
+    }
+    sessions(false)?;
+    for link in ["l1", "l2"] {
+        a.ip(&["link", "set", link, "up"])?;
+    }
+    sessions(true)?;
+    let both = || {
+        let text = switches[0].appctl(&["bond/show", "bond0"]).ok()?;
+        (text.matches("may_enable: true").count() == 2).then_some(())
+    };
+    patience::wait(LIMIT, both).context("both members")?;
+    let from = hosts.frames("h1p")?;
+    // Whether a flow's frames come in by the first link.
+    let by_first = |number: u16| -> Result<bool> {
+        let before = received(&switches[1], BRIDGE, "l1")?;
+        for _ in 0..40 {
+            from.send(&datagram(number))?;
+        }
+        std::thread::sleep(Duration::from_millis(60));
+        Ok(received(&switches[1], BRIDGE, "l1")? - before >= 40)
+    };
+    let first = (0..24).map(by_first).collect::<Result<Vec<_>>>()?;
+    // Load on the link that has more flows: some of it moves.
+    let more = first.iter().filter(|by_first| **by_first).count() >= 12;
+    let heavy: Vec<u16> =
+        (0..).zip(&first).filter(|(_, by)| **by == more).map(|(flow, _)| flow).take(6).collect();
+    let moved = || {
+        for _ in 0..100 {
+            for number in &heavy {
+                from.send(&datagram(*number)).ok()?;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        heavy.iter().find(|number| by_first(**number).is_ok_and(|by| by != more)).map(drop)
+    };
+    patience::wait(LIMIT, moved).context("no flow is moved to the other link")
+}
+
+#[test]
+fn sessions_and_load_follow_real_links() -> Result<()> {
+    let daemon = testkit::daemon::built()?;
+    for ours in [[true, true], [true, false], [false, true]] {
+        let (a, b) = (Namespace::quiet("wleft")?, Namespace::quiet("wright")?);
+        let hosts = Namespace::quiet("whosts")?;
+        for link in ["l1", "l2"] {
+            veth_pair((&a, link), (&b, link))?;
+        }
+        veth_pair((&a, "h1"), (&hosts, "h1p"))?;
+        veth_pair((&b, "h2"), (&hosts, "h2p"))?;
+        let setup = |space, ours| {
+            let setup = Setup::within(space);
+            if ours { setup.daemon(&daemon) } else { setup }
+        };
+        watch_and_even_out(setup(&a, ours[0]), setup(&b, ours[1]), [&a, &hosts])
+            .with_context(|| format!("ours: {ours:?}"))?;
+    }
+    Ok(())
+}
