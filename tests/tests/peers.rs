@@ -1,6 +1,7 @@
 //! Real neighbours in namespaces of their own: FRR's BFD, and multicast routers and receivers of the
 //! kernel.
 
+use std::net::Ipv6Addr;
 use std::process::Command;
 use std::time::Duration;
 
@@ -264,4 +265,101 @@ fn multicast_goes_to_the_kernels_receivers_and_to_the_querier() -> Result<()> {
         let sent = sends.send(&other).is_ok();
         sent && sockets[2].receive_matching(limit, is_other).is_ok_and(|it| it.is_some())
     })
+}
+
+/// A frame from `fe80::9` to an IPv6 group: with the router alert that MLD has, or without.
+fn to_group6(
+    group: Ipv6Addr,
+    alert: bool,
+    proto: u8,
+    mut payload: Vec<u8>,
+    sum_at: usize,
+) -> Vec<u8> {
+    let (source, group) = ("fe80::9".parse::<Ipv6Addr>().map(|it| it.octets()), group.octets());
+    let source = source.unwrap_or_default();
+    let mut pseudo = [source, group].concat();
+    pseudo.extend((payload.len() as u32).to_be_bytes());
+    pseudo.extend([0, 0, 0, proto]);
+    pseudo.extend(&payload);
+    let sum = checksum(&pseudo);
+    payload[sum_at..sum_at + 2].copy_from_slice(&sum.to_be_bytes());
+    let options: &[u8] = if alert { &[proto, 0, 5, 2, 0, 0, 1, 0] } else { &[] };
+    let mut frame = vec![0x33, 0x33, group[12], group[13], group[14], group[15]];
+    frame.extend([0x02, 0, 0, 0, 0, 9, 0x86, 0xdd, 0x60, 0, 0, 0]);
+    frame.extend(((options.len() + payload.len()) as u16).to_be_bytes());
+    frame.extend([if alert { 0 } else { proto }, 1]);
+    frame.extend([source, group].concat());
+    frame.extend(options);
+    frame.extend(payload);
+    frame
+}
+
+#[test]
+fn ipv6_multicast_goes_to_the_kernels_listeners_and_to_the_querier() -> Result<()> {
+    let bridge = Namespace::quiet("mcast6")?;
+    let names = ["router", "member", "idle", "source"];
+    let mut hosts = Vec::new();
+    for name in names {
+        // Only the member speaks IPv6 of its own accord.
+        let host = if name == "member" { Namespace::new(name)? } else { Namespace::quiet(name)? };
+        veth_pair((&bridge, name), (&host, "e0"))?;
+        hosts.push(host);
+    }
+    let [router, member, idle, source] = hosts.as_slice() else { anyhow::bail!("four hosts") };
+    let switch = ours(&bridge)?;
+    let mut all = format!(
+        "set bridge {BRIDGE} mcast_snooping_enable=true fail_mode=standalone \
+         other_config:mcast-snooping-disable-flood-unregistered=true"
+    );
+    for (number, name) in (1..).zip(names) {
+        all += &format!(
+            " -- add-port {BRIDGE} {name} -- set interface {name} ofport_request={number}"
+        );
+    }
+    switch.vsctl(&words(&all))?;
+    switch.add_flow(BRIDGE, "actions=normal")?;
+    let known = |port: &str, what: &str| {
+        let text = switch.appctl(&["mdb/show", BRIDGE]).unwrap_or_default();
+        text.lines()
+            .map(|it| it.split_whitespace().collect::<Vec<_>>())
+            .any(|it| it.len() >= 4 && it[0] == port && it[3] == what)
+    };
+    let group: Ipv6Addr = "ff15::1234".parse()?;
+    let all_nodes: Ipv6Addr = "ff02::1".parse()?;
+    // A general query of MLDv2 that wants to be answered within a second.
+    let mut mld = vec![130, 0, 0, 0, 0x03, 0xe8, 0, 0];
+    mld.extend([0; 16]);
+    mld.extend([2, 125, 0, 0]);
+    let query = to_group6(all_nodes, true, 58, mld, 2);
+    let asks = router.frames("e0")?;
+    await_that("the querier is known", || asks.send(&query).is_ok() && known("1", "querier"))?;
+    let program = format!(
+        "import socket, struct, time\n\
+         s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)\n\
+         s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, \
+         socket.inet_pton(socket.AF_INET6, '{group}') + struct.pack('I', \
+         socket.if_nametoindex('e0')))\n\
+         time.sleep(600)"
+    );
+    let joined = member.spawn(&["python3", "-c", &program])?;
+    await_that("the listener is known", || known("2", "ff15::1234"))?;
+    let sockets = [router.frames("e0")?, member.frames("e0")?, idle.frames("e0")?];
+    let data = to_group6(group, false, 17, b"\x00\x07\x00\x07\x00\x0c\x00\x00data".to_vec(), 6);
+    let is_data = |frame: &[u8]| frame.get(..6) == data.get(..6) && frame.get(20) == Some(&17);
+    let sends = source.frames("e0")?;
+    let limit = Duration::from_millis(700);
+    let who = || -> Result<Vec<bool>> {
+        for _ in 0..3 {
+            sends.send(&data)?;
+        }
+        sockets.iter().map(|it| Ok(it.receive_matching(limit, is_data)?.is_some())).collect()
+    };
+    ensure!(who()? == [true, true, false], "the router and the listener alone get the data");
+    drop(joined);
+    await_that("the listener has left", || !known("2", "ff15::1234"))?;
+    for socket in &sockets {
+        while socket.receive_matching(Duration::ZERO, is_data)?.is_some() {}
+    }
+    ensure!(who()? == [true, false, false], "the router alone gets the data");
+    Ok(())
 }
