@@ -271,6 +271,49 @@ fn the_largest_packet_that_fits_passes_and_the_next_larger_is_counted() -> Resul
     Ok(())
 }
 
+/// Sessions over a tunnel follow the path beneath it.
+#[test]
+fn bfd_and_cfm_watch_tunnels() -> Result<()> {
+    let scene = Scene::new()?;
+    let becomes = |column: &str, value: &str| -> Result<()> {
+        for switch in &scene.switches {
+            let done = || {
+                let words = ["--if-exists", "get", "Interface", "tun0", column];
+                let found = switch.vsctl(&words).ok()?;
+                (found.trim().trim_matches('"') == value).then_some(())
+            };
+            testkit::patience::wait(Duration::from_secs(20), done)
+                .with_context(|| format!("{column} {value}: {}", scene.logs()))?;
+        }
+        Ok(())
+    };
+    scene.configure(&KINDS[0])?;
+    let set = |words: &str| -> Result<()> {
+        for (mpid, switch) in scene.switches.iter().enumerate() {
+            let words = words.replace("MPID", &(mpid + 1).to_string());
+            switch.vsctl(&words.split_whitespace().collect::<Vec<_>>())?;
+        }
+        Ok(())
+    };
+    let cut = |way: &str| scene.hosts[0].ip(&["link", "set", "eth0", way]);
+    // As ovn-controller watches other chassis.
+    set("set Interface tun0 bfd:enable=true bfd:min_rx=200 bfd:min_tx=200")?;
+    becomes("bfd_status:state", "up")?;
+    reaches(&scene.pods[0], "10.9.0.2", "56").with_context(|| scene.logs())?;
+    cut("down")?;
+    becomes("bfd_status:forwarding", "false")?;
+    cut("up")?;
+    becomes("bfd_status:state", "up")?;
+    set(
+        "clear Interface tun0 bfd -- set Interface tun0 cfm_mpid=MPID other_config:cfm_interval=100",
+    )?;
+    becomes("cfm_fault", "false")?;
+    cut("down")?;
+    becomes("cfm_fault", "true")?;
+    cut("up")?;
+    becomes("cfm_fault", "false")
+}
+
 #[test]
 fn a_remote_end_that_changes_its_mac_is_followed() -> Result<()> {
     let scene = Scene::new()?;
