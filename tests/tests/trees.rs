@@ -12,7 +12,8 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use testkit::reference::Reference;
+use testkit::netns::{Namespace, veth_pair};
+use testkit::reference::{BRIDGE, Reference, Setup};
 
 /// Which tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -371,4 +372,95 @@ fn rstp_comes_to_the_references_topology_in_five_wirings() -> Result<()> {
 #[test]
 fn rstp_comes_to_the_references_topology_in_five_more() -> Result<()> {
     compare(Kind::Rstp, &WIRINGS[5..])
+}
+
+/// Three switches in a ring of real links, in namespaces of their own; `ours` says which are ours.
+struct Ring {
+    spaces: Vec<Namespace>,
+    switches: Vec<Reference>,
+}
+
+/// The ports of switch `number`, to the one before it and to the next.
+fn ring_ports(number: usize) -> [String; 2] {
+    [format!("t{number}a"), format!("t{number}b")]
+}
+
+impl Ring {
+    fn new(ours: [bool; 3]) -> Result<Self> {
+        let daemon = testkit::daemon::built()?;
+        let spaces = (0..3)
+            .map(|number| Namespace::quiet(&format!("ring{number}")))
+            .collect::<Result<Vec<_>, _>>()?;
+        for number in 0..3 {
+            let next = (number + 1) % 3;
+            let [_, out] = ring_ports(number);
+            let [back, _] = ring_ports(next);
+            veth_pair((&spaces[number], &out), (&spaces[next], &back))?;
+        }
+        let mut switches = Vec::new();
+        for (number, (space, ours)) in spaces.iter().zip(ours).enumerate() {
+            let setup = Setup::within(space);
+            let switch = if ours { setup.daemon(&daemon) } else { setup }.start()?;
+            let [a, b] = ring_ports(number);
+            // The first has the best priority.
+            let words = format!(
+                "set bridge {BRIDGE} fail_mode=standalone rstp_enable=true \
+                 other_config:rstp-priority={} other_config:hwaddr=aa:66:aa:66:00:0{number} \
+                 -- add-port {BRIDGE} {a} -- add-port {BRIDGE} {b}",
+                4096 * (number + 1)
+            );
+            switch.vsctl(&words.split_whitespace().collect::<Vec<_>>())?;
+            switch.add_flow(BRIDGE, "actions=normal")?;
+            switches.push(switch);
+        }
+        Ok(Self { spaces, switches })
+    }
+
+    /// Role and state of each port, in the ring's order.
+    fn roles(&self) -> Option<Vec<String>> {
+        let mut roles = Vec::new();
+        for (number, switch) in self.switches.iter().enumerate() {
+            for port in ring_ports(number) {
+                let get = |key: &str| {
+                    let key = format!("rstp_status:{key}");
+                    let text = switch.vsctl(&["--if-exists", "get", "port", &port, &key]).ok()?;
+                    Some(text.trim().trim_matches('"').to_owned())
+                };
+                roles.push(format!("{} {}", get("rstp_port_role")?, get("rstp_port_state")?));
+            }
+        }
+        Some(roles)
+    }
+
+    fn come_to(&self, what: &str, wanted: &[&str; 6]) -> Result<()> {
+        let limit = Duration::from_secs(40);
+        let mut last = None;
+        let there = testkit::patience::wait(limit, || {
+            last = self.roles();
+            last.as_deref().is_some_and(|it| it == wanted).then_some(())
+        });
+        there.with_context(|| format!("{what}: {last:?}"))
+    }
+}
+
+#[test]
+fn rings_of_real_links_are_cut_open_and_closed_again() -> Result<()> {
+    let (root, fine) = ("Root Forwarding", "Designated Forwarding");
+    for ours in [[true, true, true], [true, false, true], [false, true, false]] {
+        let ring = Ring::new(ours)?;
+        let whole = [fine, fine, root, fine, "Alternate Discarding", root];
+        ring.come_to("the ring", &whole).with_context(|| format!("ours: {ours:?}"))?;
+        // The root's link to the last one goes: that one is reached the other way round.
+        ring.spaces[0].ip(&["link", "set", "t0a", "down"])?;
+        let limit = Duration::from_secs(40);
+        let reached = || {
+            let roles = ring.roles()?;
+            (roles[4] == root && roles[3] == fine).then_some(())
+        };
+        testkit::patience::wait(limit, reached)
+            .with_context(|| format!("ours: {ours:?}: {:?}", ring.roles()))?;
+        ring.spaces[0].ip(&["link", "set", "t0a", "up"])?;
+        ring.come_to("the ring again", &whole).with_context(|| format!("ours: {ours:?}"))?;
+    }
+    Ok(())
 }
