@@ -196,12 +196,12 @@ impl End {
     }
 }
 
-/// Whether any end would send this set of flags: SYN alone or with ACK; RST alone or with ACK;
-/// otherwise ACK with anything but those.
+/// Whether any end would send this set of flags: SYN alone or with ACK; RST alone, or with ACK and
+/// perhaps FIN; otherwise ACK with anything but those.
 const fn are_possible(flags: u8) -> bool {
     match flags & (SYN | RST | FIN | ACK) {
         SYN | RST | ACK => true,
-        other => other == SYN | ACK || other == RST | ACK || other == FIN | ACK,
+        other => other == SYN | ACK || other & !FIN == RST | ACK || other == FIN | ACK,
     }
 }
 

@@ -3,7 +3,10 @@
 //! `scripts.txt` holds one script after another. A line is a segment, from the first side (`>`) or
 //! from the other (`<`), and behind `=>` what the reference made of it when it was given the same:
 //! state bits, the states of both ends, and the life time in seconds; `-` where there is no
-//! connection. A new connection is committed when the first side sends.
+//! connection. `bad` is a wrong checksum, `0` no flags. A new connection is committed when the first
+//! side sends. `wait` is time that passes, in seconds. The first scripts tell the stories of the
+//! kernel's own tests of its tracker; `tests/tests/conntrack/segments.rs` plays all of them to the
+//! installed reference.
 
 use super::frames::{self, ACK, FIN, PSH, RST, SYN, Tcp};
 use super::{A, B, Lab, commit, look};
@@ -17,6 +20,10 @@ fn flags(text: &str) -> u8 {
             'F' => FIN,
             'R' => RST,
             'P' => PSH,
+            'U' => 0x20,
+            'E' => 0x40,
+            'W' => 0x80,
+            '0' => 0,
             other => panic!("flag {other}"),
         })
         .fold(0, |all, flag| all | flag)
@@ -40,11 +47,14 @@ fn segment(words: &[&str]) -> Tcp {
 /// State bits, states and life time after a segment.
 fn play(lab: &mut Lab, words: &[&str]) -> String {
     let tcp = segment(words);
-    let frame = if words[0] == ">" {
+    let mut frame = if words[0] == ">" {
         frames::datagram(frames::ip(A), frames::ip(B), 6, tcp.body(100, 200))
     } else {
         frames::datagram(frames::ip(B), frames::ip(A), 6, tcp.body(200, 100))
     };
+    if words.contains(&"bad") {
+        frame[50] ^= 1;
+    }
     let state = lab.state(&frame, &look(1));
     if state == "new" && words[0] == ">" {
         lab.state(&frame, &commit(1));
@@ -66,6 +76,10 @@ fn segments_mean_what_they_mean_to_the_reference() {
             title = name;
             lab.tracker.flush(None, lab.now);
             lab.tracker.set_checks_sequence(!name.ends_with("(unchecked)"));
+            continue;
+        }
+        if let Some(seconds) = line.strip_prefix("wait ") {
+            lab.wait(seconds.parse().expect("seconds"));
             continue;
         }
         let (sent, expected) = line.split_once(" => ").expect("an arrow");
