@@ -21,7 +21,7 @@
 //!
 //! # Cost
 //!
-//! A look-up touches one line of the shard, one bucket and the record's first line. Memory: 128
+//! A look-up touches two words of the shard, one bucket and the record's first line. Memory: 128
 //! bytes a record and 8 to 40 for its entries, former arrays counted.
 
 use std::collections::VecDeque;
@@ -36,8 +36,8 @@ use crate::sync::{Guard, Locked, Segments, Word32, Word64};
 const SHARDS: usize = 256;
 const SLOTS: usize = 7;
 /// Buckets of a shard's first array.
-const FIRST: usize = 8;
-const LEVELS: usize = 24;
+const FIRST: usize = 2;
+const LEVELS: usize = 26;
 /// Buckets looked at beyond the first.
 const REACH: usize = 8;
 /// Fresh records that a shard takes at a time.
@@ -54,14 +54,14 @@ struct Bucket {
     overflow: Word64,
 }
 
-/// What a look-up reads of it stands on one line, but for large tables.
+/// The arrays of buckets of all shards that are of one size.
+#[derive(Debug)]
+struct Level([OnceLock<Box<[Bucket]>>; SHARDS]);
+
+/// What writers of a shard share, on a line of its own.
 #[derive(Debug, Default)]
-#[repr(C, align(64))]
-struct Shard {
-    level: Word32,
-    levels: [OnceLock<Box<[Bucket]>>; LEVELS],
-    writer: Locked<Writer>,
-}
+#[repr(align(64))]
+struct Shard(Locked<Writer>);
 
 /// What only who holds the shard's lock sees.
 #[derive(Debug, Default)]
@@ -79,6 +79,10 @@ pub(super) struct Writer {
 #[derive(Debug)]
 pub(super) struct Table {
     shards: Box<[Shard]>,
+    /// Which level each shard's array in use is of. With the arrays' addresses all that look-ups read
+    /// of the shards, so it stands close together.
+    in_use: Box<[Word32; SHARDS]>,
+    levels: Box<[Level]>,
     records: Segments<Record>,
     /// Records handed out so far.
     used: Word32,
@@ -110,17 +114,11 @@ impl Default for Table {
     fn default() -> Self {
         Self {
             shards: (0..SHARDS).map(|_| Shard::default()).collect(),
+            in_use: Box::new([const { Word32::new(0) }; SHARDS]),
+            levels: (0..LEVELS).map(|_| Level([const { OnceLock::new() }; SHARDS])).collect(),
             records: Segments::default(),
             used: Word32::new(0),
         }
-    }
-}
-
-impl Shard {
-    #[inline(always)]
-    fn buckets(&self) -> &[Bucket] {
-        let level = self.level.observe() as usize;
-        self.levels.get(level).and_then(OnceLock::get).map_or(&[], |buckets| buckets)
     }
 }
 
@@ -164,6 +162,14 @@ fn displace(buckets: &[Bucket], tag: u32, number: u32) -> bool {
 }
 
 impl Table {
+    /// The buckets of a shard.
+    #[inline(always)]
+    fn buckets(&self, shard: usize) -> &[Bucket] {
+        let shard = shard % SHARDS;
+        let level = self.in_use[shard].observe() as usize;
+        self.levels.get(level).and_then(|level| level.0[shard].get()).map_or(&[], |all| all)
+    }
+
     /// A record by its index.
     #[inline(always)]
     pub(super) fn record(&self, index: u32) -> Option<&Record> {
@@ -178,8 +184,7 @@ impl Table {
     /// Asks the processor to fetch the bucket of a hash.
     #[inline(always)]
     pub(super) fn prefetch(&self, hash: u64) {
-        let Some(shard) = self.shards.get(shard_of(hash)) else { return };
-        let buckets = shard.buckets();
+        let buckets = self.buckets(shard_of(hash));
         if let Some(bucket) = buckets.get(tag_of(hash) as usize & buckets.len().wrapping_sub(1)) {
             prefetch(bucket);
         }
@@ -189,7 +194,7 @@ impl Table {
     /// its second line too.
     #[inline(always)]
     pub(super) fn likely(&self, hash: u64, whole: bool) -> Option<u32> {
-        let buckets = self.shards.get(shard_of(hash))?.buckets();
+        let buckets = self.buckets(shard_of(hash));
         let tag = tag_of(hash);
         let bucket = buckets.get(tag as usize & buckets.len().wrapping_sub(1))?;
         let mut number = 0;
@@ -212,8 +217,7 @@ impl Table {
         hash: u64,
         mut test: impl FnMut(u32, &'a Record) -> Option<R>,
     ) -> Option<R> {
-        let shard = self.shards.get(shard_of(hash))?;
-        let buckets = shard.buckets();
+        let buckets = self.buckets(shard_of(hash));
         let mask = buckets.len().wrapping_sub(1);
         let tag = tag_of(hash);
         for step in 0..=REACH {
@@ -239,7 +243,7 @@ impl Table {
     pub(super) fn lock(&self, hash: u64, other: Option<u64>) -> Option<Locks<'_>> {
         let one = shard_of(hash);
         let two = other.map(shard_of).filter(|&two| two != one);
-        let lock = |at: usize| Some((at, self.shards.get(at)?.writer.lock()));
+        let lock = |at: usize| Some((at, self.shards.get(at)?.0.lock()));
         Some(match two {
             Some(two) if two < one => {
                 let second = lock(two)?;
@@ -277,13 +281,11 @@ impl Table {
     /// Enters a record under a hash whose shard is locked. `false`: no memory.
     pub(super) fn insert(&self, locks: &mut Locks<'_>, hash: u64, index: u32) -> bool {
         let at = shard_of(hash);
-        let (Some(shard), Some(writer)) = (self.shards.get(at), locks.writer(at)) else {
-            return false;
-        };
-        let room = shard.buckets().len() * SLOTS;
+        let Some(writer) = locks.writer(at) else { return false };
+        let room = self.buckets(at).len() * SLOTS;
         let crowded = (writer.entries + 1) * 4 > room * 3;
-        if (crowded || !place(shard.buckets(), tag_of(hash), index + 1))
-            && !(grow(shard) && place(shard.buckets(), tag_of(hash), index + 1))
+        if (crowded || !place(self.buckets(at), tag_of(hash), index + 1))
+            && !(self.grow(at) && place(self.buckets(at), tag_of(hash), index + 1))
         {
             return false;
         }
@@ -294,8 +296,8 @@ impl Table {
     /// Takes a record's entry under a hash, whose shard is locked, out.
     pub(super) fn remove(&self, locks: &mut Locks<'_>, hash: u64, index: u32) {
         let at = shard_of(hash);
-        if let (Some(shard), Some(writer)) = (self.shards.get(at), locks.writer(at))
-            && displace(shard.buckets(), tag_of(hash), index + 1)
+        if let Some(writer) = locks.writer(at)
+            && displace(self.buckets(at), tag_of(hash), index + 1)
         {
             writer.entries -= 1;
         }
@@ -303,22 +305,49 @@ impl Table {
 
     /// Connections that have begun.
     pub(super) fn begun(&self) -> u64 {
-        self.shards.iter().map(|shard| shard.writer.lock().begun).sum()
+        self.shards.iter().map(|shard| shard.0.lock().begun).sum()
     }
 
     /// How many entries each bucket in use holds, by shard and bucket.
     pub(super) fn occupancy(&self) -> impl Iterator<Item = usize> + '_ {
-        self.shards.iter().flat_map(|shard| {
-            shard
-                .buckets()
+        (0..SHARDS).flat_map(|shard| {
+            self.buckets(shard)
                 .iter()
                 .map(|bucket| bucket.slots.iter().filter(|slot| slot.get() != 0).count())
         })
     }
 
+    /// Gives a shard, whose lock is held, an array twice as large with the same entries. `false`: no
+    /// memory, or no level left.
+    fn grow(&self, shard: usize) -> bool {
+        let old = self.buckets(shard);
+        let Some(in_use) = self.in_use.get(shard) else { return false };
+        let mut level = if old.is_empty() { 0 } else { in_use.get() as usize + 1 };
+        loop {
+            let Some(cell) = self.levels.get(level).and_then(|level| level.0.get(shard)) else {
+                return false;
+            };
+            let Ok(fresh) = <[Bucket]>::new_box_zeroed_with_elems(FIRST << level) else {
+                return false;
+            };
+            let fits = old.iter().flat_map(|bucket| &bucket.slots).all(|slot| {
+                let (tag, number) = entry(slot.get());
+                number == 0 || place(&fresh, tag, number)
+            });
+            if fits {
+                if cell.set(fresh).is_err() {
+                    return false;
+                }
+                in_use.publish(u32::try_from(level).unwrap_or(u32::MAX));
+                return true;
+            }
+            level += 1;
+        }
+    }
+
     /// Bytes of the arrays of buckets, former ones included.
     pub(super) fn bucket_bytes(&self) -> usize {
-        let arrays = self.shards.iter().flat_map(|shard| &shard.levels).filter_map(OnceLock::get);
+        let arrays = self.levels.iter().flat_map(|level| &level.0).filter_map(OnceLock::get);
         arrays.map(|buckets| buckets.len() * size_of::<Bucket>()).sum()
     }
 }
@@ -329,29 +358,6 @@ impl Locks<'_> {
             return Some(&mut self.first.1);
         }
         self.second.as_mut().filter(|(shard, _)| *shard == at).map(|(_, writer)| &mut **writer)
-    }
-}
-
-/// Gives a shard an array twice as large with the same entries. `false`: no memory, or no level
-/// left.
-fn grow(shard: &Shard) -> bool {
-    let old = shard.buckets();
-    let mut level = if old.is_empty() { 0 } else { shard.level.get() as usize + 1 };
-    loop {
-        let Some(cell) = shard.levels.get(level) else { return false };
-        let Ok(fresh) = <[Bucket]>::new_box_zeroed_with_elems(FIRST << level) else { return false };
-        let fits = old.iter().flat_map(|bucket| &bucket.slots).all(|slot| {
-            let (tag, number) = entry(slot.get());
-            number == 0 || place(&fresh, tag, number)
-        });
-        if fits {
-            if cell.set(fresh).is_err() {
-                return false;
-            }
-            shard.level.publish(u32::try_from(level).unwrap_or(u32::MAX));
-            return true;
-        }
-        level += 1;
     }
 }
 

@@ -14,7 +14,7 @@
 //! 12 KiB a thread; a comparison of four words a packet.
 
 use super::flows::{BurstFlows, FlowRef, Flows};
-use crate::base::mix64;
+use crate::base::{PortNo, mix64};
 use crate::flow::layout::{self, Place};
 use crate::flow::{BurstKeys, FlowMask, Lane, LaneSet};
 use crate::packet::{BURST, Slots};
@@ -150,6 +150,22 @@ impl Simple {
         hits
     }
 
+    /// The flow of plain packets, without tags and fragments, from this port and of this Ethertype.
+    #[inline(always)]
+    #[must_use]
+    pub fn of_plain<T>(&self, port: PortNo, eth_type: u16, flows: &Flows<T>) -> Option<u32> {
+        let mut lane = Lane::ZERO;
+        let bytes = lane.bytes_mut();
+        let (port, eth_type) = (port.0.to_be_bytes(), eth_type.to_be_bytes());
+        for (at, byte) in (layout::IN_PORT.offset..).zip(port) {
+            bytes[usize::from(at) % 64] = byte;
+        }
+        for (at, byte) in (layout::ETH_TYPE.offset..).zip(eth_type) {
+            bytes[usize::from(at) % 64] = byte;
+        }
+        self.find(&words(&lane), flows)
+    }
+
     #[inline(always)]
     fn find<T>(&self, words: &Words, flows: &Flows<T>) -> Option<u32> {
         let entry = self.entries.get(place(words))?;
@@ -168,6 +184,7 @@ impl Simple {
 #[cfg(test)]
 mod tests {
     use super::{Simple, is_simple};
+    use crate::base::PortNo;
     use crate::flow::{BurstKeys, FieldId as F, FlowKey, FlowMask, Lane, layout};
     use crate::lookup::{BurstFlows, Flows};
     use crate::packet::Slots;
@@ -217,6 +234,7 @@ mod tests {
         simple.insert(&keys, 0, flow);
         assert_eq!(simple.lookup(&keys, all, &flows, &mut found), Slots(0b10011));
         assert_eq!(found.0[4], flow.index);
+        assert_eq!(simple.of_plain(PortNo(1), 0, &flows), None);
         flows.remove(flow.index);
         assert!(simple.lookup(&keys, all, &flows, &mut found).is_empty());
     }

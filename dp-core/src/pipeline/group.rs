@@ -45,7 +45,12 @@ impl Pipeline {
             let exit = match self.megaflows.flows().at(index) {
                 None => Exit::Gone,
                 Some(flow) => {
-                    let (bytes, flags) = sums(burst, slots, &scratch.keys);
+                    let flags = tcp_flags(slots, &scratch.keys);
+                    let bytes = if slots.len() == burst.len() && turn.bytes != 0 {
+                        turn.bytes
+                    } else {
+                        bytes(burst, slots)
+                    };
                     flow.stats().credit(slots.len() as u64, bytes, flags, turn.now);
                     match flow.plan() {
                         Plan::Output(port) => exits.output(port, burst, slots),
@@ -72,17 +77,19 @@ impl Pipeline {
     }
 }
 
-/// Bytes of the frames, and the TCP flags seen.
+/// Bytes of the frames.
 #[inline(always)]
-fn sums(burst: &Burst, slots: Slots, keys: &BurstKeys) -> (u64, u16) {
+pub(super) fn bytes(burst: &Burst, slots: Slots) -> u64 {
+    slots.iter().filter_map(|slot| burst.get(slot)).map(|packet| packet.len() as u64).sum()
+}
+
+/// TCP flags seen.
+#[inline(always)]
+fn tcp_flags(slots: Slots, keys: &BurstKeys) -> u16 {
     const FLAGS: usize = layout::TCP_FLAGS.offset as usize;
     let first = keys.lane(0);
-    let (mut bytes, mut flags) = (0u64, 0u16);
-    for slot in slots.iter() {
-        let slot = slot & (BURST - 1);
-        bytes += burst.get(slot).map_or(0, |packet| packet.len() as u64);
-        let lane = first[slot].bytes();
-        flags |= u16::from_be_bytes([lane[FLAGS], lane[FLAGS + 1]]);
-    }
-    (bytes, flags)
+    slots.iter().fold(0, |flags, slot| {
+        let lane = first[slot & (BURST - 1)].bytes();
+        flags | u16::from_be_bytes([lane[FLAGS], lane[FLAGS + 1]])
+    })
 }

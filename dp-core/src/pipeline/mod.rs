@@ -68,6 +68,7 @@ macro_rules! exits {
 mod cache;
 mod counters;
 mod flow;
+mod glance;
 mod group;
 mod megaflow;
 mod parse;
@@ -145,6 +146,8 @@ struct Scratch {
 struct Turn<'a> {
     now: Instant,
     pass: Pass,
+    /// Bytes of the frames of the whole burst; 0 where nobody has counted.
+    bytes: u64,
     sink: &'a dyn UpcallSink,
 }
 
@@ -219,7 +222,7 @@ impl Pipeline {
     }
 
     /// Takes a burst that has just come in by `in_port` through to its end: afterwards the burst
-    /// is empty, and what is to be sent waits in `out`.
+    /// is empty, and what is to be sent waits in `out`. Returns how many bytes the frames had.
     pub fn process(
         &mut self,
         in_port: PortNo,
@@ -227,13 +230,15 @@ impl Pipeline {
         now: Instant,
         sink: &dyn UpcallSink,
         out: &mut TxBatches,
-    ) {
+    ) -> u64 {
         self.counters.received.add(burst.len() as u64);
         let _ = self.ends.get();
-        let turn = Turn { now, pass: Pass::First(in_port), sink };
+        let bytes = burst.iter().map(|packet| packet.len() as u64).sum();
+        let turn = Turn { now, pass: Pass::First(in_port), bytes, sink };
         self.pass(burst, &turn, out);
         burst.clear();
         self.run_again(now, sink, out);
+        bytes
     }
 
     /// Executes actions on one packet that is as `key` says beside its frame (port of entry, marks,
@@ -254,7 +259,7 @@ impl Pipeline {
         self.extractor.locate(&mut packet);
         // There is room in an empty burst.
         drop(burst.push(packet));
-        let turn = Turn { now, pass: Pass::Again, sink };
+        let turn = Turn { now, pass: Pass::Again, bytes: 0, sink };
         let context = context!(self, turn);
         execute(actions, &mut burst, Slots::first(1), &context, &mut exits!(self, out));
         self.scratch.burst = burst;
@@ -300,7 +305,7 @@ impl Pipeline {
         let mut burst = core::mem::take(&mut self.scratch.burst);
         while self.again.next(&mut burst) > 0 {
             self.counters.recirculated.add(burst.len() as u64);
-            let turn = Turn { now, pass: Pass::Again, sink };
+            let turn = Turn { now, pass: Pass::Again, bytes: 0, sink };
             self.pass(&mut burst, &turn, out);
         }
         burst.clear();
@@ -321,6 +326,9 @@ impl Pipeline {
     /// The stages in order.
     #[inline(always)]
     fn stages(&mut self, burst: &mut Burst, turn: &Turn<'_>, out: &mut TxBatches) {
+        if self.glance(burst, turn, out) {
+            return;
+        }
         let mut turn = *turn;
         let mut keyed = self.parse(burst, Slots::first(burst.len()), &turn);
         self.scratch.half_keyed = Slots::NONE;
@@ -331,6 +339,9 @@ impl Pipeline {
                 return;
             }
             turn.pass = Pass::Again;
+            if !staying.is_unchanged() {
+                turn.bytes = 0;
+            }
             keyed = self.rekey(burst, staying, &turn);
         }
     }

@@ -27,6 +27,12 @@ impl Staying {
         self.keyed.or(self.changed)
     }
 
+    /// Whether none may have been changed.
+    #[inline(always)]
+    pub(super) const fn is_unchanged(self) -> bool {
+        self.changed.is_empty()
+    }
+
     /// Packets that may have been changed.
     pub(super) const fn changed(&mut self, slots: Slots) {
         self.changed = self.changed.or(slots);

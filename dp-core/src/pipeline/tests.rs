@@ -9,6 +9,7 @@ use crate::packet::{Burst, Packet, Pool};
 
 use std::sync::Mutex;
 
+mod glances;
 mod passes;
 
 /// A slow path that is a function.

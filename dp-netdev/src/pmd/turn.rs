@@ -329,9 +329,7 @@ impl Pmd {
             slot.counters.lost.add(policed);
             self.pipeline.counters().drops.add(DropReason::RxPoliced, policed);
         }
-        let bytes = self.burst.iter().map(|packet| packet.len() as u64).sum();
         slot.counters.packets.add(self.burst.len() as u64);
-        slot.counters.bytes.add(bytes);
         let sink = Timed {
             sink: &*self.sink,
             counters: &self.counters,
@@ -339,7 +337,8 @@ impl Pmd {
             asked: Counter::new(0),
             spent: Counter::new(0),
         };
-        self.pipeline.process(slot.port, &mut self.burst, now, &sink, &mut self.out);
+        let bytes = self.pipeline.process(slot.port, &mut self.burst, now, &sink, &mut self.out);
+        slot.counters.bytes.add(bytes);
         slot.budget.close(packets, sink.asked.get(), sink.spent.get());
         let after = cycles();
         let took = after.wrapping_sub(self.mark);

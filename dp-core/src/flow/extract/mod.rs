@@ -26,6 +26,7 @@
 mod avx2_unsafe;
 #[cfg(target_arch = "x86_64")]
 mod avx512_unsafe;
+mod glance;
 mod malformed;
 mod network;
 mod parse;
@@ -36,6 +37,7 @@ mod shim;
 mod tags;
 mod transport;
 
+pub use glance::{Glance, glance};
 pub use malformed::Malformed;
 pub use parse::{Parsed, parse};
 pub use parser::Parser;

@@ -1,6 +1,7 @@
 //! Extraction judged by hand-made packets, and the vector kernel judged by the portable parser.
 
 mod frames;
+mod glances;
 mod lies;
 mod shims;
 

@@ -177,7 +177,7 @@ impl Subtable {
     }
 
     /// The lanes beyond the first live one of the flow in this row.
-    fn row(&self, row: u32) -> &[Lane] {
+    pub(super) fn row(&self, row: u32) -> &[Lane] {
         let lanes = self.live.len() - 1;
         let from = row as usize * lanes;
         self.rows.get(from..from + lanes).unwrap_or_default()

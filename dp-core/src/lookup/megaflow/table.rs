@@ -118,6 +118,8 @@ pub(in crate::lookup) struct Front {
     pub(in crate::lookup) lane: usize,
     /// There are further ones.
     pub(in crate::lookup) more: bool,
+    /// There is one further one: lane 1.
+    pub(in crate::lookup) second: bool,
 }
 
 /// All bits: what no mask at all has in common.
@@ -334,6 +336,14 @@ impl<T> Megaflows<T> {
         Some((self.fronts.get(flow.table as usize)?, &flow.key))
     }
 
+    /// The second lane of the mask and of the masked key of a flow that has two.
+    #[inline(always)]
+    pub(in crate::lookup) fn second(&self, index: u32) -> Option<(&Lane, &Lane)> {
+        let flow = self.flows.slot(index)?;
+        let table = self.subtables.get(flow.table as usize)?.as_ref()?;
+        Some((&table.live.get(1)?.mask, table.row(flow.row).first()?))
+    }
+
     /// Bits of lane 0 that every mask counts.
     #[inline(always)]
     pub(in crate::lookup) const fn common(&self) -> &Lane {
@@ -412,7 +422,8 @@ impl<T> Megaflows<T> {
         let id = u32::try_from(at).map_err(|_| InsertError::Masks)?;
         if let Some(first) = table.live.first() {
             let (mask, lane) = (first.mask, first.lane);
-            let front = Front { mask, lane, more: table.live.len() > 1 };
+            let second = matches!(&*table.live, [_, only] if only.lane == 1);
+            let front = Front { mask, lane, more: table.live.len() > 1, second };
             match self.fronts.get_mut(at) {
                 Some(place) => *place = front,
                 None => self.fronts.push(front),
