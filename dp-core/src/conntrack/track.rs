@@ -340,6 +340,9 @@ impl Conntrack {
         let controls = status.intersects(Status::FTP | Status::TFTP | Status::SHIFTED);
         let fits = !seen.related && !state.contains(CtState::INV);
         if controls && fits && (written || !natted) {
+            if call.ct.commit {
+                self.set_marks(record, found.generation, call.ct);
+            }
             self.control(packet, seen, found, record, call);
         }
         Some(Outcome { state, found: Some((found, record)) })
@@ -565,6 +568,8 @@ impl Conntrack {
                 (target, also) = (expected.nat.as_ref(), None);
             }
         }
+        // What it announces at once inherits them.
+        (fresh.mark, fresh.label) = marked(call.ct, fresh.mark, fresh.label);
         match self.enter_translated(&mut fresh, &tuple, [target, also], call.now) {
             Ok(found) => {
                 if let Some(record) = self.table.record(found.index) {
@@ -691,6 +696,14 @@ impl Conntrack {
 #[inline(always)]
 fn policy_of(record: &Record, status: Status) -> u32 {
     if status.contains(Status::POLICY) { record.policy.get() } else { DEFAULT_POLICY }
+}
+
+/// A mark and a label as the action changes them.
+fn marked(ct: &Ct, mark: u32, label: u128) -> (u32, u128) {
+    (
+        ct.mark.map_or(mark, |it| mark & !it.mask | it.value & it.mask),
+        ct.label.map_or(label, |it| label & !it.mask | it.value & it.mask),
+    )
 }
 
 /// Whether a packet may begin a connection.

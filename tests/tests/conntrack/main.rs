@@ -1,6 +1,7 @@
 //! Connection tracking as its users meet it.
 //!
 //! * `random`: the same packets through the same flows in the installed reference and in ours;
+//! * `shapes`: the same for what random packets seldom are;
 //! * `segments`: TCP scripts, played to the installed reference;
 //! * `commands`: what newer releases answer to commands, replayed against ours;
 //! * `live`, `transfers`: hosts in namespaces with the kernel's own stack and real clients and servers on both
@@ -11,4 +12,5 @@ mod hosts;
 mod live;
 mod random;
 mod segments;
+mod shapes;
 mod transfers;

@@ -8,13 +8,13 @@ use testkit::reference::{BRIDGE, Reference};
 use testkit::seed::{Rng, Seeded};
 
 /// State and mark are written where the wire shows them.
-const SHOW: &str = "move:NXM_NX_CT_STATE[0..7]->NXM_OF_ETH_SRC[0..7],\
+pub(crate) const SHOW: &str = "move:NXM_NX_CT_STATE[0..7]->NXM_OF_ETH_SRC[0..7],\
                     move:NXM_NX_CT_MARK[]->NXM_OF_ETH_SRC[16..47]";
 
-struct Pair([Reference; 2]);
+pub(crate) struct Pair(pub(crate) [Reference; 2]);
 
 impl Pair {
-    fn start() -> Result<Self> {
+    pub(crate) fn start() -> Result<Self> {
         testkit::packages::ensure(&["openvswitch-switch", "openvswitch-common"])?;
         let pair = Self([Reference::start()?, Reference::start_ours()?]);
         for switch in &pair.0 {
@@ -26,16 +26,16 @@ impl Pair {
         Ok(pair)
     }
 
-    fn flows(&self, flows: &str) -> Result<()> {
+    pub(crate) fn flows(&self, flows: &str) -> Result<()> {
         self.0.iter().try_for_each(|switch| Ok(switch.add_flows(BRIDGE, flows)?))
     }
 
-    fn give(&self, port: &str, frame: &[u8]) -> Result<()> {
+    pub(crate) fn give(&self, port: &str, frame: &[u8]) -> Result<()> {
         self.0.iter().try_for_each(|switch| Ok(switch.receive_frame(port, frame)?))
     }
 
     /// Frames that left and connections that are there, sorted.
-    fn agree(&self) -> Result<()> {
+    pub(crate) fn agree(&self) -> Result<()> {
         for port in ["p1", "p2"] {
             let [theirs, ours] = self.0.each_ref().map(|switch| switch.sent(port));
             let (theirs, ours) = (theirs?, ours?);
@@ -44,8 +44,13 @@ impl Pair {
             }
             ensure!(theirs.len() == ours.len(), "{port}: {} and {}", theirs.len(), ours.len());
         }
+        self.say_alike(&["dpctl/dump-conntrack", "-m"])
+    }
+
+    /// What a command says, lines sorted.
+    pub(crate) fn say_alike(&self, words: &[&str]) -> Result<()> {
         let [theirs, ours] = self.0.each_ref().map(|switch| {
-            let text = switch.appctl(&["dpctl/dump-conntrack", "-m"])?;
+            let text = switch.appctl(words)?;
             let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
             lines.sort_unstable();
             anyhow::Ok(lines)
