@@ -29,6 +29,7 @@ pub(crate) struct SwitchConfig {
     pub(crate) other_config: Settings,
     pub(crate) external_ids: Settings,
     pub(crate) bridges: Vec<BridgeConfig>,
+    pub(crate) ssl: Option<SslConfig>,
     /// By datapath type, rows that the control plane made.
     pub(crate) datapaths: BTreeMap<String, DatapathConfig>,
     /// Sampling by sets of collectors.
@@ -43,6 +44,18 @@ pub(crate) struct DatapathConfig {
     pub(crate) default_limit: Option<i64>,
     /// Zones of connection tracking.
     pub(crate) zones: BTreeMap<u16, ZoneConfig>,
+}
+
+/// The row `SSL`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct SslConfig {
+    pub(crate) private_key: String,
+    pub(crate) certificate: String,
+    pub(crate) ca_cert: String,
+    pub(crate) bootstrap_ca_cert: bool,
+    pub(crate) protocols: Option<String>,
+    pub(crate) ciphers: Option<String>,
+    pub(crate) ciphersuites: Option<String>,
 }
 
 /// A zone of connection tracking.

@@ -4,7 +4,7 @@ use super::view::View;
 use super::{
     AutoAttachConfig, BridgeConfig, CollectorSetConfig, ControllerConfig, DatapathConfig,
     ExportConfig, FlowTableConfig, InterfaceConfig, MirrorConfig, Policing, PortConfig, QosConfig,
-    QueueConfig, SwitchConfig, ZoneConfig,
+    QueueConfig, SslConfig, SwitchConfig, ZoneConfig,
 };
 use crate::ovsdb::database::Database;
 
@@ -22,6 +22,7 @@ impl SwitchConfig {
             other_config: root.settings("other_config"),
             external_ids: root.settings("external_ids"),
             bridges,
+            ssl: root.row("ssl", "SSL").map(|row| ssl(&row)),
             datapaths: datapaths
                 .iter()
                 .filter_map(|(kind, uuid)| {
@@ -33,6 +34,19 @@ impl SwitchConfig {
                 .map(|row| collector_set(&row))
                 .collect(),
         }
+    }
+}
+
+fn ssl(row: &View<'_>) -> SslConfig {
+    let said = |column| row.text(column).filter(|text| !text.is_empty());
+    SslConfig {
+        private_key: row.text_or_empty("private_key"),
+        certificate: row.text_or_empty("certificate"),
+        ca_cert: row.text_or_empty("ca_cert"),
+        bootstrap_ca_cert: row.truth("bootstrap_ca_cert"),
+        protocols: said("ssl_protocols"),
+        ciphers: said("ssl_ciphers"),
+        ciphersuites: said("ssl_ciphersuites"),
     }
 }
 

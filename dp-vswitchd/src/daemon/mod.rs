@@ -33,6 +33,7 @@ use crate::commands;
 use crate::event_loop::{Clock, EventLoop};
 use crate::log::{Level, Spec, Vlog};
 use crate::metrics::Metrics;
+use crate::net::tls::{self, TlsSettings};
 use crate::net::{Local, Remote};
 use crate::openflow::OpenFlow;
 use crate::ovsdb::client::Client;
@@ -114,6 +115,7 @@ fn run(program: &str, words: &[String]) -> Result<ExitCode, StartError> {
         }
     };
     refuse_unsupported(&options)?;
+    tls::set_usual(tls_settings(&options));
     let vlog = start_log(&paths, &options)?;
     let remotes = remotes(&paths, &options)?;
     let detached = detach::detach(options.detach, options.monitor, options.no_chdir)
@@ -150,14 +152,33 @@ fn run_sandbox(program: &str, folder: Option<&str>) -> Result<ExitCode, StartErr
 
 /// Options that ask for what this switch does not do.
 fn refuse_unsupported(options: &Options) -> Result<(), StartError> {
-    // Files for TLS are given by every service unit; they are refused where a remote needs them.
-    let _ = (&options.private_key, &options.certificate, &options.ca_cert);
-    let _ = (&options.bootstrap_ca_cert, &options.peer_ca_cert);
-    let _ = (&options.ssl_protocols, &options.ssl_ciphers, &options.ssl_ciphersuites);
     if options.monitor && !options.detach {
         return Err(StartError::Unsupported("--monitor without --detach"));
     }
     Ok(())
+}
+
+/// The files for TLS that the command line names, relative to where the daemon was started.
+fn tls_settings(options: &Options) -> TlsSettings {
+    let file = |text: &Option<String>| {
+        let text = text.as_ref()?;
+        if text == "none" {
+            return Some(text.into());
+        }
+        Some(std::path::absolute(text).unwrap_or_else(|_| text.into()))
+    };
+    // Service units name the files of the database where there is no row of it.
+    let file = |text: &Option<String>| file(text).filter(|path| !path.as_os_str().is_empty());
+    TlsSettings {
+        private_key: file(&options.private_key),
+        certificate: file(&options.certificate),
+        ca_cert: file(&options.bootstrap_ca_cert).or_else(|| file(&options.ca_cert)),
+        bootstrap: options.bootstrap_ca_cert.is_some(),
+        peer_ca_cert: file(&options.peer_ca_cert),
+        protocols: options.ssl_protocols.clone(),
+        ciphers: options.ssl_ciphers.clone(),
+        ciphersuites: options.ssl_ciphersuites.clone(),
+    }
 }
 
 fn start_log(paths: &Paths, options: &Options) -> Result<&'static Vlog, StartError> {

@@ -1,4 +1,4 @@
-//! Listening sockets: `punix:FILE` and `ptcp:[PORT][:HOST]`.
+//! Listening sockets: `punix:FILE`, `ptcp:[PORT][:HOST]` and `pssl:[PORT][:HOST]`.
 
 use std::fmt;
 use std::fs;
@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::stat::{Mode, umask};
 
+use super::tls::{self, TlsStream};
 use super::{RemoteError, Stream};
 
 /// Where to listen.
@@ -20,6 +21,8 @@ pub(crate) enum Local {
     Unix(PathBuf),
     /// An address and a port; port 0: any.
     Tcp(IpAddr, u16),
+    /// The same for TLS.
+    Tls(IpAddr, u16),
 }
 
 /// A socket that listens.
@@ -27,6 +30,7 @@ pub(crate) enum Local {
 pub(crate) enum Listener {
     Unix(UnixListener, PathBuf),
     Tcp(TcpListener),
+    Tls(TcpListener),
 }
 
 impl Local {
@@ -36,10 +40,8 @@ impl Local {
         if let Some(file) = text.strip_prefix("punix:") {
             return Some(Ok(Self::Unix(folder.join(file))));
         }
-        if text.starts_with("pssl:") {
-            return Some(Err(RemoteError::Tls(text.to_owned())));
-        }
-        let rest = text.strip_prefix("ptcp:")?;
+        let plain = text.strip_prefix("ptcp:");
+        let rest = plain.or_else(|| text.strip_prefix("pssl:"))?;
         let wrong = || RemoteError::Listen(text.to_owned());
         let (number, host) = rest.split_once(':').unwrap_or((rest, ""));
         let number = if number.is_empty() { Ok(port) } else { number.parse().map_err(|_| wrong()) };
@@ -48,7 +50,8 @@ impl Local {
             "" => Ok(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
             host => host.parse().map_err(|_| wrong()),
         };
-        Some(number.and_then(|number| host.map(|host| Self::Tcp(host, number))))
+        let way = if plain.is_some() { Self::Tcp } else { Self::Tls };
+        Some(number.and_then(|number| host.map(|host| way(host, number))))
     }
 
     /// Begins to listen. A socket's file that nobody listens on any more is taken.
@@ -69,10 +72,11 @@ impl Local {
                 listener.set_nonblocking(true)?;
                 Ok(Listener::Unix(listener, path.clone()))
             }
-            Self::Tcp(host, port) => {
+            Self::Tcp(host, port) | Self::Tls(host, port) => {
                 let listener = TcpListener::bind(SocketAddr::new(*host, *port))?;
                 listener.set_nonblocking(true)?;
-                Ok(Listener::Tcp(listener))
+                let plain = matches!(self, Self::Tcp(..));
+                Ok(if plain { Listener::Tcp(listener) } else { Listener::Tls(listener) })
             }
         }
     }
@@ -83,6 +87,7 @@ impl fmt::Display for Local {
         match self {
             Self::Unix(path) => write!(f, "punix:{}", path.display()),
             Self::Tcp(host, port) => write!(f, "ptcp:{port}:{host}"),
+            Self::Tls(host, port) => write!(f, "pssl:{port}:{host}"),
         }
     }
 }
@@ -101,6 +106,7 @@ impl Listener {
                 let _ = stream.set_nodelay(true);
                 Ok((Stream::Tcp(stream), format!("tcp:{peer}")))
             }),
+            Self::Tls(listener) => return accept_tls(listener),
         };
         match accepted {
             Ok(accepted) => Ok(Some(accepted)),
@@ -117,7 +123,32 @@ impl Listener {
     pub(crate) fn port(&self) -> u16 {
         match self {
             Self::Unix(..) => 0,
-            Self::Tcp(listener) => listener.local_addr().map_or(0, |it| it.port()),
+            Self::Tcp(listener) | Self::Tls(listener) => {
+                listener.local_addr().map_or(0, |it| it.port())
+            }
+        }
+    }
+}
+
+/// The next TLS connection. Where there can be none, whoever calls is sent away.
+fn accept_tls(listener: &TcpListener) -> io::Result<Option<(Stream, String)>> {
+    let (stream, peer) = match listener.accept() {
+        Ok(accepted) => accepted,
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    stream.set_nonblocking(true)?;
+    // Messages are small and waited for.
+    let _ = stream.set_nodelay(true);
+    match tls::server() {
+        Ok(config) => {
+            let stream = TlsStream::server(stream, config)?;
+            Ok(Some((Stream::Tls(stream), format!("ssl:{peer}"))))
+        }
+        Err(why) => {
+            log::error!(target: "stream_ssl", rate = 10; "{why}");
+            Ok(None)
         }
     }
 }
@@ -126,7 +157,7 @@ impl AsFd for Listener {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
             Self::Unix(listener, _) => listener.as_fd(),
-            Self::Tcp(listener) => listener.as_fd(),
+            Self::Tcp(listener) | Self::Tls(listener) => listener.as_fd(),
         }
     }
 }
@@ -154,11 +185,12 @@ mod tests {
             ("ptcp:", "ptcp:6640:0.0.0.0"),
             ("ptcp:1:127.0.0.1", "ptcp:1:127.0.0.1"),
             ("ptcp:0:[::1]", "ptcp:0:::1"),
+            ("pssl:6640", "pssl:6640:0.0.0.0"),
         ] {
             assert_eq!(read(text).unwrap().unwrap().to_string(), printed);
         }
         assert!(read("tcp:1.2.3.4").is_none());
-        for text in ["ptcp:x", "ptcp:1:x", "pssl:6640"] {
+        for text in ["ptcp:x", "ptcp:1:x", "pssl:x"] {
             assert!(read(text).unwrap().is_err(), "{text}");
         }
     }

@@ -1,8 +1,9 @@
-//! Stream sockets to and from other programs: `unix:FILE`, `tcp:HOST:PORT` and their passive forms,
-//! made without waiting.
+//! Stream sockets to and from other programs: `unix:FILE`, `tcp:HOST:PORT`, `ssl:HOST:PORT` and their
+//! passive forms, made without waiting.
 
 pub(crate) mod collectors;
 mod listen;
+pub(crate) mod tls;
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -10,6 +11,7 @@ use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 pub(crate) use listen::{Listener, Local};
 use nix::errno::Errno;
@@ -17,7 +19,11 @@ use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrIn, SockaddrIn6, connect, getsockopt, socket,
     sockopt,
 };
+use rustls::ClientConfig;
 use thiserror::Error;
+
+use crate::event_loop::Wants;
+use tls::TlsStream;
 
 /// Where a server is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,30 +32,35 @@ pub(crate) enum Remote {
     Unix(PathBuf),
     /// A host and a port.
     Tcp(String, u16),
+    /// The same through TLS.
+    Tls(String, u16),
 }
 
 /// Why a text is no remote.
 #[derive(Debug, PartialEq, Eq, Error)]
 pub(crate) enum RemoteError {
-    #[error("{0}: unknown connection method; known are unix:FILE and tcp:HOST:PORT")]
+    #[error("{0}: unknown connection method; known are unix:FILE, tcp:HOST:PORT and ssl:HOST:PORT")]
     Method(String),
-    #[error("{0}: TLS connections are not supported")]
-    Tls(String),
-    #[error("{0}: expected tcp:HOST:PORT")]
+    #[error("{0}: expected tcp:HOST:PORT or ssl:HOST:PORT")]
     Tcp(String),
-    #[error("{0}: expected ptcp:[PORT][:ADDRESS]")]
+    #[error("{0}: expected ptcp:[PORT][:ADDRESS] or pssl:[PORT][:ADDRESS]")]
     Listen(String),
 }
 
 /// A connection that is being made.
 #[derive(Debug)]
-pub(crate) struct Connecting(Stream);
+pub(crate) struct Connecting {
+    stream: Stream,
+    /// What TLS is to begin with, once there is a connection.
+    tls: Option<Arc<ClientConfig>>,
+}
 
 /// A connection; reading and writing do not wait.
 #[derive(Debug)]
 pub(crate) enum Stream {
     Unix(UnixStream),
     Tcp(TcpStream),
+    Tls(TlsStream),
 }
 
 impl Remote {
@@ -62,11 +73,10 @@ impl Remote {
         if let Some(file) = text.strip_prefix("unix:") {
             return Ok(Self::Unix(folder.join(file)));
         }
-        if text.starts_with("ssl:") {
-            return Err(RemoteError::Tls(text.to_owned()));
-        }
-        let Some(rest) = text.strip_prefix("tcp:") else {
-            return Err(RemoteError::Method(text.to_owned()));
+        let (rest, plain) = match (text.strip_prefix("tcp:"), text.strip_prefix("ssl:")) {
+            (Some(rest), _) => (rest, true),
+            (None, Some(rest)) => (rest, false),
+            (None, None) => return Err(RemoteError::Method(text.to_owned())),
         };
         let wrong = || RemoteError::Tcp(text.to_owned());
         let (host, tail) = match rest.strip_prefix('[') {
@@ -81,7 +91,8 @@ impl Remote {
             None if tail.is_empty() => port,
             None => return Err(wrong()),
         };
-        Ok(Self::Tcp(host.to_owned(), port))
+        let host = host.to_owned();
+        Ok(if plain { Self::Tcp(host, port) } else { Self::Tls(host, port) })
     }
 
     /// Whether the server is on this machine, so that its silence means nothing.
@@ -95,31 +106,41 @@ impl Remote {
             Self::Unix(path) => {
                 let stream = UnixStream::connect(path)?;
                 stream.set_nonblocking(true)?;
-                Ok(Connecting(Stream::Unix(stream)))
+                Ok(Connecting { stream: Stream::Unix(stream), tls: None })
             }
             Self::Tcp(host, port) => {
-                let address = resolve(host, *port)?;
-                let family = match address.ip() {
-                    IpAddr::V4(_) => AddressFamily::Inet,
-                    IpAddr::V6(_) => AddressFamily::Inet6,
-                };
-                let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
-                let fd: OwnedFd = socket(family, SockType::Stream, flags, None)?;
-                let begun = match address {
-                    SocketAddr::V4(it) => connect(fd.as_raw_fd(), &SockaddrIn::from(it)),
-                    SocketAddr::V6(it) => connect(fd.as_raw_fd(), &SockaddrIn6::from(it)),
-                };
-                match begun {
-                    Ok(()) | Err(Errno::EINPROGRESS) => {}
-                    Err(error) => return Err(error.into()),
-                }
-                let stream = TcpStream::from(fd);
-                // Messages are small and waited for.
-                let _ = stream.set_nodelay(true);
-                Ok(Connecting(Stream::Tcp(stream)))
+                Ok(Connecting { stream: Stream::Tcp(begin(host, *port)?), tls: None })
+            }
+            Self::Tls(host, port) => {
+                let config = tls::client().map_err(io::Error::other)?;
+                let stream = Stream::Tcp(begin(host, *port)?);
+                Ok(Connecting { stream, tls: Some(config) })
             }
         }
     }
+}
+
+/// Begins a connection to a host.
+fn begin(host: &str, port: u16) -> io::Result<TcpStream> {
+    let address = resolve(host, port)?;
+    let family = match address.ip() {
+        IpAddr::V4(_) => AddressFamily::Inet,
+        IpAddr::V6(_) => AddressFamily::Inet6,
+    };
+    let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+    let fd: OwnedFd = socket(family, SockType::Stream, flags, None)?;
+    let begun = match address {
+        SocketAddr::V4(it) => connect(fd.as_raw_fd(), &SockaddrIn::from(it)),
+        SocketAddr::V6(it) => connect(fd.as_raw_fd(), &SockaddrIn6::from(it)),
+    };
+    match begun {
+        Ok(()) | Err(Errno::EINPROGRESS) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let stream = TcpStream::from(fd);
+    // Messages are small and waited for.
+    let _ = stream.set_nodelay(true);
+    Ok(stream)
 }
 
 /// The address of a host. Names ask the system's resolver, which may take its time.
@@ -137,6 +158,8 @@ impl fmt::Display for Remote {
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
             Self::Tcp(host, port) if host.contains(':') => write!(f, "tcp:[{host}]:{port}"),
             Self::Tcp(host, port) => write!(f, "tcp:{host}:{port}"),
+            Self::Tls(host, port) if host.contains(':') => write!(f, "ssl:[{host}]:{port}"),
+            Self::Tls(host, port) => write!(f, "ssl:{host}:{port}"),
         }
     }
 }
@@ -144,21 +167,59 @@ impl fmt::Display for Remote {
 impl Connecting {
     /// The connection, or itself while that is not decided.
     pub(crate) fn finish(self) -> io::Result<Result<Stream, Self>> {
-        let Stream::Tcp(stream) = &self.0 else { return Ok(Ok(self.0)) };
-        match getsockopt(stream, sockopt::SocketError)? {
-            0 => match stream.peer_addr() {
-                Ok(_) => Ok(Ok(self.0)),
-                Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(Err(self)),
-                Err(error) => Err(error),
+        match self.stream {
+            Stream::Unix(_) => Ok(Ok(self.stream)),
+            Stream::Tls(mut stream) => {
+                let open = stream.shake_hands()?;
+                let stream = Stream::Tls(stream);
+                Ok(if open { Ok(stream) } else { Err(Self { stream, tls: None }) })
+            }
+            Stream::Tcp(stream) => match getsockopt(&stream, sockopt::SocketError)? {
+                0 => match (stream.peer_addr(), self.tls) {
+                    (Ok(_), None) => Ok(Ok(Stream::Tcp(stream))),
+                    (Ok(_), Some(config)) => {
+                        let stream = Stream::Tls(TlsStream::client(stream, config)?);
+                        Self { stream, tls: None }.finish()
+                    }
+                    (Err(error), tls) if error.kind() == io::ErrorKind::NotConnected => {
+                        Ok(Err(Self { stream: Stream::Tcp(stream), tls }))
+                    }
+                    (Err(error), _) => Err(error),
+                },
+                number => Err(io::Error::from_raw_os_error(number)),
             },
-            number => Err(io::Error::from_raw_os_error(number)),
+        }
+    }
+
+    /// Says what to wake up for.
+    pub(crate) fn wait(&self, wants: &mut Wants) {
+        match &self.stream {
+            // It waits for the other side, unless something is left to be said.
+            Stream::Tls(stream) if !stream.wants_write() => wants.read(&self.stream),
+            _ => wants.write(&self.stream),
         }
     }
 }
 
-impl AsFd for Connecting {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+impl Stream {
+    /// Says what to wake up for: input, if the owner wants it, and room for output, if the owner or
+    /// TLS has any.
+    pub(crate) fn wait(&self, wants: &mut Wants, input: bool, output: bool) {
+        let (own_output, text) = match self {
+            Self::Tls(stream) => (stream.wants_write(), stream.has_text()),
+            _ => (false, false),
+        };
+        if input && text {
+            wants.immediately();
+        }
+        // While hands are shaken, input is TLS's own.
+        let input = input || matches!(self, Self::Tls(stream) if !stream.is_open());
+        match (input, output || own_output) {
+            (true, true) => wants.read_or_write(self),
+            (true, false) => wants.read(self),
+            (false, true) => wants.write(self),
+            (false, false) => wants.hang_up(self),
+        }
     }
 }
 
@@ -167,6 +228,7 @@ impl AsFd for Stream {
         match self {
             Self::Unix(stream) => stream.as_fd(),
             Self::Tcp(stream) => stream.as_fd(),
+            Self::Tls(stream) => stream.socket().as_fd(),
         }
     }
 }
@@ -176,6 +238,7 @@ impl Read for Stream {
         match self {
             Self::Unix(stream) => stream.read(buffer),
             Self::Tcp(stream) => stream.read(buffer),
+            Self::Tls(stream) => stream.read(buffer),
         }
     }
 }
@@ -185,11 +248,15 @@ impl Write for Stream {
         match self {
             Self::Unix(stream) => stream.write(buffer),
             Self::Tcp(stream) => stream.write(buffer),
+            Self::Tls(stream) => stream.write(buffer),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        match self {
+            Self::Tls(stream) => stream.flush(),
+            Self::Unix(_) | Self::Tcp(_) => Ok(()),
+        }
     }
 }
 
@@ -208,10 +275,12 @@ mod tests {
             ("tcp:127.0.0.1:1", "tcp:127.0.0.1:1"),
             ("tcp:127.0.0.1", "tcp:127.0.0.1:6640"),
             ("tcp:[::1]:2", "tcp:[::1]:2"),
+            ("ssl:[::1]:2", "ssl:[::1]:2"),
+            ("ssl:10.0.0.1", "ssl:10.0.0.1:6640"),
         ] {
             assert_eq!(read(text).unwrap().to_string(), printed);
         }
-        for text in ["tcp:", "tcp:a:b", "tcp:[::1", "ssl:a:1", "x"] {
+        for text in ["tcp:", "tcp:a:b", "tcp:[::1", "ssl:a:b", "x"] {
             assert!(read(text).is_err(), "{text}");
         }
     }

@@ -148,7 +148,7 @@ impl Controllers {
             match &controller.way {
                 Way::Active { backoff, state, .. } => {
                     if let State::Connecting(connecting) = state {
-                        wants.write(connecting);
+                        connecting.wait(wants);
                     }
                     if let Some(at) = backoff.deadline() {
                         wants.at(Instant::from_millis(at));

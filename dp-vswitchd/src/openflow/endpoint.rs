@@ -260,12 +260,7 @@ impl Endpoint {
         self.controllers.wait(wants);
         for (id, stream) in &self.streams {
             let Some(connection) = self.service.connection(*id) else { continue };
-            match (connection.wants_input(), connection.outbox().is_empty()) {
-                (true, true) => wants.read(stream),
-                (true, false) => wants.read_or_write(stream),
-                (false, false) => wants.write(stream),
-                (false, true) => wants.hang_up(stream),
-            }
+            stream.wait(wants, connection.wants_input(), !connection.outbox().is_empty());
         }
         wants.at(self.service.deadline());
     }
@@ -290,6 +285,9 @@ fn send_all(
 ) -> bool {
     let Some(connection) = service.connection(id) else { return false };
     let outbox = connection.outbox();
+    if stream.flush().is_err() {
+        return false;
+    }
     loop {
         let bytes = outbox.front();
         if bytes.is_empty() {
@@ -338,14 +336,16 @@ fn settings(bridge: &RunningBridge) -> Settings {
 
 /// What has changed between two lists of ports.
 fn differences(before: &[PortDesc], after: &[PortDesc]) -> Vec<(PortReason, PortDesc)> {
-    let find = |list: &[PortDesc], port: &PortDesc| {
-        list.iter().find(|it| it.port == port.port && it.name == port.name).cloned()
+    let key = |port: &PortDesc| (port.port, port.name.clone());
+    let index = |list: &[PortDesc]| -> BTreeMap<(OfPort, String), PortDesc> {
+        list.iter().map(|port| (key(port), port.clone())).collect()
     };
-    let gone = before.iter().filter(|port| find(after, port).is_none());
+    let (old, new) = (index(before), index(after));
+    let gone = before.iter().filter(|port| !new.contains_key(&key(port)));
     let gone = gone.map(|port| (PortReason::Delete, port.clone()));
-    let rest = after.iter().filter_map(|port| match find(before, port) {
+    let rest = after.iter().filter_map(|port| match old.get(&key(port)) {
         None => Some((PortReason::Add, port.clone())),
-        Some(old) if old != *port => Some((PortReason::Modify, port.clone())),
+        Some(known) if known != port => Some((PortReason::Modify, port.clone())),
         Some(_) => None,
     });
     gone.chain(rest).collect()

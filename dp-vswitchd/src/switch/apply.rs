@@ -21,8 +21,9 @@ use super::dpdk::is_dpdk;
 use super::ofports::OfPorts;
 use super::open::Opened;
 use super::{Switch, features, open};
-use crate::config::{BridgeConfig, InterfaceConfig, PortConfig, SwitchConfig, is_true};
+use crate::config::{BridgeConfig, InterfaceConfig, PortConfig, SslConfig, SwitchConfig, is_true};
 use crate::daemon::DummyMode;
+use crate::net::tls::{self, TlsSettings};
 use crate::ovsdb::uuid::Uuid;
 
 impl Switch {
@@ -33,6 +34,7 @@ impl Switch {
         }
         self.state().other_config = config.other_config.clone();
         self.start_dpdk(&config.other_config);
+        tls::set_database(config.ssl.as_ref().map(tls_settings));
         for datapath in self.datapaths() {
             datapath.tune(&config.other_config, &self.topology);
         }
@@ -396,6 +398,21 @@ impl Switch {
             return Ok(());
         }
         Err(())
+    }
+}
+
+/// What the row `SSL` says.
+fn tls_settings(row: &SslConfig) -> TlsSettings {
+    let file = |text: &str| (!text.is_empty()).then(|| text.into());
+    TlsSettings {
+        private_key: file(&row.private_key),
+        certificate: file(&row.certificate),
+        ca_cert: file(&row.ca_cert),
+        bootstrap: row.bootstrap_ca_cert,
+        peer_ca_cert: None,
+        protocols: row.protocols.clone(),
+        ciphers: row.ciphers.clone(),
+        ciphersuites: row.ciphersuites.clone(),
     }
 }
 

@@ -139,7 +139,7 @@ impl Wires {
                 End::Passive(listener) => wants.read(listener),
                 End::Active { backoff, connecting, .. } => {
                     if let Some(connecting) = connecting {
-                        wants.write(connecting);
+                        connecting.wait(wants);
                     }
                     if let Some(at) = backoff.deadline() {
                         wants.real(Duration::from_millis(at.saturating_sub(now)));
@@ -147,11 +147,7 @@ impl Wires {
                 }
             }
             for peer in &wire.peers {
-                if peer.outbox.is_empty() {
-                    wants.read(&peer.stream);
-                } else {
-                    wants.read_or_write(&peer.stream);
-                }
+                peer.stream.wait(wants, true, !peer.outbox.is_empty());
             }
         }
     }

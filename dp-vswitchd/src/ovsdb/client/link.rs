@@ -103,14 +103,9 @@ impl Link {
         }
         match &self.wire {
             Wire::None => {}
-            Wire::Connecting(connecting) => wants.write(connecting),
+            Wire::Connecting(connecting) => connecting.wait(wants),
             Wire::Open(stream, session) => {
-                if session.output().is_some() {
-                    wants.write(stream);
-                }
-                if session.wants_input() {
-                    wants.read(stream);
-                }
+                stream.wait(wants, session.wants_input(), session.output().is_some());
                 if let Some(deadline) = session.deadline() {
                     at(deadline, wants);
                 }
@@ -213,6 +208,8 @@ impl Link {
     /// Writes what the server takes.
     fn flush(&mut self) {
         let Wire::Open(stream, session) = &mut self.wire else { return };
+        // What is wrong with the connection is found by reading.
+        let _ = stream.flush();
         while let Some(bytes) = session.output() {
             match stream.write(bytes) {
                 Ok(0) => break,

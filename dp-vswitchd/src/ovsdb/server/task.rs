@@ -356,6 +356,8 @@ impl Peer {
     }
 
     fn flush(&mut self) {
+        // What is wrong with the connection is found by reading.
+        let _ = self.stream.flush();
         while let Some(bytes) = self.session.output() {
             match self.stream.write(bytes) {
                 Ok(0) => break,
@@ -402,19 +404,15 @@ impl Task for ServerTask {
                 Way::Active { backoff, connecting, .. } => {
                     sooner(&mut until, backoff.deadline());
                     if let Some(connecting) = connecting {
-                        wants.write(connecting);
+                        connecting.wait(wants);
                     }
                 }
                 Way::Passive(None) | Way::Wrong(_) => {}
             }
         }
         for peer in self.peers.values() {
-            if peer.session.output().is_some() {
-                wants.write(&peer.stream);
-            }
-            if peer.session.wants_input() {
-                wants.read(&peer.stream);
-            }
+            let output = peer.session.output().is_some();
+            peer.stream.wait(wants, peer.session.wants_input(), output);
             sooner(&mut until, peer.session.deadline());
         }
         wants.real(Duration::from_millis(until.saturating_sub(now)));
