@@ -1,5 +1,6 @@
 //! The reference and ours side by side on what random packets seldom are: errors about translated
-//! packets, SCTP, pieces.
+//! packets, a protocol without ports, pieces. SCTP is not among them: the installed release does not
+//! look at its ports.
 
 use anyhow::{Context, Result};
 use testkit::packets::{Icmp, Icmpv6, Ipv4, Packet, Tcp, fragment, tcp_flags};
