@@ -49,7 +49,8 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    /// Makes a namespace whose name contains `hint`, with loopback up.
+    /// Makes a namespace whose name contains `hint`, with loopback up; an interface answers ARP for
+    /// its own addresses only.
     ///
     /// # Errors
     ///
@@ -67,6 +68,10 @@ impl Namespace {
         for scope in ["all", "default"] {
             namespace.set(&format!("net/ipv6/conf/{scope}/accept_dad"), "0")?;
         }
+        // A kernel answers ARP for any of its addresses at any of its interfaces unless told not to:
+        // a bridge's address would be answered for by the bridge's port as well, with its own MAC
+        // address, and whoever took that answer would be heard by nobody.
+        namespace.set("net/ipv4/conf/all/arp_ignore", "1")?;
         namespace.ip(&["link", "set", "lo", "up"])?;
         Ok(namespace)
     }
