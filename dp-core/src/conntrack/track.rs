@@ -216,13 +216,9 @@ impl Conntrack {
             return true;
         }
         let seen = &waiting.seen;
-        let likely = waiting.likely.and_then(|index| {
-            let record = self.table.record(index)?;
-            self.is_of(index, record, &seen.words).map(|found| (found, record))
-        });
-        let found = match likely.or_else(|| self.find(waiting.hash, &seen.words)) {
-            None => self.known_by_answer(packet, seen, waiting.hash, call),
-            found => found,
+        let found = match self.likely(waiting) {
+            Some(found) => Some(found),
+            None => self.look_further(packet, waiting, call),
         };
         let outcome = match found {
             Some((found, record)) if self.is_usable(&found, record, call) => {
@@ -239,6 +235,27 @@ impl Conntrack {
         };
         self.note(packet, seen, outcome, call);
         true
+    }
+
+    /// The connection that the packet's hash led to, if it is the packet's.
+    #[inline(always)]
+    fn likely(&self, waiting: &Waiting) -> Option<(Found, &Record)> {
+        let index = waiting.likely?;
+        let record = self.table.record(index)?;
+        let found = self.is_of(index, record, &waiting.seen.words)?;
+        Some((found, record))
+    }
+
+    /// The same, wherever it may be.
+    #[inline(never)]
+    fn look_further(
+        &self,
+        packet: &Packet,
+        waiting: &Waiting,
+        call: &Call<'_>,
+    ) -> Option<(Found, &Record)> {
+        let Waiting { seen, hash, .. } = waiting;
+        self.find(*hash, &seen.words).or_else(|| self.known_by_answer(packet, seen, *hash, call))
     }
 
     /// A packet that cannot be tracked.

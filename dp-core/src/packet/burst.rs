@@ -111,7 +111,8 @@ impl Burst {
     pub fn push(&mut self, packet: Packet) -> Result<(), Packet> {
         match self.slots.get_mut(self.filled) {
             Some(slot) => {
-                *slot = Some(packet);
+                // What is overwritten is empty: no slot beyond `filled` holds a packet.
+                core::mem::forget(slot.replace(packet));
                 self.filled += 1;
                 Ok(())
             }
@@ -228,8 +229,11 @@ impl Burst {
     #[inline]
     pub fn clear(&mut self) {
         let filled = core::mem::take(&mut self.filled);
-        for slot in self.slots.iter_mut().take(filled) {
-            *slot = None;
+        // Mostly all have been taken, which a look without branches tells.
+        if self.slots.iter().fold(false, |any, slot| any | slot.is_some()) {
+            for slot in self.slots.iter_mut().take(filled) {
+                *slot = None;
+            }
         }
     }
 }

@@ -69,7 +69,8 @@ impl Pipeline {
         }
         let scratch = &mut *self.scratch;
         let (keys, table) = (&scratch.keys, &self.megaflows);
-        let guessed = self.guesses.lookup(keys, parsed, table, &mut scratch.flows);
+        let kernel = self.settings.kernel;
+        let guessed = self.guesses.lookup(kernel, keys, parsed, table, &mut scratch.flows);
         let mut hits = guessed.hits;
         self.complete(burst, guessed.maybe);
         let (scratch, table) = (&mut *self.scratch, &self.megaflows);

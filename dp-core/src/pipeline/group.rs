@@ -45,12 +45,10 @@ impl Pipeline {
             let exit = match self.megaflows.flows().at(index) {
                 None => Exit::Gone,
                 Some(flow) => {
-                    let flags = tcp_flags(slots, &scratch.keys);
-                    let bytes = if slots.len() == burst.len() && turn.bytes != 0 {
-                        turn.bytes
-                    } else {
-                        bytes(burst, slots)
-                    };
+                    let all = slots == Slots::first(burst.len());
+                    let flags = tcp_flags(slots, all, &scratch.keys);
+                    let bytes =
+                        if all && turn.bytes != 0 { turn.bytes } else { bytes(burst, slots) };
                     flow.stats().credit(slots.len() as u64, bytes, flags, turn.now);
                     match flow.plan() {
                         Plan::Output(port) => exits.output(port, burst, slots),
@@ -83,13 +81,16 @@ pub(super) fn bytes(burst: &Burst, slots: Slots) -> u64 {
     slots.iter().filter_map(|slot| burst.get(slot)).map(|packet| packet.len() as u64).sum()
 }
 
-/// TCP flags seen.
+/// TCP flags seen; `all`: the packets in `slots` have the first slots, and no other follows.
 #[inline(always)]
-fn tcp_flags(slots: Slots, keys: &BurstKeys) -> u16 {
+fn tcp_flags(slots: Slots, all: bool, keys: &BurstKeys) -> u16 {
     const FLAGS: usize = layout::TCP_FLAGS.offset as usize;
     let first = keys.lane(0);
-    slots.iter().fold(0, |flags, slot| {
+    let flags = |flags, slot: usize| {
         let lane = first[slot & (BURST - 1)].bytes();
-        flags | u16::from_be_bytes([lane[FLAGS], lane[FLAGS + 1]])
-    })
+        flags | u16::from_ne_bytes([lane[FLAGS], lane[FLAGS + 1]])
+    };
+    // Without gaps there is less to be done for each.
+    let seen = if all { (0..slots.len()).fold(0, flags) } else { slots.iter().fold(0, flags) };
+    u16::from_be(seen)
 }

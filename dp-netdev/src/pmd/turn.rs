@@ -549,6 +549,12 @@ impl Pmd {
     /// Executes what must not wait, and sends it.
     #[inline]
     fn run_urgent(&mut self, now: Instant) -> usize {
+        // Taking from an empty channel costs a fence; looking costs nothing.
+        if self.urgent.is_empty() { 0 } else { self.execute_urgent(now) }
+    }
+
+    #[cold]
+    fn execute_urgent(&mut self, now: Instant) -> usize {
         let mut count = 0;
         // No more than there may be: somebody may leave them as fast as they are sent.
         while count < BURST
@@ -616,6 +622,11 @@ impl Pmd {
     /// How long packets may wait to leave together.
     pub(crate) fn patience(&self) -> Arc<AtomicU32> {
         Arc::clone(&self.patience)
+    }
+
+    /// What the processor's clock showed when the last turn had sent its packets.
+    pub(crate) const fn mark(&self) -> u64 {
+        self.mark
     }
 
     /// Whether it serves any receive queue.

@@ -57,7 +57,14 @@ impl Ticker {
     /// The time.
     #[inline]
     pub fn now(&mut self) -> Instant {
-        let passed = cycles().wrapping_sub(self.looked);
+        self.at(cycles())
+    }
+
+    /// The time at which the processor's clock showed this, a moment ago.
+    #[inline]
+    pub fn at(&mut self, mark: u64) -> Instant {
+        // A mark from before the last look at the clock is no later than it.
+        let passed = mark.saturating_sub(self.looked);
         if passed > self.span {
             self.told = self.clock.now();
             self.looked = cycles();

@@ -142,17 +142,21 @@ impl Mbuf {
     pub(super) fn into_packet(self, flags: &Flags) -> Result<Packet, Refused> {
         let found: u64 = self.field(sys::DPDK_SHIM_MBUF_OL_FLAGS);
         let segments: u16 = self.field(sys::DPDK_SHIM_MBUF_NB_SEGS);
+        // Most have nothing to say, whatever the flags are.
+        if found == 0 && segments == 1 {
+            return Ok(self.adopt(Metadata::default()));
+        }
         if segments != 1 || found & flags.indirect_or_external != 0 {
             return self.gather(flags);
         }
-        Ok(self.adopt(found, flags))
+        let meta = self.metadata(found, flags);
+        Ok(self.adopt(meta))
     }
 
     /// The packet of a buffer in one piece.
     #[inline(always)]
-    fn adopt(self, found: u64, flags: &Flags) -> Packet {
+    fn adopt(self, meta: Metadata) -> Packet {
         let start: u16 = self.field(sys::DPDK_SHIM_MBUF_DATA_OFF);
-        let meta = self.metadata(found, flags);
         let len = self.frame_len();
         let mut header = self.header();
         self.forget();
@@ -206,7 +210,8 @@ impl Mbuf {
         let own = found & flags.indirect_or_external == 0;
         // SAFETY: a chain that we hold alone.
         if own && unsafe { sys::dpdk_shim_linearize(self.0.as_ptr()) } == 0 {
-            return Ok(self.adopt(found, flags));
+            let meta = self.metadata(found, flags);
+            return Ok(self.adopt(meta));
         }
         let len = self.frame_len() as usize;
         let pool = Pool::for_len(len).ok_or(Refused::Oversize)?;

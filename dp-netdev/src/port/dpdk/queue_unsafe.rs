@@ -267,7 +267,8 @@ impl<W: Way> Tx<W> {
     }
 
     fn finish_here(&mut self, packet: Packet, sent: &mut Sent) {
-        let done = offload::finish(packet, &mut |packet| self.plain(packet, sent));
+        let mtu = self.way.mtu();
+        let done = offload::finish(packet, &mut |packet| self.plain(packet, mtu, sent));
         match done {
             Ok(()) => {}
             Err(Unfinished::NoBuffer) => sent.no_buffer += 1,
@@ -277,8 +278,8 @@ impl<W: Way> Tx<W> {
 
     /// A packet without work left.
     #[inline(always)]
-    fn plain(&mut self, packet: Packet, sent: &mut Sent) {
-        if !fits(packet.data(), self.way.mtu()) {
+    fn plain(&mut self, packet: Packet, mtu: u32, sent: &mut Sent) {
+        if !fits(packet.data(), mtu) {
             sent.oversize += 1;
             return;
         }
@@ -303,9 +304,10 @@ impl<W: Way> TxQueue for Tx<W> {
     #[inline]
     fn transmit(&mut self, batch: &mut Burst, _now: Instant) -> Sent {
         let mut sent = Sent::default();
+        let mtu = self.way.mtu();
         for packet in batch.drain() {
             if offload::is_finished(&packet) {
-                self.plain(packet, &mut sent);
+                self.plain(packet, mtu, &mut sent);
             } else {
                 self.finish(packet, &mut sent);
             }

@@ -8,13 +8,12 @@
 //! and no more.
 //!
 //! ```text
-//!   key ──► the last packet's megaflow? ── masked key equal ──────────────────────────► hit
-//!             │ no
-//!             ▼
-//!           key & common mask ─► hash ─► index of a megaflow ── masked key equal ─────► hit
-//!                                              │ no
-//!                                              ▼
-//!                                      the caches, and what they find is the next guess
+//!   key & common mask ─► hash ─► index of a megaflow ── masked key equal ─────► hit
+//!                                      │ no                   │
+//!                                      ▼                      ▼
+//!                            the caches, and what      the rest of the burst, while
+//!                            they find is the          that goes well: whose masked
+//!                            next guess                key is equal too? ─────────► hit
 //! ```
 //!
 //! Where guesses are mostly wrong (megaflows that tell packets apart by bits that others wildcard)
@@ -22,11 +21,18 @@
 //!
 //! # Cost
 //!
-//! 16 KiB. A hit on the last packet's megaflow is one masked comparison of 64 bytes; another one a
-//! hash more, and the megaflow's first line.
+//! 16 KiB. A hit is a hash, the megaflow's first line and a masked comparison of 64 bytes; for further
+//! packets of the burst with the same megaflow the comparison alone ([`mod@alike`]).
+
+mod alike;
+#[cfg(target_arch = "x86_64")]
+mod alike_unsafe;
+
+use alike::alike;
 
 use super::flows::BurstFlows;
 use super::hash::{KeyHasher, finish, lane_sum};
+use super::kernel::Kernel;
 use super::megaflow::Megaflows;
 use crate::flow::{BurstKeys, Lane};
 use crate::packet::{BURST, Slots};
@@ -36,6 +42,10 @@ const ENTRIES: usize = 4096;
 const TRIAL: u32 = 4096;
 /// Packets that pass without guesses where fewer than a quarter were right. Tests have few packets.
 const PAUSE: u32 = if cfg!(test) { 256 } else { 1 << 16 };
+/// The rest of a burst is held against a packet's megaflow if it has as many packets …
+const WORTH: usize = 8;
+/// … and as many matched the megaflow before. A comparison of all costs as much as three look-ups.
+const WENT_WELL: usize = 4;
 
 /// The guesses of one packet thread.
 #[derive(Debug)]
@@ -59,29 +69,6 @@ pub struct Guessed {
     pub maybe: Slots,
 }
 
-/// The flow that the packet before has matched.
-struct Last {
-    mask: Lane,
-    key: Lane,
-    index: u32,
-    /// Mask and key of lane 1, where the flow looks at it.
-    second: Option<(Lane, Lane)>,
-}
-
-impl Last {
-    /// Matches nothing: under an empty mask every key is zero.
-    const NONE: Self = Self { mask: Lane::ZERO, key: Lane([1; 8]), index: 0, second: None };
-
-    #[inline(always)]
-    fn matches(&self, keys: &BurstKeys, slot: usize) -> bool {
-        keys.lane(0)[slot & (BURST - 1)].and(&self.mask) == self.key
-            && match &self.second {
-                None => true,
-                Some((mask, key)) => keys.get(slot, 1).and(mask) == *key,
-            }
-    }
-}
-
 impl Guesses {
     /// No guesses. `seed` keys the hash.
     #[must_use]
@@ -103,46 +90,55 @@ impl Guesses {
     #[must_use]
     pub fn lookup<T>(
         &self,
+        kernel: Kernel,
         keys: &BurstKeys,
         want: Slots,
         table: &Megaflows<T>,
         found: &mut BurstFlows,
     ) -> Guessed {
-        let mut out = Guessed { hits: want, maybe: Slots::NONE };
-        let mut last = Last::NONE;
-        for slot in want.iter() {
+        let mut out = Guessed::default();
+        let mut left = want;
+        let mut goes_well = true;
+        while let Some(slot) = left.lowest() {
             let slot = slot & (BURST - 1);
-            if last.matches(keys, slot) {
-                found.0[slot] = last.index;
-                continue;
-            }
+            left.remove(slot);
             let key = &keys.lane(0)[slot];
             let index = self.entries[self.place(key, table.common())];
             let front = table.front(index);
             let Some((front, flow)) =
                 front.filter(|(front, flow)| front.lane == 0 && key.and(&front.mask) == **flow)
             else {
-                out.hits.remove(slot);
                 continue;
             };
             found.0[slot] = index;
             if front.more && !front.second {
-                out.hits.remove(slot);
                 out.maybe.insert(slot);
                 continue;
             }
             let second = if front.second { table.second(index) } else { None };
-            let next = Last {
-                mask: front.mask,
-                key: *flow,
-                index,
-                second: second.map(|(mask, key)| (*mask, *key)),
-            };
-            if front.second && !next.matches(keys, slot) {
-                out.hits.remove(slot);
-            } else {
-                last = next;
+            let matches_second =
+                |slot| second.is_none_or(|(mask, second)| keys.get(slot, 1).and(mask) == *second);
+            if front.second && (second.is_none() || !matches_second(slot)) {
+                continue;
             }
+            out.hits.insert(slot);
+            if !goes_well || left.len() < WORTH {
+                continue;
+            }
+            let mut same = alike(kernel, keys.lane(0), &front.mask, flow).and(left);
+            if second.is_some() {
+                for slot in same.iter() {
+                    if !matches_second(slot) {
+                        same.remove(slot);
+                    }
+                }
+            }
+            for slot in same.iter() {
+                found.0[slot & (BURST - 1)] = index;
+            }
+            out.hits = out.hits.or(same);
+            left = left.without(same);
+            goes_well = same.len() >= WENT_WELL;
         }
         out
     }
@@ -187,7 +183,7 @@ mod tests {
     use crate::flow::{BurstKeys, FieldId as F, FlowKey, FlowMask};
     use crate::lookup::megaflow::Limits;
     use crate::lookup::{BurstFlows, Kernel, Megaflows};
-    use crate::packet::Slots;
+    use crate::packet::{BURST, Slots};
 
     fn key(src: u32, dport: u16, label: u128) -> FlowKey {
         let mut key = FlowKey::EMPTY;
@@ -225,18 +221,23 @@ mod tests {
         ];
         let (mut keys, mut found) = (BurstKeys::default(), BurstFlows::default());
         let (mut hits, mut maybes, mut removed) = (0, 0, 0);
+        let kernels: Vec<_> = Kernel::available().collect();
         for round in 0..20_000_u32 {
             let dport = u16::try_from(round % 7).unwrap();
             // Each destination port has a mask of its own, as with one pipeline.
             let mask = &masks[if dport == 5 { 3 } else { usize::from(dport) % 3 }];
-            for slot in 0..4 {
-                let packet = key(round * 37 % 4096 + slot, dport, u128::from(round % 2));
-                keys.set_key(slot as usize, &packet);
+            // Small bursts, and whole ones whose packets have few megaflows or many.
+            let size = if round % 4 == 0 { BURST } else { 4 };
+            let spread = if round % 8 == 0 { 1 } else { 16 };
+            for slot in 0..size {
+                let src = round * 37 % 4096 + slot as u32 * spread;
+                keys.set_key(slot, &key(src, dport, u128::from(round % 2)));
             }
-            let want = Slots::first(4);
-            let out = guesses.lookup(&keys, want, &table, &mut found);
+            let want = Slots::first(size).without(Slots(round % 3));
+            let kernel = kernels[round as usize % kernels.len()];
+            let out = guesses.lookup(kernel, &keys, want, &table, &mut found);
             assert!(out.hits.and(out.maybe).is_empty());
-            for slot in 0..4 {
+            for slot in want.iter() {
                 let packet = keys.key(slot);
                 let judge = table.lookup_key(&packet).map(|flow| flow.index);
                 if out.hits.has(slot) {
