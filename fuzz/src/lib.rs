@@ -22,7 +22,7 @@ mod tunnel;
 mod wire;
 
 pub use actions::action_execution;
-pub use conntrack::{ct_announcements, ct_sequence};
+pub use conntrack::{ct_announcements, ct_errors, ct_fragments, ct_sequence};
 pub use datapath_text::{datapath_action_text, datapath_key_text};
 pub use frame::flow_extract;
 pub use lldp::lldp;
@@ -44,6 +44,8 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("bridge_units", bridge_units),
     ("cfm_messages", cfm_messages),
     ("ct_announcements", ct_announcements),
+    ("ct_errors", ct_errors),
+    ("ct_fragments", ct_fragments),
     ("ct_sequence", ct_sequence),
     ("datapath_action_text", datapath_action_text),
     ("datapath_key_text", datapath_key_text),

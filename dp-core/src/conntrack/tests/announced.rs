@@ -196,3 +196,51 @@ fn a_rewritten_payload_has_room_or_stays_as_it_is() {
     assert!(is_sound(out.data()));
     assert_eq!(names(found(&out).state), "est|snat");
 }
+
+/// How much follows an announcement was once kept in eight bits, and what moved wrote past its end.
+#[test]
+fn cve_2026_34956_what_follows_an_announcement_may_be_longer_than_a_byte_counts() {
+    for (own, public) in [("1.1.1.1", "100.100.100.100"), ("100.100.100.100", "1.1.1.1")] {
+        let numbers = |address: &str| format!("PORT {},78,32\r\n", address.replace('.', ","));
+        for rest in [0, 1, 200, 230, 235, 236, 237, 240, 255, 256, 257, 300, 511, 512, 513, 1300] {
+            let mut lab = Lab::new();
+            open(&mut lab, &ftp(target(NatEnd::Src, public, public, None)), [own, public], [B, B]);
+            let tail: String = (0..rest).map(|n| char::from(b'a' + (n % 26) as u8)).collect();
+            let said = data(1001, 5001, &(numbers(own) + &tail));
+            let packet = Lab::packet(&segment(own, B, 100, 21, &said));
+            assert!(packet.tailroom() >= 8, "{rest}: the test means packets that can grow");
+            let out = lab.again(packet, &with_nat(look(1))).expect("goes on");
+            let told = data(1001, 5001, &(numbers(public) + &tail));
+            assert_eq!(out.data(), segment(public, B, 100, 21, &told), "{rest} bytes follow");
+            assert!(is_sound(out.data()));
+        }
+    }
+}
+
+#[test]
+fn what_is_announced_has_the_mark_that_the_announcing_packet_sets() {
+    let label = 0x1234_5678_9abc_def0_u128 << 64;
+    for marks_first in [false, true] {
+        let mut lab = Lab::new();
+        let first = Masked { value: 1, mask: u32::MAX };
+        let opening = Ct { mark: marks_first.then_some(first), ..ftp(commit(1)) };
+        open(&mut lab, &opening, [A, A], [B, B]);
+        let port = segment(A, B, 100, 21, &data(1001, 5001, "PORT 10,0,0,1,78,32\r\n"));
+        let marking = Ct {
+            mark: Some(Masked { value: 0x70, mask: 0xf0 }),
+            label: Some(Masked { value: label, mask: u128::MAX }),
+            ..commit(1)
+        };
+        lab.through(&port, &marking).expect("goes on");
+        let mark = 0x70 | u32::from(marks_first);
+        let said = expected(&lab);
+        assert!(said.contains(&format!(",mark={mark},")), "{said}");
+        // The data connection begins with both, and keeps them when the parent's change.
+        let other = Ct { mark: Some(Masked { value: 9, mask: u32::MAX }), ..commit(1) };
+        lab.through(&segment(A, B, 100, 21, &data(1022, 5001, "")), &other).expect("goes on");
+        let syn = segment(B, A, 20, 20000, &tcp(SYN, 1, 0));
+        let (meta, _) = lab.through(&syn, &commit(1)).expect("goes on");
+        assert_eq!((names(meta.state).as_str(), meta.mark), ("new|rel", mark));
+        assert_eq!(meta.label, label);
+    }
+}
