@@ -10,7 +10,9 @@ everything (net_null), one packet thread on processor 1. What is read is the
 transmit counter of the sink, over a window, A B A B …; the figure to quote is the
 median of the ratios of pairs. The first packets of each case are also replayed
 for a moment and the distinct frames that leave compared: a fast wrong answer does
-not count. --ceiling adds what testpmd moves between the same two ports.
+not count. --ceiling adds what testpmd moves between the same two ports. --threads 2
+gives each of two packet threads (processors 0 and 1) a source of its own with half
+of the case's packets; they share tables, connections and the sink.
 
 Needs root, 1,024 hugepages of 2 MiB (it reserves and mounts them), Debian's
 openvswitch-switch-dpdk, openvswitch-common and, for --ceiling, dpdk-dev. It runs
@@ -19,6 +21,7 @@ in a network namespace of its own and sends nothing anywhere.
 import argparse, glob, os, random, shutil, statistics, struct, subprocess, sys, tempfile, time
 
 PEER = "/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk"
+CPUS = 0x2
 OURS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../target/release/dp-vswitchd")
 
 # ---------------------------------------------------------------- packets
@@ -163,7 +166,7 @@ class Switch:
                 f"--log-file={d}/ovsdb.log", "--detach", "--no-chdir")
         self.sh("ovs-vsctl", f"--db={self.db}", "--no-wait", "init")
         self.sh("ovs-vsctl", f"--db={self.db}", "--no-wait", "set", "Open_vSwitch", ".", "other_config:dpdk-init=true",
-                "other_config:dpdk-lcore-mask=0x1", "other_config:pmd-cpu-mask=0x2", "other_config:dpdk-socket-mem=700",
+                "other_config:dpdk-lcore-mask=0x1", f"other_config:pmd-cpu-mask={hex(CPUS)}", "other_config:dpdk-socket-mem=700",
                 f"other_config:dpdk-extra=--no-pci --file-prefix=sbs{os.getpid()}", "other_config:flow-limit=400000")
         self.sh(*self.daemon.split(), self.db, f"--pidfile={d}/vswitchd.pid", f"--log-file={d}/vswitchd.log", "--detach", "--no-chdir")
     def stop(self):
@@ -183,12 +186,15 @@ class Switch:
     def port(self, name, number, devargs):
         self.vsctl("add-port", "br0", name, "--", "set", "Interface", name, "type=dpdk", f"ofport_request={number}",
                    f"options:dpdk-devargs={devargs}")
-    def load(self, flows, oc, sink, source):
-        """Flows and sink first: the source starts sending as soon as it is there."""
+    def load(self, flows, oc, sink, *sources):
+        """Flows and sink first: a source starts sending as soon as it is there."""
         self.vsctl("add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=netdev", "fail_mode=secure")
         for k, v in oc.items(): self.vsctl("set", "Open_vSwitch", ".", f"other_config:{k}={v}")
+        for n in range(1, len(sources)):
+            flows += "".join(l + "\n" for l in flows.replace("in_port=1,", f"in_port={2 + n},").splitlines() if f"in_port={2 + n}," in l)
         self.sh("ovs-ofctl", "--bundle", "add-flows", "br0", "-", input=flows)
-        self.port("p1", 2, sink); self.port("p0", 1, source)
+        self.port("p1", 2, sink)
+        for n, source in enumerate(sources): self.port(f"s{n}", 2 + n if n else 1, source)
     def sent(self):
         for l in self.sh("ovs-ofctl", "dump-ports", "br0", "2").splitlines():
             if "tx pkts=" in l: return int(l.split("tx pkts=")[1].split(",")[0]), time.monotonic()
@@ -199,7 +205,8 @@ def measure(daemon, case, caps, warm, seconds):
     root = tempfile.mkdtemp(prefix="sbs-")
     sw = Switch(daemon, root, oc)
     try:
-        sw.start(); sw.load(flows, oc, "net_null1,no-rx=1", f"net_pcap0,rx_pcap={caps[case]},infinite_rx=1"); time.sleep(warm)
+        sources = [f"net_pcap{n},rx_pcap={cap},infinite_rx=1" for n, cap in enumerate(caps[case])]
+        sw.start(); sw.load(flows, oc, "net_null1,no-rx=1", *sources); time.sleep(warm)
         n0, t0 = sw.sent(); time.sleep(seconds); n1, t1 = sw.sent()
         return (n1 - n0) / (t1 - t0) / 1e6, sw.rss_kb()
     except Exception as e:
@@ -216,7 +223,7 @@ def frames(daemon, case, first=300):
     try:
         pcap(f"{root}/in.pcap", pk()[:first])
         sw.start(); sw.load(flows, oc, f"net_pcap1,tx_pcap={root}/out.pcap", f"net_pcap0,rx_pcap={root}/in.pcap,infinite_rx=1")
-        time.sleep(0.5); sw.vsctl("del-port", "br0", "p0"); sw.stop()
+        time.sleep(0.5); sw.vsctl("del-port", "br0", "s0"); sw.stop()
         out = set()
         with open(f"{root}/out.pcap", "rb") as f:
             f.read(24)
@@ -247,8 +254,11 @@ def main():
     ap.add_argument("--cases", default=",".join(CASES)); ap.add_argument("--rounds", type=int, default=3)
     ap.add_argument("--seconds", type=float, default=4); ap.add_argument("--warm", type=float, default=5)
     ap.add_argument("--list", action="store_true"); ap.add_argument("--no-check", action="store_true", help="do not compare the frames that leave")
+    ap.add_argument("--threads", type=int, choices=(1, 2), default=1, help="packet threads")
     ap.add_argument("--ceiling", action="store_true", help="also run testpmd between the same ports")
     o = ap.parse_args()
+    global CPUS
+    CPUS = 0x3 if o.threads == 2 else 0x2
     if o.list: print("\n".join(CASES)); return 0
     if os.environ.get("SBS_NS") != "1":
         os.environ["SBS_NS"] = "1"
@@ -261,7 +271,10 @@ def main():
     try:
         print(f"{'case':<13} {'A Mpps':>8} {'B Mpps':>8} {'A/B':>6}   A RSS MB  B RSS MB  frames" + ("    ceiling" if o.ceiling else ""), flush=True)
         for c in o.cases.split(","):
-            caps[c] = f"{capdir}/{c}.pcap"; pcap(caps[c], CASES[c][0]())
+            packets, caps[c] = CASES[c][0](), []
+            for n in range(o.threads):
+                part = packets[n * len(packets) // o.threads:(n + 1) * len(packets) // o.threads] or packets
+                caps[c].append(f"{capdir}/{c}.{n}.pcap"); pcap(caps[c][n], part)
             ra, rb, rr, ma, mb = [], [], [], 0, 0
             for _ in range(o.rounds):
                 a, m = measure(o.a, c, caps, o.warm, o.seconds); ma = m or ma
@@ -276,8 +289,8 @@ def main():
                 same = "same" if fa and fa == fb else f"DIFFER ({len(fa or [])} against {len(fb or [])})"
             bad += not rr or same.startswith("DIFFER")
             print(f"{c:<13} {med(ra):8.2f} {med(rb):8.2f} {med(rr):6.2f}   {ma/1024:8.0f}  {mb/1024:8.0f}  {same}" +
-                  (f"      {ceiling(caps[c], o.seconds):6.1f}" if o.ceiling else ""), flush=True)
-            os.unlink(caps[c])
+                  (f"      {ceiling(caps[c][0], o.seconds):6.1f}" if o.ceiling else ""), flush=True)
+            for cap in caps[c]: os.unlink(cap)
     finally:
         shutil.rmtree(capdir, ignore_errors=True)
     return 1 if bad else 0

@@ -36,7 +36,7 @@ mod found {
         "rte_eth_(macaddr_get|stats_get|xstats_get|xstats_get_names|promiscuous_enable)",
         "rte_eth_allmulticast_enable",
         "rte_log_(set_level_pattern|set_global_level)",
-        "rte_vhost_(enqueue_burst|dequeue_burst|get_vring_num|get_numa_node)",
+        "rte_vhost_(enqueue_burst|dequeue_burst|get_vring_num|get_numa_node|rx_queue_count)",
         "dpdk_shim_.*",
     ];
 

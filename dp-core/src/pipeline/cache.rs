@@ -95,11 +95,18 @@ impl Pipeline {
         }
     }
 
+    /// Whether the packets at hand use the exact-match cache.
+    #[inline(always)]
+    const fn uses_emc(&self) -> bool {
+        self.emc_in_use && self.settings.emc_insert_inv_prob != 0
+    }
+
     /// The caches for whole keys.
     #[inline(always)]
     fn keys(&mut self, parsed: Slots) -> Exit {
+        let uses_emc = self.uses_emc();
         let scratch = &mut *self.scratch;
-        let hit = if self.settings.emc_insert_inv_prob == 0 {
+        let hit = if !uses_emc {
             if !self.smc.is_on() {
                 return Exit { hit: Slots::NONE, missed: parsed };
             }
@@ -170,7 +177,7 @@ impl Pipeline {
 
     /// Lets the exact-match cache know the flow that has been noted for `slot`.
     fn emc_insert(&mut self, slot: usize) {
-        if self.settings.emc_insert_inv_prob == 0 {
+        if !self.uses_emc() {
             return;
         }
         let scratch = &*self.scratch;

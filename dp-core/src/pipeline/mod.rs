@@ -110,6 +110,8 @@ pub struct Pipeline {
     simple: Simple,
     guesses: Guesses,
     emc: Emc,
+    /// Whether packets of the port that is served now use it.
+    emc_in_use: bool,
     smc: Smc,
     /// Which caches are to know what the megaflow table finds in this pass.
     learner: Learner,
@@ -169,6 +171,7 @@ impl Pipeline {
             extractor: settings.extractor(),
             simple: Simple::default(),
             guesses: Guesses::new(settings.seed),
+            emc_in_use: true,
             smc: Smc::new(settings.smc_entries()),
             learner: Learner::default(),
             emc: Emc::new(
@@ -264,6 +267,12 @@ impl Pipeline {
         execute(actions, &mut burst, Slots::first(1), &context, &mut exits!(self, out));
         self.scratch.burst = burst;
         self.run_again(now, sink, out);
+    }
+
+    /// Whether the packets of the bursts that follow use the exact-match cache; they do at first.
+    /// It costs nothing to say so before each burst.
+    pub const fn use_emc(&mut self, yes: bool) {
+        self.emc_in_use = yes;
     }
 
     /// From now on these are the tunnel ports, as they are published.

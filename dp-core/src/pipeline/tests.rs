@@ -101,6 +101,28 @@ fn the_first_packet_asks_the_second_hits_the_megaflow_the_third_the_cache() {
 }
 
 #[test]
+fn packets_of_a_port_without_exact_match_cache_neither_use_nor_fill_it() {
+    let slow = Slow(
+        |_: &Upcall<'_>| Ok(verdict(vec![Action::Output(PortNo(2))], &[FieldId::Ipv4Src], true)),
+        Mutex::new(0),
+    );
+    let mut pipeline = Pipeline::new(always());
+    let mut out = ports(3);
+    let mut hits = |uses: bool| {
+        pipeline.use_emc(uses);
+        for _ in 0..3 {
+            pipeline.process(PortNo(1), &mut burst([udp(5, 2)]), NOW, &slow, &mut out);
+        }
+        sent(&mut out);
+        (pipeline.counters().emc_hits.get(), pipeline.counters().megaflow_hits.get())
+    };
+    assert_eq!(hits(false), (0, 2));
+    // The first of these finds nothing there.
+    assert_eq!(hits(true), (2, 3));
+    assert_eq!(hits(false), (2, 6));
+}
+
+#[test]
 fn a_burst_of_one_new_flow_asks_once() {
     let slow = Slow(
         |_: &Upcall<'_>| Ok(verdict(vec![Action::Output(PortNo(0))], &[FieldId::Ipv4Src], true)),

@@ -23,6 +23,7 @@
 
 mod commands;
 mod flows;
+mod histories;
 mod lend;
 mod ports;
 mod run;
@@ -34,6 +35,7 @@ mod tests;
 mod urgent;
 mod worker;
 
+pub use histories::Histories;
 pub use ports::{AddPortError, PortEvent, PortEventKind};
 pub use run::Running;
 pub use schedule::{AutoBalance, Schedule};

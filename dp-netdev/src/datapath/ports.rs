@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use dp_core::base::{Instant, PortNo};
 use dp_core::boundary::{DatapathError, PortInfo, PortStats};
@@ -25,6 +26,8 @@ pub(super) struct Entry {
     pub(super) tx: Ledger,
     pub(super) end: Arc<End>,
     pub(super) qos: Arc<PortQos>,
+    /// Whether its packets use the exact-match cache.
+    emc: Arc<AtomicBool>,
     /// What has been told of it.
     told_up: bool,
     told_end: bool,
@@ -169,6 +172,7 @@ impl Netdev {
             tx: Ledger::new(queues.tx, &qos),
             end: Arc::default(),
             qos,
+            emc: Arc::new(AtomicBool::new(true)),
             told_up,
             told_end: false,
         };
@@ -207,7 +211,8 @@ impl Netdev {
             let counters = Arc::new(RxCounters::default());
             let end = Arc::clone(&entry.end);
             let gate = IngressGate::new(&entry.qos);
-            let slot = RxSlot::new(number, index, queue, counters, end, gate);
+            let emc = Arc::clone(&entry.emc);
+            let slot = RxSlot::new(number, index, queue, counters, end, gate, emc);
             let mut share = RxShare {
                 number: index,
                 thread: None,
@@ -238,6 +243,14 @@ impl Netdev {
             *load.entry(thread).or_default() += 1;
         }
         load
+    }
+
+    /// Says whether packets that come in by a port use the exact-match cache. Returns whether that
+    /// is news; `None` if there is no such port.
+    pub fn set_emc(&self, number: PortNo, yes: bool) -> Option<bool> {
+        let ports = lock(&self.ports);
+        let before = ports.get(&number)?.emc.swap(yes, Ordering::Relaxed);
+        Some(before != yes)
     }
 
     /// Takes the queues of a port from all threads; they are dropped when this returns, but where a

@@ -46,6 +46,8 @@ pub struct Schedule {
     pub tx_flush_interval: u32,
     /// Dealing anew by load, without being asked.
     pub auto: Option<AutoBalance>,
+    /// Whether threads with a processor note what their single turns are like.
+    pub perf: bool,
 }
 
 /// When queues are dealt anew without being asked.
@@ -72,6 +74,7 @@ impl Schedule {
             max_sleep_of: BTreeMap::new(),
             tx_flush_interval: 0,
             auto: None,
+            perf: false,
         }
     }
 
@@ -140,6 +143,7 @@ impl Netdev {
         for worker in self.workers() {
             let Place::Core { core, numa, .. } = worker.place else { continue };
             worker.patience.store(schedule.tx_flush_interval, Ordering::Relaxed);
+            worker.turns.perf.switch(schedule.perf);
             let nap = schedule.sleep_of(core);
             if worker.naps.swap(nap, Ordering::Relaxed) != nap && tell {
                 self.tell(

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Instant as Wall;
 
+use super::histories::{self, Histories};
 use super::ports::{Entry, RxShare};
 use super::stats::Totals;
 use super::worker::{Cleared, Place, Worker};
@@ -82,14 +83,15 @@ impl Netdev {
         for worker in self.workers() {
             if core.is_none() || worker.place.core() == core {
                 *lock(&worker.cleared) = Cleared::now(&worker.pipeline, &worker.turns);
+                worker.turns.perf.clear();
             }
         }
     }
 
     /// How the threads with a processor have performed since statistics were cleared. `time` is the
-    /// time of day.
+    /// time of day; `histories` are shown where single turns are noted.
     #[must_use]
-    pub fn show_performance(&self, core: Option<u32>, time: &str) -> String {
+    pub fn show_performance(&self, core: Option<u32>, time: &str, histories: Histories) -> String {
         let mut text = String::new();
         for (worker, since) in self.counted(core) {
             if worker.place == Place::Any {
@@ -101,6 +103,10 @@ impl Netdev {
             let _ =
                 writeln!(text, "\nTime: {time}\nMeasurement duration: {seconds:.3} s\n\n{head}:\n");
             performance(&mut text, &since, seconds);
+            if worker.turns.perf.is_on() {
+                let record = worker.turns.perf.record().clone();
+                histories::show(&mut text, &record, histories);
+            }
         }
         text
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use dp_core::sync::Counter;
 
+use super::perf::Perf;
 use crate::port::{Lost, Sent};
 
 /// Intervals that are remembered.
@@ -121,6 +122,8 @@ pub struct LoopCounters {
     pub busy_window: Window,
     /// All cycles by interval.
     pub window: Window,
+    /// What single turns were like, while somebody wants to know.
+    pub(crate) perf: Perf,
 }
 
 impl LoopCounters {

@@ -20,6 +20,7 @@
 //! | [`assign`] | which thread serves which receive queue |
 //! | [`command`] | what the control side may ask, and the mailbox |
 //! | [`counters`] | what is counted: by queue, by thread |
+//! | [`perf`] | what single turns were like, while somebody wants to know |
 //! | [`fairness`] | what keeps a storm of new flows from starving others |
 //! | [`rest`] | what a thread does when there is nothing to do |
 //! | [`thread`] | the loop on a thread |
@@ -28,6 +29,7 @@ pub mod assign;
 pub(crate) mod command;
 pub mod counters;
 mod fairness;
+pub(crate) mod perf;
 pub mod rest;
 pub(crate) mod thread;
 mod turn;

@@ -1,7 +1,7 @@
 //! One turn: receive, process, send.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_channel::Receiver;
@@ -18,6 +18,7 @@ use dp_core::tunnel::Ends;
 use super::command::{Command, Execute, Inbox, Mailbox};
 use super::counters::{INTERVAL, LoopCounters, RxCounters, TxCounters};
 use super::fairness::{Budget, is_control, is_owed};
+use super::perf::Sample;
 use crate::port::{PortError, RxEnd, RxQueue, TxQueue, Wake, dpdk};
 use crate::qos::gate::{EgressGate, IngressGate};
 use crate::system::cycles;
@@ -41,6 +42,8 @@ pub(crate) struct RxSlot {
     pub(crate) counters: Arc<RxCounters>,
     pub(crate) end: Arc<End>,
     pub(crate) gate: IngressGate,
+    /// Whether packets of the port use the exact-match cache; the port's, read once a burst.
+    pub(crate) emc: Arc<AtomicBool>,
     pub(crate) budget: Budget,
     /// What it has taken of the turn, in cycles, and whether it brings all that a burst can hold.
     pub(crate) took: u64,
@@ -56,9 +59,10 @@ impl RxSlot {
         counters: Arc<RxCounters>,
         end: Arc<End>,
         gate: IngressGate,
+        emc: Arc<AtomicBool>,
     ) -> Self {
         let budget = Budget::new(cycles());
-        Self { port, number, queue, counters, end, gate, budget, took: 0, full: false }
+        Self { port, number, queue, counters, end, gate, emc, budget, took: 0, full: false }
     }
 }
 
@@ -185,6 +189,9 @@ pub(crate) struct Pmd {
     next_interval: Option<Instant>,
     /// The processor's clock at the end of the last turn.
     mark: u64,
+    /// Whether this turn is to be noted, and what there is to note of it.
+    noted: bool,
+    sample: Sample,
     /// How long packets may wait to leave together, in microseconds; shared with the control side.
     patience: Arc<AtomicU32>,
     /// Packets that have come since the last were sent, and since when some wait.
@@ -223,6 +230,8 @@ impl Pmd {
             swept: Instant::default(),
             next_interval: None,
             mark: cycles(),
+            noted: false,
+            sample: Sample::default(),
             patience: Arc::default(),
             waiting: 0,
             waiting_since: None,
@@ -249,6 +258,7 @@ impl Pmd {
     /// packets moved.
     pub(crate) fn turn(&mut self, now: Instant) -> usize {
         let began = self.mark;
+        self.noted = self.counters.perf.is_on();
         let mut moved = self.run_urgent(now);
         // Commands come by the thousand when flows expire: what keeps a session alive goes between.
         for _ in 0..self.commands.len().div_ceil(OBEYED) {
@@ -287,6 +297,10 @@ impl Pmd {
             self.counters.busy_cycles.add(spent);
         } else {
             self.counters.idle_cycles.add(spent);
+        }
+        if self.noted {
+            self.sample.cycles = spent;
+            self.counters.perf.note(now, core::mem::take(&mut self.sample));
         }
         if now >= self.next_tick {
             self.next_tick = now.after(TICK);
@@ -337,9 +351,15 @@ impl Pmd {
             asked: Counter::new(0),
             spent: Counter::new(0),
         };
+        self.pipeline.use_emc(slot.emc.load(Ordering::Relaxed));
         let bytes = self.pipeline.process(slot.port, &mut self.burst, now, &sink, &mut self.out);
         slot.counters.bytes.add(bytes);
         slot.budget.close(packets, sink.asked.get(), sink.spent.get());
+        if self.noted {
+            let left = u64::from(slot.queue.left());
+            self.sample.guest_ring = self.sample.guest_ring.max(left);
+            self.sample.burst(packets, sink.asked.get(), sink.spent.get());
+        }
         let after = cycles();
         let took = after.wrapping_sub(self.mark);
         self.mark = after;

@@ -300,6 +300,12 @@ pub trait RxQueue: Send {
     /// the queue is not asked again.
     fn receive(&mut self, burst: &mut Burst, now: Instant) -> Result<Lost, RxEnd>;
 
+    /// Packets that a guest has left in the fullest of its rings that this queue serves; 0 where
+    /// nobody can tell. For statistics: it may take longer than receiving.
+    fn left(&self) -> u32 {
+        0
+    }
+
     /// What to wait for when the last call brought nothing.
     fn wake(&self) -> Wake {
         Wake::POLL

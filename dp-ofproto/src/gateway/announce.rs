@@ -1,11 +1,12 @@
 //! What a gateway says on the outside of its own accord, and what it does not answer there.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use dp_core::base::{MacAddr, OfPort};
-use dp_core::flow::{FlowKey, layout};
+use dp_core::flow::FlowKey;
 
+use super::questions::asked_for;
 use crate::tunnel::ask::announcement;
 
 /// An address that is to be announced.
@@ -102,23 +103,10 @@ impl Guard {
     }
 }
 
-/// The address that an ARP request or a neighbour solicitation asks for.
-fn asked_for(flow: &FlowKey) -> Option<IpAddr> {
-    match flow.eth_type() {
-        0x0806 if flow.nw_proto() == 1 => {
-            let bits = u32::try_from(flow.load(layout::IPV4_DST)).ok()?;
-            Some(IpAddr::V4(Ipv4Addr::from_bits(bits)))
-        }
-        0x86dd if flow.nw_proto() == 58 && flow.load(layout::TP_SRC) == 135 => {
-            Some(IpAddr::V6(flow.load(layout::ND_TARGET).into()))
-        }
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Announcements, BTreeMap, FlowKey, Guard, IpAddr, MacAddr, OfPort, layout};
+    use super::{Announcements, BTreeMap, FlowKey, Guard, IpAddr, MacAddr, OfPort};
+    use dp_core::flow::layout;
 
     fn ip(text: &str) -> IpAddr {
         text.parse().expect("an address")

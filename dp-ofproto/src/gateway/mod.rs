@@ -8,6 +8,7 @@
 //! | [`GatewayPorts`] | which gateway port a service address belongs to |
 //! | [`Activation`] | ports that stay blocked until their owner is seen |
 //! | [`Announcements`] | who announces its addresses on the outside |
+//! | [`Questions`] | whom a broadcast ARP request or neighbour solicitation concerns |
 //! | [`Guard`] | which questions from the outside are not for us to answer |
 //! | [`WatchedRoutes`] | routes that follow the state of BFD sessions |
 
@@ -15,10 +16,12 @@ mod announce;
 mod balance;
 mod owners;
 mod ports;
+mod questions;
 mod routes;
 
 pub use announce::{Announced, Announcements, Guard};
 pub use balance::{Backend, Balancer};
 pub use owners::{Owner, Owners};
 pub use ports::{Activation, GatewayPorts};
+pub use questions::{Concerned, Questions};
 pub use routes::WatchedRoutes;

@@ -147,7 +147,7 @@ fn a_malformed_message_gets_its_error_and_the_session_lives() {
 }
 
 #[test]
-fn a_bundle_that_fails_changes_nothing_at_all() {
+fn cve_2018_17205_a_bundle_that_fails_changes_nothing_at_all() {
     let mut session = Session::new(Version::V14);
     let out = vec![Action::output(OfPort(1))];
     assert!(session.send(&add_flow(Version::V14, 1, out.clone())).is_empty());

@@ -131,11 +131,16 @@ fn show_json(switch: &Switch, bridge: &RunningBridge) -> Value {
 fn statistics(bridge: &RunningBridge) -> String {
     let macs = bridge.bridge.macs();
     let counts = macs.counts();
+    // Where addresses are followed at once, as in the reference, there are none.
+    let held = match macs.suppressed_moves() {
+        0 => String::new(),
+        held => format!("  Total number of suppressed port moves   : {held}\n"),
+    };
     format!(
         "Statistics for bridge \"{}\":\n  Current/maximum MAC entries in the table: {}/{}\n  Current \
          static MAC entries in the table : {}\n  Total number of learned MAC entries     : {}\n  \
          Total number of expired MAC entries     : {}\n  Total number of evicted MAC entries     : \
-         {}\n  Total number of port moved MAC entries  : {}\n",
+         {}\n  Total number of port moved MAC entries  : {}\n{held}",
         bridge.name,
         macs.len(),
         macs.capacity(),

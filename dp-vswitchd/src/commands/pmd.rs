@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use dp_core::lookup::Kernel;
 use dp_core::pipeline::Parser;
+use dp_netdev::datapath::Histories;
 
 use crate::log::time_of_day;
 use crate::switch::{Datapath, Switch};
@@ -41,14 +42,11 @@ fn threads(registry: &mut CommandRegistry, switch: &Arc<Switch>) {
         chosen.map(|it| it.datapath.netdev.show_rx_queues(it.seconds, it.core))
     });
     let own = Arc::clone(switch);
-    registry.register("dpif-netdev/pmd-perf-show", usage, 0, 8, move |request| {
-        if let Some(word) = request.arguments().iter().find(|it| ["-it", "-ms"].contains(&&***it)) {
-            return Err(format!("{word}: histories are not supported"));
-        }
-        let words: Vec<String> =
-            request.arguments().iter().filter(|it| *it != "-nh").cloned().collect();
+    let with_histories = "[-nh] [-it iter-history-len] [-ms ms-history-len] [-pmd core] [dp]";
+    registry.register("dpif-netdev/pmd-perf-show", with_histories, 0, 8, move |request| {
+        let (histories, words) = histories(request.arguments());
         let it = choice(&own, &words)?;
-        Ok(it.datapath.netdev.show_performance(it.core, &time_of_day()))
+        Ok::<_, String>(it.datapath.netdev.show_performance(it.core, &time_of_day(), histories))
     });
     let own = Arc::clone(switch);
     registry.register("dpif-netdev/pmd-sleep-show", "[dp]", 0, 1, move |request| {
@@ -63,6 +61,23 @@ fn threads(registry: &mut CommandRegistry, switch: &Arc<Switch>) {
         datapath.tell_notes();
         Ok::<_, String>("pmd rxq rebalance requested.\n")
     });
+}
+
+/// Reads `[-nh] [-it turns] [-ms milliseconds]`; gives the other words too.
+fn histories(words: &[String]) -> (Histories, Vec<String>) {
+    let mut histories = Histories::default();
+    let mut others = Vec::new();
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let mut length = || words.next().and_then(|it| it.parse().ok()).unwrap_or(0);
+        match word.as_str() {
+            "-nh" => histories.distributions = false,
+            "-it" => histories.turns = length(),
+            "-ms" => histories.millis = length(),
+            _ => others.push(word.clone()),
+        }
+    }
+    (histories, others)
 }
 
 /// Reads `[-pmd core] [-secs secs] [dp]`.

@@ -1,5 +1,6 @@
 //! Packet threads and pipelines as the configuration wants them: `pmd-*`, `emc-insert-inv-prob`,
-//! `smc-enable`, `vlan-limit` of `Open_vSwitch`, and `pmd-rxq-affinity` of interfaces.
+//! `smc-enable`, `vlan-limit` of `Open_vSwitch`, and `pmd-rxq-affinity` and `emc-enable` of
+//! interfaces.
 //!
 //! What cannot be read falls back to its default, with a warning, as the reference does.
 
@@ -57,6 +58,7 @@ impl Threads {
         let interval = number_or(settings, "tx-flush-interval", 0);
         schedule.tx_flush_interval =
             u32::try_from(interval).ok().filter(|it| *it <= 1_000_000).unwrap_or(0);
+        schedule.perf = is_true(settings, "pmd-perf-metrics");
         let minutes = within("pmd-auto-lb-rebal-interval", 1, 1..=20_000);
         let balance = AutoBalance {
             every: Duration::from_secs(minutes * 60),
@@ -79,6 +81,10 @@ impl Threads {
             && let Some(mode) = differs(&|it| it.schedule.algorithm.name().to_owned())
         {
             told.push(format!("Rxq to PMD assignment mode changed to: '{mode}'."));
+        }
+        if before.map_or(self.schedule.perf, |before| before.schedule.perf != self.schedule.perf) {
+            let how = if self.schedule.perf { "enabled" } else { "disabled" };
+            told.push(format!("PMD performance metrics collection {how}"));
         }
         told.extend(differs(&|it| {
             let how = if it.schedule.isolate { "isolates" } else { "does not isolate" };
@@ -160,7 +166,8 @@ impl Datapath {
         }
     }
 
-    /// Pins the receive queues of an interface as its row says.
+    /// Pins the receive queues of an interface, and has them use the exact-match cache or not, as its
+    /// row says.
     pub(crate) fn pin(&self, number: PortNo, interface: &InterfaceConfig) {
         let text = interface.other_config.get("pmd-rxq-affinity").map(String::as_str);
         let text = text.unwrap_or_default();
@@ -173,6 +180,12 @@ impl Datapath {
         });
         // A port without such queues has nothing to pin.
         self.netdev.set_affinity(number, &cores);
+        let off = interface.other_config.get("emc-enable");
+        let emc = !off.is_some_and(|value| value.eq_ignore_ascii_case("false"));
+        if self.netdev.set_emc(number, emc) == Some(true) {
+            let what = if emc { "enabled" } else { "disabled" };
+            log::info!(target: "dpif_netdev", "{}: EMC has been {what}.", interface.name);
+        }
         self.tell_notes();
     }
 }

@@ -12,7 +12,7 @@ use dp_core::flow::{FlowMask, layout};
 use dp_core::packet::{Packet, Pool};
 
 use super::{AutoBalance, Schedule};
-use crate::datapath::{Config, Netdev, Place};
+use crate::datapath::{Config, Histories, Netdev, Place};
 use crate::pmd::Idle;
 use crate::pmd::assign::Algorithm;
 use crate::port::dummy::{Dummy, Hand};
@@ -272,7 +272,8 @@ fn statistics_can_be_cleared() {
     assert!(text.contains("  miss with success upcall: 1\n"), "{text}");
     assert!(text.contains("  avg. packets per output batch: 1.00\n  idle cycles: "), "{text}");
     assert!(text.contains("/6)\nmain thread:\n  packets received: 0\n"), "{text}");
-    let performance = netdev.show_performance(Some(3), "12:00:00.000");
+    let show = |histories| netdev.show_performance(Some(3), "12:00:00.000", histories);
+    let performance = show(Histories::default());
     assert!(
         performance.starts_with("\nTime: 12:00:00.000\nMeasurement duration: "),
         "{performance}"
@@ -286,6 +287,54 @@ fn statistics_can_be_cleared() {
     let text = netdev.show_stats(Some(3));
     assert!(text.contains("packets received: 0\n"), "{text}");
     assert!(!text.contains("avg cycles per packet"), "{text}");
+}
+
+#[test]
+fn single_turns_are_shown_while_they_are_noted() {
+    let netdev = netdev();
+    sink(&netdev);
+    let hand = polled(&netdev, 1, 1, 0);
+    let one = Schedule { cores: Some([3].into()), ..eight() };
+    netdev.set_schedule(one.clone());
+    let all = Histories { distributions: true, turns: 3, millis: 2 };
+    let show = |histories| netdev.show_performance(Some(3), "12:00:00.000", histories);
+    assert!(!show(all).contains("Histograms"));
+    netdev.set_schedule(Schedule { perf: true, ..one.clone() });
+    for turn in 0..4 {
+        for _ in 0..turn {
+            hand.inject_into(0, packet());
+        }
+        netdev.turn(Instant::from_millis(7 + turn / 2));
+    }
+    let text = show(all);
+    let (_, text) = text.split_once("\nHistograms\n").unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let head = "   cycles/it              packets/it             cycles/pkt             ";
+    assert!(lines[0].starts_with(head), "{text}");
+    // One turn without packets, and with one, two and three.
+    for (line, wall) in [(1, "0"), (2, "1"), (3, "2"), (4, "3")] {
+        let start = format!("{wall:<9} 1          ");
+        assert!(lines[line].get(26..).unwrap().starts_with(&start), "{}", lines[line]);
+    }
+    assert_eq!(lines[33], "-".repeat(154));
+    let means: Vec<&str> = lines[35].split_whitespace().collect();
+    assert_eq!((means[1], means[3], means[5]), ("1.50000", "2.00000", "0.25000"));
+    let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    // The last three turns, latest first: number, cycles, packets.
+    assert_eq!(words(lines[37])[..3], ["iter", "cycles", "packets"]);
+    let turns = [38, 39, 40].map(|line| words(lines[line]));
+    assert_eq!(turns.each_ref().map(|it| [&*it[0], &*it[2]]), [["4", "3"], ["3", "2"], ["2", "1"]]);
+    assert_eq!(words(lines[42])[..3], ["ms", "iterations", "cycles/it"]);
+    let millis = [43, 44].map(|line| words(lines[line]));
+    assert_eq!(
+        millis.each_ref().map(|it| [&*it[0], &*it[1], &*it[3]]),
+        [["8", "2", "5"], ["7", "2", "1"]]
+    );
+    assert_eq!(lines.len(), 45);
+    netdev.clear_stats(None);
+    assert!(show(all).contains("   0                      0.00000 "));
+    netdev.set_schedule(one);
+    assert!(!show(all).contains("Histograms"));
 }
 
 #[test]

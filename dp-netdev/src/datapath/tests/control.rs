@@ -6,6 +6,7 @@ use dp_core::bond::BUCKETS;
 use dp_core::boundary::{FlowPut, PutMode};
 use dp_core::flow::{FieldId, FlowMask};
 use dp_core::meter::{Band, MeterConfig, MeterError, MeterUnit};
+use dp_core::pipeline::Settings;
 
 use super::*;
 
@@ -50,6 +51,27 @@ fn flows_from_outside_are_in_all_threads_and_may_be_changed() {
     let anew = FlowPut { zero_stats: true, ..put(&out(2), PutMode::Any) };
     assert_eq!(netdev.flow_install(&anew), Ok(id));
     assert!(netdev.flow_get(id).iter().all(|flow| flow.stats.snapshot().packets == 0));
+}
+
+#[test]
+fn a_port_can_do_without_the_exact_match_cache() {
+    let pipeline = Settings { emc_insert_inv_prob: 1, ..Settings::default() };
+    let netdev = Netdev::new(sink(), Config { pipeline, ..Config::default() }).unwrap();
+    let hands = dummies(&netdev, 2);
+    let mut flow = put(&[Action::Output(PortNo(2))], PutMode::Any);
+    // Without it, simpler caches would do.
+    flow.mask.unwildcard(FieldId::Ipv4Src);
+    netdev.flow_install(&flow).unwrap();
+    let hits = || {
+        one_turn(&netdev, &hands);
+        one_turn(&netdev, &hands);
+        netdev.totals().emc_hits
+    };
+    assert_eq!(netdev.set_emc(PortNo(9), false), None);
+    assert_eq!([false, false].map(|yes| netdev.set_emc(PortNo(1), yes)), [Some(true), Some(false)]);
+    assert_eq!(hits(), 0);
+    assert_eq!(netdev.set_emc(PortNo(1), true), Some(true));
+    assert_eq!(hits(), 4);
 }
 
 #[test]

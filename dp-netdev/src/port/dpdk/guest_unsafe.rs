@@ -241,6 +241,23 @@ impl Present<'_> {
         count
     }
 
+    /// How many packets wait in the fullest of the rings that are the `share`-th part of `shares`.
+    pub(super) fn left(self, (share, shares): (u16, u16)) -> u32 {
+        let mut rings = self.shared.sending.load(Ordering::Relaxed);
+        let (mut most, mut number) = (0, 0);
+        while rings != 0 {
+            let ring = rings.trailing_zeros() as u16;
+            rings &= rings - 1;
+            if number % shares.max(1) == share {
+                // SAFETY: the guest is there until the visit ends; libdpdk checks the ring's number.
+                let left = unsafe { sys::rte_vhost_rx_queue_count(self.vid, 2 * ring + 1) };
+                most = most.max(left);
+            }
+            number += 1;
+        }
+        most
+    }
+
     /// Copies frames into the ring that is this queue's; returns how many there was room for. The
     /// buffers stay the caller's.
     #[inline]

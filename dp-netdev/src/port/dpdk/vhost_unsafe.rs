@@ -249,6 +249,10 @@ impl RxQueue for FromGuest {
         }
         Ok(lost)
     }
+
+    fn left(&self) -> u32 {
+        self.visitor.visit(|guest| guest.left(self.share)).unwrap_or(0)
+    }
 }
 
 /// The way to a guest.

@@ -2,7 +2,7 @@
 
 use super::{Session, T0, add_flow};
 use crate::openflow::wire::Put;
-use crate::openflow::{Header, Version, control, message_type};
+use crate::openflow::{Code, Header, Version, control, message_type};
 use crate::session::outbox::FULL;
 
 #[test]
@@ -110,5 +110,139 @@ fn any_bytes_are_an_answer_and_never_a_panic() {
                 session = Session::new(version);
             }
         }
+    }
+}
+
+/// Whether a session that got such a message still answers.
+fn lives(session: &mut Session) -> bool {
+    let answers = session.request(message_type::ECHO_REQUEST, |out| out.put32(5));
+    answers.len() == 1 && answers[0].len() == 12
+}
+
+/// An action of the extension in a packet-out of OpenFlow 1.0.
+fn packet_out_with(session: &mut Session, subtype: u16, rest: &[u8]) -> Vec<Code> {
+    let len = u16::try_from(10 + rest.len()).unwrap();
+    let answers = session.request(13, |out| {
+        out.put32(u32::MAX);
+        out.put16(0xffff);
+        out.put16(len);
+        out.put16(0xffff);
+        out.put16(len);
+        out.put32(0x2320);
+        out.put16(subtype);
+        out.put(rest);
+        out.zeros(60);
+    });
+    session.errors(&answers)
+}
+
+#[test]
+fn cve_2018_17206_a_bundle_action_has_the_members_that_it_counts() {
+    let mut session = Session::new(Version::V10);
+    for (members, room, whole) in
+        [(2_u16, 8, true), (4, 8, true), (5, 8, false), (0xffff, 8, false), (1, 0, false)]
+    {
+        let mut rest = Vec::new();
+        // Algorithm (highest random weight), fields, basis; members are ports.
+        for word in [1, 0, 0, 0, 2, members, 0, 0, 0, 0, 0] {
+            rest.put16(word);
+        }
+        (0..room / 2).for_each(|_| rest.put16(1));
+        let errors = packet_out_with(&mut session, 12, &rest);
+        assert_eq!(errors.is_empty(), whole, "{members} members in {room} octets: {errors:?}");
+        assert!(lives(&mut session));
+    }
+}
+
+#[test]
+fn cve_2021_36980_properties_of_an_encapsulation_end_with_its_action() {
+    let mut session = Session::new(Version::V10);
+    for (len, whole) in [(5_u8, true), (0, false), (3, false), (9, false), (200, false)] {
+        let mut rest = Vec::new();
+        rest.put16(0);
+        // Ethertype 0x894f: NSH; its property for the type of metadata.
+        rest.put32(0x0001_894f);
+        rest.put16(4);
+        rest.put8(1);
+        rest.put8(len);
+        rest.put32(0x0100_0000);
+        rest.resize(14, 0);
+        let errors = packet_out_with(&mut session, 46, &rest);
+        assert_eq!(errors.is_empty(), whole, "a property of {len} octets: {errors:?}");
+        assert!(lives(&mut session));
+    }
+}
+
+/// A group-mod of OpenFlow 1.5 with a bucket array that claims a length.
+fn group_mod(
+    session: &mut Session,
+    [command, kind]: [u8; 2],
+    claimed: u16,
+    array: &[u8],
+) -> Vec<Code> {
+    let answers = session.request(15, |out| {
+        out.put16(command.into());
+        out.put8(kind);
+        out.put8(0);
+        out.put32(1);
+        out.put16(claimed);
+        out.zeros(2);
+        out.put32(u32::MAX);
+        out.put(array);
+    });
+    session.errors(&answers)
+}
+
+#[test]
+fn cve_2018_17204_a_group_of_no_known_type_is_an_error() {
+    let mut session = Session::new(Version::V15);
+    for number in 4..=u8::MAX {
+        assert_eq!(group_mod(&mut session, [0, number], 0, &[]), [Code::GmfcBadType]);
+    }
+    for number in 6..=u8::MAX {
+        assert_eq!(group_mod(&mut session, [number, 0], 0, &[]), [Code::GmfcBadCommand]);
+    }
+    assert!(lives(&mut session));
+}
+
+#[test]
+fn cve_2017_9265_buckets_end_with_their_group() {
+    let mut session = Session::new(Version::V15);
+    let bucket = |len: u16, actions: u16| {
+        let mut out = Vec::new();
+        out.put16(len);
+        out.put16(actions);
+        out.put32(1);
+        out
+    };
+    assert_eq!(group_mod(&mut session, [0, 0], 8, &bucket(8, 0)), []);
+    let wrong = [
+        (8, bucket(16, 0)),
+        (8, bucket(0, 0)),
+        (8, bucket(7, 0)),
+        (8, bucket(8, 8)),
+        (8, bucket(8, 0xffff)),
+        (0xffff, bucket(8, 0)),
+        (16, bucket(8, 0)),
+        (7, bucket(8, 0)),
+    ];
+    for (claimed, array) in wrong {
+        let errors = group_mod(&mut session, [1, 0], claimed, &array);
+        assert_eq!(errors.len(), 1, "{array:?} in {claimed}");
+        assert!(lives(&mut session));
+    }
+}
+
+#[test]
+fn cve_2017_9214_and_9263_messages_that_only_switches_send_are_errors() {
+    // The answer about queues, whose length underflowed there, and a role's status with a reason that
+    // there is not, on which it stopped.
+    for (version, ty) in [(Version::V10, 21), (Version::V14, 30)] {
+        let mut session = Session::new(version);
+        for len in 0..32 {
+            let answers = session.request(ty, |out| out.resize(out.len() + len, 0xff));
+            assert_eq!(session.errors(&answers).len(), 1, "{len} octets");
+        }
+        assert!(lives(&mut session));
     }
 }
