@@ -27,6 +27,11 @@ pub(super) type Ids = SmallVec<[u32; 2]>;
 /// Marks a leaf of the IPv6 top as the number of an entry.
 const CHUNK: Leaf = 1 << 30;
 
+/// Addresses that are looked up together.
+const TOGETHER: usize = 32;
+/// Nodes on the longest way through a slab of IPv4: six bits each of the last sixteen.
+const LEVELS4: usize = 3;
+
 /// What is looked up in. Copies are cheap and share everything.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Fib {
@@ -56,25 +61,37 @@ impl Fib {
         self.entries.get((key >> 16) as usize).map_or(0, |entry| entry.lookup(key))
     }
 
-    /// The leaves of several IPv4 addresses. Looking all up to the slab first lets the processor
-    /// wait for several memory lines at once.
+    /// The leaves of several IPv4 addresses: all go down a level before any goes down the next, so
+    /// that the processor waits for the memory of many at once.
     #[inline(always)]
     pub(super) fn burst4(&self, keys: &[u32], out: &mut [Leaf]) {
-        let mut entries: SmallVec<[Option<&Entry>; 32]> = SmallVec::new();
-        entries.extend(keys.iter().map(|key| self.entries.get((key >> 16) as usize)));
-        for entry in entries.iter().flatten() {
-            prefetch(*entry);
+        for (keys, out) in keys.chunks(TOGETHER).zip(out.chunks_mut(TOGETHER)) {
+            self.together4(keys, out);
         }
-        for slab in entries.iter().flatten().filter_map(|entry| entry.slab.as_ref()) {
-            slab.prefetch();
+    }
+
+    fn together4(&self, keys: &[u32], out: &mut [Leaf]) {
+        let mut walks = [const { None }; TOGETHER];
+        let entry = |key: u32| self.entries.get((key >> 16) as usize);
+        for entry in keys.iter().filter_map(|&key| entry(key)) {
+            prefetch(entry);
         }
-        for (key, entry) in keys.iter().zip(&entries) {
-            if let Some(slab) = entry.and_then(|entry| entry.slab.as_ref()) {
-                slab.prefetch_first(*key);
+        for ((&key, leaf), walk) in keys.iter().zip(&mut *out).zip(&mut walks) {
+            let entry = entry(key);
+            *leaf = entry.map_or(0, |entry| entry.leaf);
+            *walk = entry.and_then(|entry| entry.slab.as_ref()).map(Slab::walk);
+        }
+        for _ in 0..LEVELS4 {
+            for (&key, walk) in keys.iter().zip(&mut walks) {
+                if let Some(walk) = walk {
+                    walk.down(key);
+                }
             }
         }
-        for ((key, entry), leaf) in keys.iter().zip(entries).zip(out) {
-            *leaf = entry.map_or(0, |entry| entry.lookup(*key));
+        for (leaf, walk) in out.iter_mut().zip(walks) {
+            if let Some(walk) = walk {
+                *leaf = walk.leaf();
+            }
         }
     }
 

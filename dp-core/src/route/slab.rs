@@ -106,24 +106,12 @@ impl Slab {
         }
     }
 
-    /// Asks for the first node.
+    /// Begins to look a key up, a level at a time.
     #[inline(always)]
-    pub(super) fn prefetch(&self) {
-        if let Some(node) = self.words.first() {
-            prefetch(node);
-        }
-    }
-
-    /// Asks for what a look-up reads behind the first node.
-    #[inline(always)]
-    pub(super) fn prefetch_first<K: Key>(&self, key: K) {
-        let next = match self.step(0, key.slot(self.offset)) {
-            Step::Child(child) => child * NODE,
-            Step::Leaf(leaf) => leaf,
-        };
-        if let Some(word) = self.words.get(next) {
-            prefetch(word);
-        }
+    pub(super) fn walk(&self) -> Walk<'_> {
+        let walk = Walk { slab: self, offset: self.offset, at: Step::Child(0) };
+        walk.ask();
+        walk
     }
 
     #[inline(always)]
@@ -151,9 +139,54 @@ impl Slab {
     }
 }
 
+/// Where a look-up goes: to a node by its number, or to the word of a leaf.
+#[derive(Clone, Copy)]
 enum Step {
     Child(usize),
     Leaf(usize),
+}
+
+/// A look-up on its way. What it reads next has been asked for.
+#[derive(Clone, Copy)]
+pub(super) struct Walk<'a> {
+    slab: &'a Slab,
+    offset: u8,
+    at: Step,
+}
+
+impl Walk<'_> {
+    /// Goes down a level, unless it has come to its leaf.
+    #[inline(always)]
+    pub(super) fn down<K: Key>(&mut self, key: K) {
+        if let Step::Child(node) = self.at {
+            self.at = self.slab.step(node, key.slot(self.offset));
+            self.offset += STRIDE;
+            self.ask();
+        }
+    }
+
+    /// The leaf it has come to; nothing if it has not gone down far enough.
+    #[inline(always)]
+    pub(super) fn leaf(self) -> Leaf {
+        match self.at {
+            Step::Leaf(leaf) => self.slab.words.get(leaf).copied().unwrap_or(0),
+            Step::Child(_) => 0,
+        }
+    }
+
+    #[inline(always)]
+    fn ask(&self) {
+        let (first, last) = match self.at {
+            // Most nodes lie within a cache line.
+            Step::Child(node) => (node * NODE, node * NODE + NODE - 1),
+            Step::Leaf(leaf) => (leaf, leaf),
+        };
+        for at in [first, last] {
+            if let Some(word) = self.slab.words.get(at) {
+                prefetch(word);
+            }
+        }
+    }
 }
 
 /// An index as a word. A slab holds far fewer than 2³² words: it would not fit into memory.
