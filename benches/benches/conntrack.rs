@@ -248,6 +248,127 @@ fn flush(zones: u16, each: u32) {
     println!("{:<44} {memory:8.1} bytes/connection", "memory");
 }
 
+/// Writes other clients into a burst, `from` and those after it: packets of theirs or, the other way
+/// round, for them. Network 10 or, for a flood, another.
+fn clients(burst: &mut Burst, from: u32, net: u8, reply: bool) {
+    let (address, port) = if reply { (30, 36) } else { (26, 34) };
+    for slot in 0..BURST {
+        let n = from + slot as u32;
+        let Some(packet) = burst.get_mut(slot) else { continue };
+        let frame = packet.data_mut();
+        frame[address] = net;
+        frame[address + 1..address + 4].copy_from_slice(&n.to_be_bytes()[1..]);
+        frame[port..port + 2].copy_from_slice(&(1024 + (n % 50_000) as u16).to_be_bytes());
+    }
+}
+
+/// Bytes of memory that the process has.
+fn resident() -> u64 {
+    let text = std::fs::read_to_string("/proc/self/statm").expect("a figure");
+    let pages: u64 = text.split(' ').nth(1).and_then(|word| word.parse().ok()).expect("a number");
+    pages * 4096
+}
+
+fn one_burst(reply: bool) -> Vec<Burst> {
+    bursts(0..BURST as u32, reply, GOOD)
+}
+
+/// A table as full as it may be, by default: what it takes, and what established connections pay
+/// while a flood fills it, while the flood goes on, and while it is swept out.
+fn full_table(most: u32, kept: u32) {
+    let tracker = Conntrack::new(7);
+    tracker.set_max_connections(most);
+    let before = resident();
+    let (mut there, mut back) = (one_burst(false), one_burst(true));
+    let mut flood = one_burst(false);
+    let step = BURST as u32;
+    for n in (0..kept).step_by(BURST) {
+        clients(&mut there[0], n, 10, false);
+        run(&tracker, &mut there, &commit(1), NOW);
+        clients(&mut back[0], n, 10, true);
+        run(&tracker, &mut back, &look(1), NOW);
+    }
+    let mut next = 0;
+    let mut timed = |now: Instant| {
+        clients(&mut there[0], next, 10, false);
+        next = (next + step) % kept;
+        let start = Clock::now();
+        run(&tracker, &mut there, &look(1), now);
+        let spent = start.elapsed().as_nanos() as f64 / f64::from(step);
+        let state = there[0].get(0).and_then(Packet::ct).map(|ct| ct.state);
+        assert_eq!(state, Some(0x22), "established and tracked");
+        spent
+    };
+    let alone = (0..kept / step).map(|_| timed(NOW)).collect();
+    let (mut filling, mut beyond) = (Vec::new(), Vec::new());
+    for n in (0..most + most / 2).step_by(BURST) {
+        clients(&mut flood[0], n, 11, false);
+        run(&tracker, &mut flood, &commit(2), NOW);
+        if n < most - kept { &mut filling } else { &mut beyond }.push(timed(NOW));
+    }
+    assert!(tracker.connections() <= most && tracker.connections() > most - most / 10);
+    let held = tracker.connections();
+    let (memory, process) = (tracker.memory() as u64, resident() - before);
+    // The flood's time is over; established connections are renewed before theirs is.
+    let later = Instant::from_millis(60_000);
+    let renew = Instant::from_millis(25_000);
+    for now in [renew, Instant::from_millis(50_000)] {
+        for _ in 0..=kept / step {
+            timed(now);
+        }
+    }
+    let (mut emptying, mut slices) = (Vec::new(), Vec::new());
+    while tracker.connections() > kept {
+        let start = Clock::now();
+        tracker.sweep(later.after(dp_core::base::Duration::from_secs(5)), 1000);
+        slices.push(start.elapsed().as_nanos() as f64 / 1000.0);
+        emptying.push(timed(later));
+    }
+    assert_eq!(tracker.connections(), kept, "only the flood has gone");
+    let each = memory as f64 / f64::from(held);
+    println!("{:<44} {each:8.1} bytes/connection", format!("{held} connections, table"));
+    let each = process as f64 / f64::from(held);
+    println!("{:<44} {each:8.1} bytes/connection", format!("{held} connections, process"));
+    for (name, rounds) in [
+        ("alone", alone),
+        ("while a flood fills the table", filling),
+        ("while the full table is flooded", beyond),
+        ("while the table empties", emptying),
+    ] {
+        println!("{:<44} {:8.1} ns/packet", format!("established, {name}"), median(rounds));
+    }
+    let longest = slices.iter().copied().fold(0.0, f64::max);
+    let name = "sweep of 1,000 records, median and longest";
+    println!("{name:<44} {:8.1} us {longest:8.1} us", median(slices));
+}
+
+/// Connections of a question and an answer, one after another: memory after each fifth of them.
+fn short_lives(count: u32) {
+    let tracker = Conntrack::new(7);
+    let (mut there, mut back) = (one_burst(false), one_burst(true));
+    let mut memory = Vec::new();
+    let start = Clock::now();
+    for n in (0..count).step_by(BURST) {
+        // 50,000 a second, each of which lives for half a minute: some two million at any time.
+        let now = Instant::from_millis(1000 + u64::from(n) / 50);
+        clients(&mut there[0], n, 10 + (n >> 24) as u8, false);
+        run(&tracker, &mut there, &commit(1), now);
+        clients(&mut back[0], n, 10 + (n >> 24) as u8, true);
+        run(&tracker, &mut back, &look(1), now);
+        tracker.sweep(now, 4 * BURST as u32);
+        if n % (count / 5) >= count / 5 - BURST as u32 {
+            memory.push((tracker.memory() / 1_000_000, resident() / 1_000_000));
+        }
+    }
+    let spent = start.elapsed().as_nanos() as f64 / f64::from(count);
+    assert_eq!(tracker.begun(), u64::from(count), "each was entered");
+    let name = format!("{count} short connections");
+    println!("{name:<44} {spent:8.1} ns/connection with sweep");
+    for (table, process) in memory {
+        println!("{:<44} {table:8} MB table {process:8} MB process", "memory after a fifth more");
+    }
+}
+
 fn main() {
     established("established look-up, 10,000 connections", GOOD, COUNT);
     let million = if dp_benches::measuring() { 1_000_000 } else { COUNT };
@@ -263,4 +384,11 @@ fn main() {
     set_up(2);
     flush(100, 10_000);
     flush(1_000, 1_000);
+    if dp_benches::measuring() {
+        full_table(3_000_000, 96_000);
+        short_lives(50_000_000);
+    } else {
+        full_table(20_000, 640);
+        short_lives(20_000);
+    }
 }
