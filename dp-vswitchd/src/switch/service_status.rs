@@ -1,5 +1,7 @@
 //! What bonds and bridge protocols write back.
 
+use std::collections::BTreeMap;
+
 use super::bridge::{Interface, RunningBridge};
 use dp_core::base::OfPort;
 use dp_ofproto::services::trees::Tree;
@@ -15,12 +17,19 @@ impl Switch {
         self.tree_columns(bridge, columns);
         self.lldp_columns(bridge, columns);
         let state = bridge.state();
+        // The lowest number of each port's interfaces.
+        let mut ofports = BTreeMap::new();
+        for interface in state.interfaces.values() {
+            if let Some(ofport) = interface.ofport {
+                let least = ofports.entry(interface.port.as_str()).or_insert(ofport);
+                *least = ofport.min(*least);
+            }
+        }
         for port in &state.config.ports {
             let mac = self.services.with_bond(&port.name, |bond| bond.active_mac());
             let mac = mac.map_or_else(Datum::empty_set, |mac| text(&mac.to_string()));
             columns.set("Port", port.uuid, "bond_active_slave", mac);
-            let interfaces = state.interfaces.values().filter(|it| it.port == port.name);
-            let ofport = interfaces.filter_map(|it| it.ofport).min();
+            let ofport = ofports.get(port.name.as_str()).copied();
             self.tree_port_columns(bridge, port, ofport, columns);
         }
         for interface in state.interfaces.values() {
