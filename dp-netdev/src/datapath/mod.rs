@@ -25,6 +25,7 @@ mod commands;
 mod flows;
 mod histories;
 mod lend;
+pub mod numbers;
 mod ports;
 mod run;
 mod schedule;
@@ -58,7 +59,7 @@ use dp_core::tunnel::Ends;
 
 use crate::port::Wake;
 use crate::system::Clock;
-use ports::Entry;
+use ports::{Entry, Index};
 use run::Run;
 use schedule::Scheduling;
 use worker::{Common, Worker};
@@ -87,6 +88,8 @@ pub struct Netdev {
     /// By id. Changed with `ports` locked.
     workers: RwLock<Vec<Arc<Worker>>>,
     ports: Mutex<BTreeMap<PortNo, Entry>>,
+    /// What finds them, and room for more. Changed with `ports` locked.
+    index: Mutex<Index>,
     scheduling: Mutex<Scheduling>,
     meters: Mutex<MeterTable>,
     bonds: Mutex<BTreeMap<BondId, Bond>>,
@@ -130,6 +133,7 @@ impl Netdev {
             settings: Mutex::new(config.pipeline),
             workers: RwLock::new(workers),
             ports: Mutex::default(),
+            index: Mutex::default(),
             scheduling: Mutex::default(),
             meters: Mutex::default(),
             bonds: Mutex::default(),

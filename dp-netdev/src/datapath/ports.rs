@@ -1,6 +1,6 @@
 //! The ports of a datapath: adding, removing, watching.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -8,6 +8,7 @@ use dp_core::base::{Instant, PortNo};
 use dp_core::boundary::{DatapathError, PortInfo, PortStats};
 
 use super::lend::Ledger;
+use super::numbers::{NUMBERS, Numbers};
 use super::worker::Place;
 use super::{Netdev, lock, urgent};
 use crate::pmd::{Command, End, RxCounters, RxSlot, TxCounters};
@@ -15,9 +16,6 @@ use crate::port::{Change, OpenError, Port, QueueCount, RxQueue, Status};
 use crate::qos::gate::IngressGate;
 use crate::qos::police::PolicerConfig;
 use crate::qos::{EgressConfig, PortQos, QosReport};
-
-/// The largest port number, and one.
-const NUMBERS: u32 = 1 << 16;
 
 /// A port that has been added.
 pub(super) struct Entry {
@@ -31,6 +29,13 @@ pub(super) struct Entry {
     /// What has been told of it.
     told_up: bool,
     told_end: bool,
+}
+
+/// Finds a port without a look at all.
+#[derive(Default)]
+pub(super) struct Index {
+    by_name: HashMap<String, PortNo>,
+    numbers: Numbers,
 }
 
 /// A receive queue and the thread that serves it.
@@ -145,11 +150,7 @@ impl Netdev {
     /// As [`Self::add_port`].
     pub fn add_port_anywhere(&self, port: Box<dyn Port>) -> Result<PortNo, AddPortError> {
         let mut ports = lock(&self.ports);
-        // The first gap: looking each number up would take longer the more ports there are.
-        let taken =
-            ports.range(PortNo(1)..).zip(1..).take_while(|((it, _), number)| it.0 == *number);
-        let free = u32::try_from(taken.count() + 1).ok().filter(|it| *it < NUMBERS).map(PortNo);
-        let number = free.ok_or(AddPortError::Full)?;
+        let number = lock(&self.index).numbers.lowest().ok_or(AddPortError::Full)?;
         self.insert(&mut ports, number, port)?;
         Ok(number)
     }
@@ -160,7 +161,7 @@ impl Netdev {
         number: PortNo,
         mut port: Box<dyn Port>,
     ) -> Result<(), AddPortError> {
-        if ports.values().any(|entry| entry.port.name() == port.name()) {
+        if lock(&self.index).by_name.contains_key(port.name()) {
             return Err(AddPortError::NameTaken(port.name().to_owned()));
         }
         let threads = self.threads_wanted(port.is_poll_mode());
@@ -185,6 +186,11 @@ impl Netdev {
         let load = self.load(ports);
         match self.wire(&mut entry, number, queues.rx, load) {
             Ok(()) => {
+                {
+                    let mut index = lock(&self.index);
+                    index.by_name.insert(entry.port.name().to_owned(), number);
+                    index.numbers.take(number);
+                }
                 ports.insert(number, entry);
                 self.reschedule(ports);
                 Ok(())
@@ -275,6 +281,11 @@ impl Netdev {
     pub fn remove_port(&self, number: PortNo) -> Result<Option<String>, DatapathError> {
         let mut ports = lock(&self.ports);
         let entry = ports.remove(&number).ok_or(DatapathError::NoPort)?;
+        {
+            let mut index = lock(&self.index);
+            index.by_name.remove(entry.port.name());
+            index.numbers.give_back(number);
+        }
         self.unwire(number);
         let failure = entry.failure();
         drop(entry);
@@ -340,8 +351,7 @@ impl Netdev {
     /// The number of the port of this name.
     #[must_use]
     pub fn port_named(&self, name: &str) -> Option<PortNo> {
-        let ports = lock(&self.ports);
-        ports.iter().find(|(_, entry)| entry.port.name() == name).map(|(number, _)| *number)
+        lock(&self.index).by_name.get(name).copied()
     }
 
     /// Whether some port can still receive: `false` when all captures have been replayed and all

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dp_core::base::{Instant, PortNo};
@@ -13,6 +14,7 @@ use dp_core::conntrack::skip::SkipPolicy;
 use dp_core::flow::text::PortTable;
 use dp_core::pipeline::{Malformed, Settings as Pipeline};
 use dp_netdev::datapath::AddPortError;
+use dp_netdev::datapath::numbers::{NUMBERS, Numbers};
 use dp_netdev::port::Port;
 use dp_netdev::port::dummy::{Dummy, Hand};
 use dp_netdev::port::tap::{Role, Tap};
@@ -42,7 +44,7 @@ pub(crate) struct Datapath {
     /// Tunnels by the datapath's port that they share.
     tunnel_users: Mutex<BTreeMap<PortNo, usize>>,
     revalidator: Mutex<Revalidator>,
-    ports: Mutex<BTreeMap<PortNo, DatapathPort>>,
+    ports: Mutex<Ports>,
     /// Threads that drive the packets, unless the main loop does.
     running: Mutex<Option<Running>>,
     by_hand: bool,
@@ -96,6 +98,34 @@ pub(crate) struct DatapathPort {
     pub(crate) kind: String,
     /// What operates it, if it is a dummy.
     pub(crate) hand: Option<Hand>,
+}
+
+/// The ports of a datapath by number, and the numbers that are free.
+#[derive(Debug, Default)]
+pub(crate) struct Ports {
+    by_number: BTreeMap<PortNo, DatapathPort>,
+    numbers: Numbers,
+}
+
+impl Ports {
+    pub(super) fn insert(&mut self, number: PortNo, port: DatapathPort) {
+        self.numbers.take(number);
+        self.by_number.insert(number, port);
+    }
+
+    pub(super) fn remove(&mut self, number: PortNo) {
+        if self.by_number.remove(&number).is_some() {
+            self.numbers.give_back(number);
+        }
+    }
+}
+
+impl Deref for Ports {
+    type Target = BTreeMap<PortNo, DatapathPort>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.by_number
+    }
 }
 
 impl Datapath {
@@ -195,7 +225,7 @@ impl Datapath {
 
     /// Removes a port.
     pub(crate) fn remove(&self, number: PortNo) {
-        self.ports().remove(&number);
+        self.ports().remove(number);
         if let Err(error) = self.netdev.remove_port(number) {
             log::warn!(target: "dpif", "{self}: failed to remove port {}: {error}", number.0);
         }
@@ -221,14 +251,11 @@ impl Datapath {
                 return Some(PortNo(number));
             }
         }
-        // The first gap: looking each number up would take longer the more ports there are.
-        let taken =
-            ports.range(PortNo(1)..).zip(1..).take_while(|((it, _), number)| it.0 == *number);
-        u32::try_from(taken.count() + 1).ok().filter(|it| *it < NUMBERS).map(PortNo)
+        ports.numbers.lowest()
     }
 
     /// Its ports, to be looked at or changed.
-    pub(crate) fn ports(&self) -> MutexGuard<'_, BTreeMap<PortNo, DatapathPort>> {
+    pub(crate) fn ports(&self) -> MutexGuard<'_, Ports> {
         self.ports.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -447,8 +474,6 @@ fn random() -> u64 {
 
 /// The type of datapath that scripts operate by hand.
 pub(crate) const DUMMY: &str = "dummy";
-/// Port numbers of a datapath.
-const NUMBERS: u32 = 1 << 16;
 /// How many turns the main loop gives a datapath at once.
 const TURNS: usize = 256;
 /// How often the main loop looks whether a round of revalidation is due.

@@ -51,12 +51,13 @@ impl Switch {
             self.hold_recirc(bridge, *id);
         }
         state.bonds = bonds;
-        let mut watched = self.services.watched(&bridge.name);
+        let mut watched: BTreeSet<OfPort> =
+            self.services.watched(&bridge.name).into_iter().collect();
         for interface in state.interfaces.values() {
             if let Some(ofport) = interface.ofport {
                 let wish = watch_wish(bridge, interface);
                 self.services.set_watch(&bridge.name, ofport, &wish, now);
-                watched.retain(|other| *other != ofport);
+                watched.remove(&ofport);
             }
         }
         for gone in watched {
@@ -73,7 +74,7 @@ impl Switch {
             (mcast::Config::from_keys(&state.config.other_config), multicast_flags(state))
         });
         self.services.set_snooping(&bridge.name, snooping);
-        let wish = tree_wish(bridge, state, |ofport| self.is_up(bridge, state, ofport));
+        let wish = tree_wish(bridge, state, |interface| self.is_up(bridge, interface));
         self.services.set_tree(&bridge.name, wish, now);
         self.apply_lldp(bridge, state);
     }
@@ -143,9 +144,8 @@ impl Switch {
         wake.into_iter().chain(look).min()
     }
 
-    fn is_up(&self, bridge: &RunningBridge, state: &BridgeState, ofport: OfPort) -> bool {
-        let found = state.interfaces.values().find(|it| it.ofport == Some(ofport));
-        found.is_some_and(|interface| self.facts_of(bridge, interface, None).carrier)
+    fn is_up(&self, bridge: &RunningBridge, interface: &Interface) -> bool {
+        self.facts_of(bridge, interface, None).carrier
     }
 
     fn facts_of(
@@ -201,7 +201,7 @@ impl Switch {
                     continue;
                 }
                 state.carriers = now;
-                tree_wish(&bridge, state, |ofport| self.is_up(&bridge, state, ofport))
+                tree_wish(&bridge, state, |interface| self.is_up(&bridge, interface))
             };
             self.services.set_tree(&bridge.name, wish, self.now());
             bridge.publish();
@@ -375,7 +375,7 @@ fn multicast_flags(state: &BridgeState) -> Vec<PortFlags> {
 fn tree_wish(
     bridge: &RunningBridge,
     state: &BridgeState,
-    is_up: impl Fn(OfPort) -> bool,
+    is_up: impl Fn(&Interface) -> bool,
 ) -> Option<TreeWish> {
     let config = &state.config;
     if !config.rstp_enable && !config.stp_enable {
@@ -400,7 +400,7 @@ fn tree_wish(
         let wishes = numbered(bridge, &ports, "rstp-port-num", 4095)
             .into_iter()
             .map(|(port, interface, ofport, number)| {
-                (ofport, rstp_port(bridge, port, interface, number, is_up(ofport)))
+                (ofport, rstp_port(bridge, port, interface, number, is_up(interface)))
             })
             .collect();
         TreeWish::Rstp(rstp::Config::from_keys(state.mac, &config.other_config), wishes)
@@ -415,7 +415,7 @@ fn tree_wish(
         let wishes = numbered(bridge, &ports, "stp-port-num", 255)
             .into_iter()
             .map(|(port, interface, ofport, number)| {
-                (ofport, stp_port(bridge, port, interface, number, is_up(ofport)))
+                (ofport, stp_port(bridge, port, interface, number, is_up(interface)))
             })
             .collect();
         TreeWish::Stp(stp::Config::from_keys(state.mac, &config.other_config), wishes)

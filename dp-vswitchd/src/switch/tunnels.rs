@@ -215,11 +215,10 @@ impl Datapath {
         let name = config.system_name();
         let found = self.ports().iter().find(|(_, port)| port.name == name).map(|(at, _)| *at);
         let number = found.or_else(|| self.choose_number(&name))?;
-        self.ports().entry(number).or_insert_with(|| DatapathPort {
-            name,
-            kind: config.kind_name.to_owned(),
-            hand: None,
-        });
+        if found.is_none() {
+            let kind = config.kind_name.to_owned();
+            self.ports().insert(number, DatapathPort { name, kind, hand: None });
+        }
         *self.tunnel_users().entry(number).or_default() += 1;
         self.change_ends(|ends| ends.set(number, config.kind, config.flavour));
         Some(number)
@@ -232,7 +231,7 @@ impl Datapath {
         *count -= 1;
         if *count == 0 {
             users.remove(&number);
-            self.ports().remove(&number);
+            self.ports().remove(number);
             self.change_ends(|ends| ends.remove(number));
         }
     }
