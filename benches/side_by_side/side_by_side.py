@@ -194,7 +194,11 @@ class Switch:
             flows += "".join(l + "\n" for l in flows.replace("in_port=1,", f"in_port={2 + n},").splitlines() if f"in_port={2 + n}," in l)
         self.sh("ovs-ofctl", "--bundle", "add-flows", "br0", "-", input=flows)
         self.port("p1", 2, sink)
-        for n, source in enumerate(sources): self.port(f"s{n}", 2 + n if n else 1, source)
+        if len(sources) > 1: self.vsctl("set", "Interface", "p1", "other_config:pmd-rxq-affinity=0:0")
+        for n, source in enumerate(sources):
+            self.port(f"s{n}", 2 + n if n else 1, source)
+            # Otherwise both may be dealt to one thread: neither has a load yet.
+            if len(sources) > 1: self.vsctl("set", "Interface", f"s{n}", f"other_config:pmd-rxq-affinity=0:{n}")
     def sent(self):
         for l in self.sh("ovs-ofctl", "dump-ports", "br0", "2").splitlines():
             if "tx pkts=" in l: return int(l.split("tx pkts=")[1].split(",")[0]), time.monotonic()
