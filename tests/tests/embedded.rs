@@ -56,6 +56,24 @@ impl Embedded {
         command.arg("--timeout=10").args(words);
         command
     }
+
+    /// Waits until what comes in at the port `in` leaves at the port `out`.
+    fn passes_a_packet(&self) -> Result<()> {
+        run(&mut self.vsctl(&["wait-until", "Interface", "out", "ofport>0"]))?;
+        let tool = |program: &str, words: &[&str]| {
+            run(Command::new(program).env("OVS_RUNDIR", self.folder.path()).args(words))
+        };
+        let packet = "in_port(1),eth(src=50:54:00:00:00:09,dst=50:54:00:00:00:0a),\
+                      eth_type(0x0800),ipv4(src=192.168.0.1,dst=192.168.0.2,proto=1,tos=0,ttl=64,\
+                      frag=no),icmp(type=8,code=0)";
+        let passed = || {
+            tool("ovs-appctl", &["netdev-dummy/receive", "in", packet]).ok()?;
+            let counters = tool("ovs-ofctl", &["dump-ports", "br0", "out"]).ok()?;
+            let sent = counters.lines().find(|it| it.contains("tx pkts="))?;
+            (!sent.contains("pkts=0,")).then_some(())
+        };
+        patience::wait(Duration::from_secs(10), passed).context("no packet passes")
+    }
 }
 
 #[test]
@@ -86,11 +104,13 @@ fn tools_find_the_database_inside_as_they_find_a_server() -> Result<()> {
 #[test]
 fn a_kill_at_any_moment_loses_nothing_that_was_acknowledged() -> Result<()> {
     let mut switch = Embedded::new()?;
-    let words = "add-br br0 -- set Bridge br0 datapath_type=dummy";
+    let words = "add-br br0 -- set Bridge br0 datapath_type=dummy -- add-port br0 in -- set \
+                 Interface in type=dummy -- add-port br0 out -- set Interface out type=dummy";
     run(&mut switch.vsctl(&words.split_whitespace().collect::<Vec<_>>()))?;
+    let rounds = std::env::var("DP_KILL_ROUNDS").map_or(ROUNDS, |rounds| rounds.parse().unwrap());
     let mut seed = Rng::new(7);
     let acknowledged = Arc::new(Mutex::new(Vec::new()));
-    for round in 0..ROUNDS {
+    for round in 0..rounds {
         let stop = Arc::new(AtomicBool::new(false));
         let commands: Vec<(String, Command)> = (0..50)
             .map(|n| {
@@ -132,12 +152,12 @@ fn a_kill_at_any_moment_loses_nothing_that_was_acknowledged() -> Result<()> {
                 "round {round}: {name} was acknowledged and is gone"
             );
         }
+        switch.passes_a_packet().with_context(|| format!("round {round}"))?;
     }
+    println!("{} changes acknowledged over {rounds} kills", acknowledged.lock().unwrap().len());
     ensure!(acknowledged.lock().unwrap().len() > 20, "hardly anything was tried");
-    // And it switches again.
-    run(&mut switch.vsctl(&["wait-until", "Interface", "p0", "ofport>0"]))?;
     Ok(())
 }
 
-/// How often the daemon is killed.
+/// How often the daemon is killed, unless `DP_KILL_ROUNDS` says another number.
 const ROUNDS: usize = 20;

@@ -17,7 +17,7 @@ use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, chdir, dup2_stderr, dup2_stdin, dup2_stdout, pipe, setsid};
 
-use super::detach_unsafe::fork_single;
+use super::detach_unsafe::{die_of_faults, fork_single};
 
 /// How the process became what it is, and whom to tell that it is ready.
 #[derive(Debug, Default)]
@@ -108,7 +108,7 @@ fn watch(detached: &mut Detached) -> io::Result<()> {
             ForkResult::Child => {
                 drop(read);
                 detached.starter = Some(write);
-                return Ok(());
+                return die_of_faults();
             }
             ForkResult::Parent { child } => {
                 drop(write);

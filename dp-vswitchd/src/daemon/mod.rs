@@ -12,6 +12,7 @@ mod detach_unsafe;
 mod options;
 mod paths;
 mod pidfile;
+pub(crate) mod readiness;
 mod sandbox;
 mod signals;
 pub(crate) mod usage;
@@ -307,6 +308,7 @@ fn serve(
     while !switch.is_ending() && !stopping.get() {
         main_loop.turn().map_err(system("ppoll"))?;
     }
+    readiness::tell(readiness::Standing::Stopping);
     drop(pulse);
     switch.end();
     server.borrow_mut().drain(LAST_WORDS);

@@ -8,6 +8,7 @@ use dp_core::base::Instant;
 use super::Switch;
 use super::wires::Wires;
 use crate::config::{SwitchConfig, number_or};
+use crate::daemon::readiness::{self, Standing};
 use crate::daemon::{Detached, usage};
 use crate::event_loop::{Task, Turn, Wants};
 use crate::log::{Destination, Level};
@@ -150,6 +151,7 @@ impl MainTask {
                 self.switch.vlog.set_levels(None, Some(Destination::Console), Level::Off);
             }
             detached.ready();
+            readiness::tell(Standing::Ready);
         }
     }
 }

@@ -1,5 +1,4 @@
-//! The daemon as its users see it: the tools of the reference, unmodified, on a real database.
-
+//! What the switch does, with the tools of the reference on a real database.
 use std::io::Read as _;
 use std::time::Duration;
 
