@@ -125,7 +125,7 @@ fn tell_removed(
     let message = FlowRemoved {
         matching: rule.matching(),
         cookie: rule.cookie(),
-        priority: rule.priority(),
+        priority: rule.wire_priority(),
         reason,
         table: rule.table(),
         duration: now.since(rule.created()),

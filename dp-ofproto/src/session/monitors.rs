@@ -115,7 +115,7 @@ fn update(rule: &Rule, event: Event, whole: bool) -> Update<'_> {
         table: rule.table(),
         idle_timeout: rule.idle_timeout(),
         hard_timeout: rule.hard_timeout(),
-        priority: rule.priority(),
+        priority: rule.wire_priority(),
         cookie: rule.cookie(),
         matching: rule.matching(),
         actions: whole.then_some(&**rule.actions()),

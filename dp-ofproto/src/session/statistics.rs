@@ -186,7 +186,7 @@ fn flow_stats(rule: &Rule, version: Version, now: Instant) -> FlowStats<'_> {
     FlowStats {
         table: rule.table(),
         duration: now.since(rule.created()),
-        priority: rule.priority(),
+        priority: rule.wire_priority(),
         idle_timeout: rule.idle_timeout(),
         hard_timeout: rule.hard_timeout(),
         idle_age: now.since(stats.used()),

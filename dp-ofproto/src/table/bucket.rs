@@ -28,7 +28,7 @@ impl Bucket {
     }
 
     /// The rule with this very match and priority.
-    pub(super) fn get(&self, matching: &Match, priority: u16) -> Option<&Arc<Rule>> {
+    pub(super) fn get(&self, matching: &Match, priority: u32) -> Option<&Arc<Rule>> {
         self.rules().iter().find(|rule| is(rule, matching, priority))
     }
 
@@ -61,7 +61,7 @@ impl Bucket {
     }
 
     /// Removes the rule with this very match and priority.
-    pub(super) fn remove(&mut self, matching: &Match, priority: u16) -> Option<Arc<Rule>> {
+    pub(super) fn remove(&mut self, matching: &Match, priority: u32) -> Option<Arc<Rule>> {
         let at = self.rules().iter().position(|rule| is(rule, matching, priority))?;
         match std::mem::take(self) {
             Self::Empty => None,
@@ -79,6 +79,6 @@ impl Bucket {
     }
 }
 
-fn is(rule: &Rule, matching: &Match, priority: u16) -> bool {
+fn is(rule: &Rule, matching: &Match, priority: u32) -> bool {
     rule.priority() == priority && rule.matching() == matching
 }

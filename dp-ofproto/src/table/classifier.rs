@@ -78,7 +78,7 @@ pub struct Table {
 struct Slot {
     subtable: Arc<Subtable>,
     mask_hash: u32,
-    max_priority: u16,
+    max_priority: u32,
 }
 
 impl Table {
@@ -189,9 +189,9 @@ impl Table {
 
     /// The rule with this very match and priority.
     #[must_use]
-    pub fn get(&self, matching: &Match, priority: u16) -> Option<&Arc<Rule>> {
+    pub fn get(&self, matching: &Match, priority: impl Into<u32>) -> Option<&Arc<Rule>> {
         let slot = &self.subtables[self.position(matching.minimask())?];
-        slot.subtable.get(matching, priority, self.seed)
+        slot.subtable.get(matching, priority.into(), self.seed)
     }
 
     /// All rules, in no order.
@@ -210,7 +210,8 @@ impl Table {
 
     /// A rule of this priority that overlaps a match: some packet matches both.
     #[must_use]
-    pub fn overlapping(&self, matching: &Match, priority: u16) -> Option<&Arc<Rule>> {
+    pub fn overlapping(&self, matching: &Match, priority: impl Into<u32>) -> Option<&Arc<Rule>> {
+        let priority = priority.into();
         self.subtables
             .iter()
             .filter(|slot| slot.subtable.has_priority(priority))

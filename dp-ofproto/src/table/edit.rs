@@ -21,12 +21,12 @@ use crate::group::{Group, GroupId};
 /// A change of the tables in the making.
 #[derive(Debug)]
 pub struct Edit<'a> {
-    tables: &'a Tables,
+    pub(super) tables: &'a Tables,
     writer: MutexGuard<'a, Writer>,
-    set: TableSet,
+    pub(super) set: TableSet,
     changes: Vec<Change>,
     /// Whether something changed that is no rule.
-    retuned: bool,
+    pub(super) retuned: bool,
     /// Cookies and tables of what is learned by rules that came and went: how many more, and how
     /// many less.
     learners: HashMap<(u64, u8), (usize, usize)>,
@@ -208,7 +208,8 @@ impl<'a> Edit<'a> {
         let old = present.and_then(|table| table.get(&flow_mod.matching, flow_mod.priority));
         if let Some(table) = present.filter(|_| flow_mod.check_overlap)
             && let Some(other) = table.rules().find(|rule| {
-                rule.priority() == flow_mod.priority && rule.matching().overlaps(&flow_mod.matching)
+                rule.priority() == u32::from(flow_mod.priority)
+                    && rule.matching().overlaps(&flow_mod.matching)
             })
         {
             return Err(FlowModError::Overlap { cookie: other.cookie() });
@@ -234,7 +235,7 @@ impl<'a> Edit<'a> {
             cookie: flow_mod.new_cookie.unwrap_or(0),
             created: now,
             modified: now,
-            priority: flow_mod.priority,
+            priority: flow_mod.priority.into(),
             idle_timeout: flow_mod.idle_timeout,
             hard_timeout: flow_mod.hard_timeout,
             importance: flow_mod.importance,
@@ -333,7 +334,7 @@ impl<'a> Edit<'a> {
         table
     }
 
-    fn next_id(&mut self) -> RuleId {
+    pub(super) fn next_id(&mut self) -> RuleId {
         self.writer.next_rule += 1;
         RuleId(self.writer.next_rule)
     }

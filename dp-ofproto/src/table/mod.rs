@@ -6,6 +6,7 @@
 //! | [`flow_mod`] | requests to change tables, and what came of them |
 //! | [`tables`] | the tables of a bridge: snapshots for readers, one writer |
 //! | [`edit`] | a transaction of flow-mods |
+//! | [`hidden`] | rules of the switch itself, before all others |
 //! | [`group_mod`] | requests to change groups, and carrying them out |
 //! | [`classifier`] | one table: how a packet finds its rule |
 //! | `subtable`, `shape` | the rules of one mask; which words it looks at in which stage |
@@ -27,6 +28,7 @@ pub mod edit;
 pub mod flow_mod;
 pub mod group_mod;
 mod hash_trie;
+pub mod hidden;
 pub mod oracle;
 mod overflow;
 mod prefix_trie;
@@ -41,6 +43,7 @@ pub use classifier::{Found, Table};
 pub use edit::{Edit, outputs_to, uses_group, uses_meter};
 pub use flow_mod::{Change, Command, FlowMod, FlowModError, Removal};
 pub use group_mod::{BucketSpec, GroupCommand, GroupMod, GroupModError};
+pub use hidden::{Hidden, HiddenRule};
 pub use overflow::TableLimit;
 pub use prefixes::{PREFIX_FIELDS, PrefixFields};
 pub use rule::{Expiry, Rule, RuleFlags, RuleId, RuleStats, TableCounters, Version};

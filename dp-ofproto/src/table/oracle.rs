@@ -26,7 +26,8 @@ impl LinearTable {
 
     /// The rule with this very match and priority.
     #[must_use]
-    pub fn get(&self, matching: &Match, priority: u16) -> Option<&Arc<Rule>> {
+    pub fn get(&self, matching: &Match, priority: impl Into<u32>) -> Option<&Arc<Rule>> {
+        let priority = priority.into();
         self.rules.iter().find(|rule| is(rule, matching, priority))
     }
 
@@ -43,7 +44,8 @@ impl LinearTable {
     }
 
     /// Removes the rule with this very match and priority.
-    pub fn remove(&mut self, matching: &Match, priority: u16) -> Option<Arc<Rule>> {
+    pub fn remove(&mut self, matching: &Match, priority: impl Into<u32>) -> Option<Arc<Rule>> {
+        let priority = priority.into();
         let at = self.rules.iter().position(|rule| is(rule, matching, priority))?;
         Some(self.rules.remove(at))
     }
@@ -66,6 +68,6 @@ impl LinearTable {
     }
 }
 
-fn is(rule: &Rule, matching: &Match, priority: u16) -> bool {
+fn is(rule: &Rule, matching: &Match, priority: u32) -> bool {
     rule.priority() == priority && rule.matching() == matching
 }

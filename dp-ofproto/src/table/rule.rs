@@ -114,7 +114,7 @@ pub struct Rule {
     pub(super) cookie: u64,
     pub(super) created: Instant,
     pub(super) modified: Instant,
-    pub(super) priority: u16,
+    pub(super) priority: u32,
     pub(super) idle_timeout: u16,
     pub(super) hard_timeout: u16,
     pub(super) importance: u16,
@@ -137,10 +137,17 @@ impl Rule {
         self.table
     }
 
-    /// Its priority: of all rules that match a packet, one with the highest acts.
+    /// Its priority: of all rules that match a packet, one with the highest acts. Those of
+    /// controllers have 16 bits; the switch's own ([`super::hidden`]) may have more.
     #[must_use]
-    pub fn priority(&self) -> u16 {
+    pub fn priority(&self) -> u32 {
         self.priority
+    }
+
+    /// The same as messages have room for it.
+    #[must_use]
+    pub fn wire_priority(&self) -> u16 {
+        u16::try_from(self.priority).unwrap_or(u16::MAX)
     }
 
     /// Whether it takes what no other rule of its table takes (OpenFlow 1.3 section 5.4).

@@ -18,7 +18,7 @@ pub(super) struct Subtable {
     /// For each stage but the last: how many rules have this hash up to there.
     partial: [HashTrie<u32>; STAGES - 1],
     /// How many rules have each priority, lowest first.
-    priorities: Arc<Vec<(u16, u32)>>,
+    priorities: Arc<Vec<(u32, u32)>>,
 }
 
 impl Subtable {
@@ -67,7 +67,7 @@ impl Subtable {
     }
 
     /// The rule with this match, which has this shape, and priority.
-    pub(super) fn get(&self, matching: &Match, priority: u16, seed: u64) -> Option<&Arc<Rule>> {
+    pub(super) fn get(&self, matching: &Match, priority: u32, seed: u64) -> Option<&Arc<Rule>> {
         self.rules.get(self.shape.hash(matching, seed))?.get(matching, priority)
     }
 
@@ -86,7 +86,7 @@ impl Subtable {
     pub(super) fn remove(
         &mut self,
         matching: &Match,
-        priority: u16,
+        priority: u32,
         seed: u64,
     ) -> Option<Arc<Rule>> {
         let hash = self.shape.hash(matching, seed);
@@ -101,12 +101,12 @@ impl Subtable {
     }
 
     /// The highest priority of a rule; `None` if there is none.
-    pub(super) fn max_priority(&self) -> Option<u16> {
+    pub(super) fn max_priority(&self) -> Option<u32> {
         self.priorities.last().map(|&(priority, _)| priority)
     }
 
     /// Whether some rule has this priority.
-    pub(super) fn has_priority(&self, priority: u16) -> bool {
+    pub(super) fn has_priority(&self, priority: u32) -> bool {
         self.priorities.binary_search_by_key(&priority, |entry| entry.0).is_ok()
     }
 

@@ -20,6 +20,7 @@ use dp_core::sync::machine::{AtomicBool, Mutex, MutexGuard, Ordering, PoisonErro
 
 use super::edit::Edit;
 use super::hash_trie::HashTrie;
+use super::hidden::Hidden;
 use super::{
     Change, FlowMod, FlowModError, Found, PrefixFields, Rule, Table, TableCounters, TableLimit,
     Version,
@@ -95,6 +96,7 @@ impl Tables {
             version: Version(0),
             tables: Vec::new(),
             groups: HashTrie::default(),
+            hidden: None,
             counters: counters.clone(),
         };
         Self {
@@ -224,6 +226,8 @@ pub struct TableSet {
     pub(super) tables: Vec<Arc<Table>>,
     /// By the hash of their number, which is different for each.
     pub(super) groups: HashTrie<Arc<Group>>,
+    /// The switch's own rules, if it has any.
+    pub(super) hidden: Option<Arc<Hidden>>,
     counters: Counters,
 }
 
@@ -256,14 +260,26 @@ impl TableSet {
     /// count in `wc` that the outcome rests on.
     #[must_use]
     pub fn find(&self, id: u8, key: &FlowKey, wc: &mut FlowMask) -> Found {
+        if let Some(hidden) = self.hidden.as_ref().filter(|_| id == 0) {
+            let found = hidden.table.find(key, wc);
+            if found.rule.is_some() {
+                return found;
+            }
+        }
         self.table(id).map_or_else(Found::default, |table| table.find(key, wc))
+    }
+
+    /// The switch's own rules, if it has any.
+    #[must_use]
+    pub fn hidden(&self) -> Option<&Hidden> {
+        self.hidden.as_deref()
     }
 
     /// The rule of a table that a packet takes; `None`: a miss. Makes every bit count in `wc` that
     /// the outcome rests on.
     #[must_use]
     pub fn lookup(&self, id: u8, key: &FlowKey, wc: &mut FlowMask) -> Option<Arc<Rule>> {
-        self.table(id)?.lookup(key, wc)
+        self.find(id, key, wc).rule
     }
 
     /// All rules, table by table; in no order inside a table.

@@ -240,7 +240,7 @@ impl fmt::Display for FlowModText<'_> {
             write!(f, "out_port={}, ", port_text(port, self.names))?;
         }
         let text = MatchText { matching: &flow.matching, names: self.names };
-        let priority = (flow.priority != FlowMod::DEFAULT_PRIORITY).then_some(flow.priority);
+        let priority = (flow.priority != FlowMod::DEFAULT_PRIORITY).then_some(flow.priority.into());
         write_priority_and_match(f, priority, text)?;
         if matches!(flow.command, Command::Delete | Command::DeleteStrict) {
             return Ok(());
@@ -285,9 +285,45 @@ impl fmt::Display for RuleText<'_> {
                 write!(f, "hard_age={}, ", now.since(rule.modified()).as_secs())?;
             }
         }
-        let priority = (rule.priority() != FlowMod::DEFAULT_PRIORITY).then_some(rule.priority());
+        let priority =
+            Some(rule.priority()).filter(|&it| it != u32::from(FlowMod::DEFAULT_PRIORITY));
         let text = MatchText { matching: rule.matching(), names: self.names };
         write_priority_and_match(f, priority, text)?;
+        write!(f, "actions={}", ActionsText { actions: rule.actions(), names: self.names })
+    }
+}
+
+/// A rule as `ovs-appctl bridge/dump-flows` prints it.
+pub struct FullRuleText<'a> {
+    /// The rule.
+    pub rule: &'a Rule,
+    /// The time.
+    pub now: Instant,
+    /// Whether what hardware has counted is told: nothing, there is none.
+    pub offloads: bool,
+    /// Names of ports.
+    pub names: &'a dyn PortNames,
+}
+
+impl fmt::Display for FullRuleText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (rule, stats) = (self.rule, self.rule.stats());
+        if rule.cookie() != 0 {
+            write!(f, "cookie={:#x}, ", rule.cookie())?;
+        }
+        if rule.table() != 0 {
+            write!(f, "table_id={}, ", rule.table())?;
+        }
+        write!(f, "duration={}s, ", self.now.since(rule.created()).as_secs())?;
+        write!(f, "n_packets={}, n_bytes={}, ", stats.packets(), stats.bytes())?;
+        if self.offloads {
+            f.write_str("n_offload_packets=0, n_offload_bytes=0, ")?;
+        }
+        let text = MatchText { matching: rule.matching(), names: self.names };
+        write!(f, "priority={},", rule.priority())?;
+        if !rule.matching().is_any() {
+            write!(f, "{text},")?;
+        }
         write!(f, "actions={}", ActionsText { actions: rule.actions(), names: self.names })
     }
 }
@@ -322,7 +358,7 @@ fn write_options(
 /// `priority=5,tcp,tp_dst=80 `, or nothing.
 fn write_priority_and_match(
     f: &mut fmt::Formatter<'_>,
-    priority: Option<u16>,
+    priority: Option<u32>,
     text: MatchText<'_>,
 ) -> fmt::Result {
     let any = text.matching.is_any();

@@ -42,7 +42,7 @@ pub mod value_print;
 pub use action_parse::{parse_actions, parse_subfield};
 pub use action_print::{ActionsText, SubfieldText};
 pub use error::{Problem, TextError};
-pub use flow::{FlowModText, RuleText, parse_file, parse_flow};
+pub use flow::{FlowModText, FullRuleText, RuleText, parse_file, parse_flow};
 pub use group::{GroupModText, GroupText, MeterText, parse_group, parse_meter};
 pub use match_print::MatchText;
 pub use matching::parse_match;

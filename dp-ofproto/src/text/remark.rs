@@ -13,7 +13,7 @@ pub struct RuleMatchText<'a>(pub &'a Rule);
 impl fmt::Display for RuleMatchText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let priority = self.0.priority();
-        if priority != FlowMod::DEFAULT_PRIORITY {
+        if priority != u32::from(FlowMod::DEFAULT_PRIORITY) {
             write!(f, "priority={priority}")?;
             if !self.0.matching().is_any() {
                 f.write_str(",")?;

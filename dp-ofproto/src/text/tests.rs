@@ -223,7 +223,7 @@ fn a_dump_line_shows_ages_and_counters_and_can_be_read_again() {
          idle_age=1, priority=5,ip,in_port=1 actions=output:2"
     );
     let again = flow(&line.to_string()).unwrap();
-    assert_eq!((&again.matching, again.priority), (rule.matching(), rule.priority()));
+    assert_eq!((&again.matching, again.priority), (rule.matching(), rule.wire_priority()));
     let bare = RuleText { now: None, ..line };
     assert_eq!(
         bare.to_string(),

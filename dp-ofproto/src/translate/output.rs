@@ -10,6 +10,7 @@ use super::hooks::WentTo;
 use super::{Context, ETH_TYPE_IPV4, ETH_TYPE_IPV6};
 use crate::action::{Action, Controller, PacketInReason, PacketType};
 use crate::bridge::{BridgePort, PortKind};
+use crate::table::Hidden;
 
 impl Context<'_> {
     #[inline(never)]
@@ -40,6 +41,33 @@ impl Context<'_> {
                 self.warn(format_args!("skipping output to input port"));
             }
             port => self.output_to(port, last),
+        }
+    }
+
+    /// An answer of a DHCP server reaches the host behind the local port whatever the tables say, if
+    /// that host needs an address to speak with its controllers.
+    pub(super) fn answer_in_band(&mut self) {
+        if !self.view.tables.hidden().is_some_and(Hidden::is_in_band) || self.error.is_some() {
+            return;
+        }
+        let key = self.request.key;
+        let steps = [
+            (layout::ETH_TYPE, u128::from(ETH_TYPE_IPV4)),
+            (layout::NW_PROTO, 17),
+            (layout::TP_SRC, 67),
+            (layout::TP_DST, 68),
+        ];
+        for (place, wanted) in steps {
+            self.wc.unwildcard_place(place);
+            if key.load(place) != wanted {
+                return;
+            }
+        }
+        let Some(local) = self.port(OfPort::LOCAL) else { return };
+        let reached = self.actions.contains(&DpAction::Output(local.port));
+        if !reached && self.in_port() != OfPort::LOCAL {
+            self.note(format_args!("outputting DHCP packet to local port for in-band control"));
+            self.output_port(&local, true);
         }
     }
 

@@ -129,6 +129,7 @@ impl Context<'_> {
         self.untracked_hint = outer;
         if first {
             self.end_of_tables();
+            self.answer_in_band();
         }
         self.recorder.leave();
     }
@@ -168,6 +169,7 @@ impl Context<'_> {
         }
         if first {
             self.end_of_tables();
+            self.answer_in_band();
         }
         self.recorder.leave();
     }

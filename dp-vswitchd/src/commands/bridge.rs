@@ -1,8 +1,14 @@
-//! `ofproto/list`, `bridge/reconnect`: the bridges, and their connections.
+//! `ofproto/list`, `bridge/reconnect`, `bridge/dump-flows`: the bridges, their connections, and all of
+//! their rules, those of the switch itself included.
 
+use std::cmp::Reverse;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
-use crate::switch::Switch;
+use dp_core::base::Instant;
+use dp_ofproto::text::{FullRuleText, NumbersOnly};
+
+use crate::switch::{RunningBridge, Switch};
 use crate::unixctl::CommandRegistry;
 
 /// Registers the family.
@@ -21,4 +27,28 @@ pub(super) fn register(registry: &mut CommandRegistry, switch: &Arc<Switch>) {
         own.waker.wake();
         Ok::<_, String>(String::new())
     });
+    let own = Arc::clone(switch);
+    let usage = "[--offload-stats] bridge";
+    registry.register("bridge/dump-flows", usage, 1, 2, move |request| {
+        let arguments = request.arguments();
+        let offloads = arguments.len() > 1 && arguments.iter().any(|it| it == "--offload-stats");
+        let name = arguments.last().map(String::as_str).unwrap_or_default();
+        let bridge = own.bridge(name).ok_or_else(|| "Unknown bridge".to_owned())?;
+        Ok::<_, String>(dump(&bridge, offloads, own.now()))
+    });
+}
+
+/// All rules of a bridge, a line each: by table, then by priority.
+fn dump(bridge: &RunningBridge, offloads: bool, now: Instant) -> String {
+    let set = bridge.bridge.tables().snapshot();
+    let hidden = set.hidden().into_iter().flat_map(|it| it.rules());
+    let mut rules: Vec<_> = hidden.chain(set.rules()).collect();
+    rules.sort_by_key(|rule| (rule.table(), Reverse(rule.priority()), rule.id()));
+    let mut text = String::new();
+    for rule in rules {
+        let line = FullRuleText { rule, now, offloads, names: &NumbersOnly };
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{line}");
+    }
+    text
 }

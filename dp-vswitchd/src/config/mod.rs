@@ -82,6 +82,8 @@ pub(crate) struct BridgeConfig {
     pub(crate) mcast_snooping_enable: bool,
     pub(crate) ports: Vec<PortConfig>,
     pub(crate) controllers: Vec<ControllerConfig>,
+    /// What the managers of the database are called: they may be reached through the bridge.
+    pub(crate) managers: Vec<String>,
     pub(crate) mirrors: Vec<MirrorConfig>,
     pub(crate) flow_tables: BTreeMap<u8, FlowTableConfig>,
     pub(crate) netflow: Option<ExportConfig>,

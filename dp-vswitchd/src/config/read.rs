@@ -14,6 +14,9 @@ impl SwitchConfig {
         let Some(root) = View::all(database, "Open_vSwitch").next() else { return Self::default() };
         let datapaths = root.datum("datapaths").map(|it| it.pairs()).unwrap_or_default();
         let mut bridges: Vec<_> = root.rows("bridges", "Bridge").iter().map(bridge).collect();
+        let managers = root.rows("manager_options", "Manager");
+        let managers: Vec<_> = managers.iter().map(|it| it.text_or_empty("target")).collect();
+        bridges.iter_mut().for_each(|it| it.managers.clone_from(&managers));
         bridges.sort_by(|a, b| a.name.cmp(&b.name));
         Self {
             root: Some(root.uuid()),
@@ -92,6 +95,7 @@ fn bridge(row: &View<'_>) -> BridgeConfig {
         mcast_snooping_enable: row.truth("mcast_snooping_enable"),
         ports,
         controllers: row.rows("controller", "Controller").iter().map(controller).collect(),
+        managers: Vec::new(),
         mirrors: row.rows("mirrors", "Mirror").iter().map(mirror).collect(),
         flow_tables: tables
             .iter()

@@ -7,6 +7,7 @@ use std::path::Path;
 use dp_core::base::Instant;
 use dp_ofproto::session::{ConnectionId, RateLimit, Service};
 
+use super::fail_open::{self, Reach};
 use crate::config::ControllerConfig;
 use crate::event_loop::Wants;
 use crate::net::{Connecting, Listener, Local, Remote, Stream};
@@ -30,6 +31,8 @@ pub(super) struct Controllers {
 struct Controller {
     config: ControllerConfig,
     way: Way,
+    /// Since when it has not been there, as far as that has been looked at.
+    away_since: Option<Instant>,
 }
 
 enum Way {
@@ -142,6 +145,28 @@ impl Controllers {
         made
     }
 
+    /// How the controllers are that the bridge calls; `None`: it calls none.
+    pub(super) fn reach(&mut self, service: &mut Service, now: Instant) -> Option<Reach> {
+        let mut longest = None;
+        let called = self.all.iter_mut().filter(|it| !matches!(it.way, Way::Passive(_)));
+        let mut since = Vec::new();
+        for controller in called {
+            longest = longest.max(Some(probe(&controller.config)));
+            let there = match &controller.way {
+                Way::Active { state: State::Connected(id), .. } => {
+                    service.connection(*id).is_some_and(|it| it.version().is_some())
+                }
+                _ => false,
+            };
+            controller.away_since = match there {
+                true => None,
+                false => controller.away_since.or(Some(now)),
+            };
+            since.push(controller.away_since);
+        }
+        Some(Reach { lost: fail_open::lost_for(since.into_iter(), now), probe: longest? })
+    }
+
     /// Says what to wake up for.
     pub(super) fn wait(&self, wants: &mut Wants) {
         for controller in &self.all {
@@ -221,7 +246,7 @@ impl Controller {
                 Err(error) => refuse(&error.to_string()),
             },
         };
-        Self { config: config.clone(), way }
+        Self { config: config.clone(), way, away_since: Some(now) }
     }
 }
 

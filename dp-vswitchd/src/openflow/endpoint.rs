@@ -10,11 +10,13 @@ use dp_ofproto::matching::Match;
 use dp_ofproto::openflow::port::{PortDesc, PortReason};
 use dp_ofproto::openflow::{Version, Versions};
 use dp_ofproto::session::{ConnectionId, Host, Service, Settings};
-use dp_ofproto::table::FlowMod;
+use dp_ofproto::table::{FlowMod, HiddenRule};
 use dp_ofproto::upcall::PacketIn;
 
 use super::controllers::Controllers;
+use super::fail_open::{self, FailOpen, Step};
 use super::host::BridgeHost;
+use super::in_band::InBand;
 use super::packets;
 use crate::event_loop::{Turn, Wants};
 use crate::net::Stream;
@@ -29,6 +31,10 @@ pub(super) struct Endpoint {
     management: Option<Listener>,
     snoop: Option<Listener>,
     controllers: Controllers,
+    in_band: InBand,
+    fail_open: FailOpen,
+    /// The rules of the switch itself that are in force, and whether there is in-band control.
+    hidden: (Vec<HiddenRule>, bool),
     /// What the fail mode was made of: whether there are controllers, and whether it is secure.
     fail_mode: Option<(bool, bool)>,
     streams: BTreeMap<ConnectionId, Stream>,
@@ -57,6 +63,9 @@ impl Endpoint {
             management,
             snoop,
             controllers: Controllers::default(),
+            in_band: InBand::default(),
+            fail_open: FailOpen::default(),
+            hidden: (Vec::new(), false),
             fail_mode: None,
             streams: BTreeMap::new(),
             ports: Vec::new(),
@@ -151,16 +160,43 @@ impl Endpoint {
             Some(before) if before == mode => {}
             before => self.change_fail_mode(before, mode, now),
         }
+        self.follow_hidden(switch, secure, now);
         let status = self.controllers.status(&mut self.service, now);
         switch.set_controller_status(name, status);
     }
 
-    /// A bridge whose mode has changed starts without flows; one without controllers that is not
-    /// secure has the one that makes it a switch as any other.
+    /// Has the rules that controllers do not make: the way to them, and what stands in for them.
+    fn follow_hidden(&mut self, switch: &Switch, secure: bool, now: Instant) {
+        let reach = self.controllers.reach(&mut self.service, now).filter(|_| !secure);
+        let step = self.fail_open.look(reach, &self.bridge.name);
+        let mut rules = self.in_band.rules(&self.bridge, switch, now).to_vec();
+        let in_band = !rules.is_empty();
+        if self.fail_open.is_open() {
+            rules.push(fail_open::rule());
+        }
+        let hidden = (rules, in_band);
+        if step != Some(Step::Open) && hidden == self.hidden {
+            return;
+        }
+        self.hidden = hidden;
+        let bridge = Arc::clone(&self.bridge.bridge);
+        let mut edit = bridge.tables().edit();
+        if step == Some(Step::Open) {
+            // Deleting everything cannot be refused.
+            let _ = edit.apply(&FlowMod::delete(None, Match::any()), now);
+        }
+        edit.set_hidden(&self.hidden.0, self.hidden.1, now);
+        let changes = edit.commit();
+        self.service.changed(changes, &mut self.host, now);
+    }
+
+    /// A bridge starts without flows when it gets its first controller, loses its last, or changes its
+    /// mode while it has none; one without controllers that is not secure has the one that makes it a
+    /// switch as any other.
     fn change_fail_mode(&mut self, before: Option<(bool, bool)>, mode: (bool, bool), now: Instant) {
-        let stood_alone = before == Some((false, false));
-        let stands_alone = mode == (false, false);
-        if before.is_some() && !stood_alone && !stands_alone {
+        let (controlled, secure) = mode;
+        let stands_alone = !controlled && !secure;
+        if before.is_some_and(|before| before.0 == controlled && controlled) {
             return;
         }
         let bridge = Arc::clone(&self.bridge.bridge);
@@ -258,6 +294,7 @@ impl Endpoint {
             }
         }
         self.controllers.wait(wants);
+        self.in_band.deadline().into_iter().for_each(|at| wants.at(at));
         for (id, stream) in &self.streams {
             let Some(connection) = self.service.connection(*id) else { continue };
             stream.wait(wants, connection.wants_input(), !connection.outbox().is_empty());

@@ -13,11 +13,15 @@
 //! | [`endpoint`] | a bridge's sockets |
 //! | [`packets`] | packets between the datapath and controllers |
 //! | [`controllers`] | connections that the configuration asks for |
+//! | [`in_band`] | the way to controllers through the bridge itself |
+//! | [`fail_open`] | what becomes of a bridge whose controllers are away |
 //! | [`host`] | what a session asks of the daemon: ports, datapath, conntrack |
 
 mod controllers;
 mod endpoint;
+mod fail_open;
 mod host;
+mod in_band;
 mod packets;
 
 use std::collections::BTreeMap;

@@ -39,7 +39,7 @@ fn rule(id: u64, matching: Match, priority: u16, idle_timeout: u16) -> Rule {
         cookie: id,
         created: Instant(0),
         modified: Instant(0),
-        priority,
+        priority: priority.into(),
         idle_timeout,
         hard_timeout: 0,
         importance: 0,
@@ -228,7 +228,7 @@ proptest! {
                 expect.sort_unstable();
                 prop_assert_eq!(covered, expect);
                 let overlaps = oracle.iter().any(|rule| {
-                    rule.priority() == *priority && rule.matching().overlaps(matching)
+                    rule.priority() == u32::from(*priority) && rule.matching().overlaps(matching)
                 });
                 prop_assert_eq!(table.overlapping(matching, *priority).is_some(), overlaps);
             }

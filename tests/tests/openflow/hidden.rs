@@ -1,0 +1,113 @@
+//! Rules that no controller made: in-band control and fail-open, as the reference has them.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use testkit::patience;
+use testkit::reference::{BRIDGE, Reference};
+
+/// The lines of `bridge/dump-flows` without durations, in order, without the reference's internal
+/// table, which says in rules what translation does here.
+fn rules(switch: &Reference) -> Result<Vec<String>> {
+    let text = switch.appctl(&["bridge/dump-flows", BRIDGE])?;
+    let kept = text.lines().filter(|line| !line.contains("table_id=254"));
+    let mut lines: Vec<_> = kept
+        .map(|line| {
+            let words = line.split(' ').filter(|word| !word.starts_with("duration="));
+            words.collect::<Vec<_>>().join(" ")
+        })
+        .collect();
+    lines.sort();
+    Ok(lines)
+}
+
+/// Waits until both have the same rules, `enough` of them.
+fn agree(both: [&Reference; 2], what: &str, enough: usize) -> Result<()> {
+    let mut last = None;
+    let same = patience::wait(LIMIT, || {
+        let rules = both.map(|switch| rules(switch).ok());
+        let [theirs, ours] = &rules;
+        let same = theirs == ours && ours.as_ref().is_some_and(|it| it.len() >= enough);
+        last = Some(rules);
+        same.then_some(())
+    });
+    ensure!(same.is_some(), "{what}: {last:#?}");
+    Ok(())
+}
+
+#[test]
+fn controllers_and_managers_are_reached_in_band_unless_that_is_off() -> Result<()> {
+    let (reference, ours) = (Reference::start()?, Reference::start_ours()?);
+    let both = [&reference, &ours];
+    let set = |words: &str| -> Result<()> {
+        let words: Vec<&str> = words.split(' ').collect();
+        both.iter().try_for_each(|it| it.vsctl(&words).map(drop))?;
+        Ok(())
+    };
+    set(&format!("set Bridge {BRIDGE} fail_mode=secure other_config:hwaddr=aa:55:aa:55:00:00"))?;
+    for switch in both {
+        switch.add_dummy_port("p1", 1)?;
+        // Goes with the first controller that comes.
+        switch.add_flow(BRIDGE, "table=3,priority=70,tcp,tp_dst=5,actions=output:1")?;
+    }
+    agree(both, "none", 1)?;
+    set(&format!("set-controller {BRIDGE} tcp:127.0.0.9:6653 tcp:127.0.0.8"))?;
+    agree(both, "two controllers", 11)?;
+    // No flow-mod reaches them, and none of them is in what controllers are told.
+    for switch in both {
+        switch.ofctl(&["del-flows", BRIDGE])?;
+        let told = switch.ofctl(&["dump-flows", BRIDGE])?;
+        ensure!(!told.contains("1800"), "{told}");
+    }
+    agree(both, "after deletion", 11)?;
+    let dhcp = "in_port=1,udp,nw_dst=255.255.255.255,udp_src=67,udp_dst=68";
+    let asked = "in_port=1,tcp,nw_src=127.0.0.9,nw_dst=192.168.0.1,tcp_src=6653,tcp_dst=7";
+    for flow in [dhcp, asked] {
+        let texts = both.map(|it| it.trace(BRIDGE, flow));
+        let [theirs, own] = texts;
+        assert_eq!(theirs?, own?);
+    }
+    set(&format!("set Bridge {BRIDGE} other_config:in-band-queue=3"))?;
+    agree(both, "a queue", 11)?;
+    set("set-manager tcp:127.0.0.7:6640")?;
+    agree(both, "a manager", 15)?;
+    set(&format!("del-controller {BRIDGE}"))?;
+    agree(both, "the manager alone", 7)?;
+    set(&format!(
+        "set-controller {BRIDGE} tcp:127.0.0.9:6653 -- set Bridge {BRIDGE} other_config:disable-in-band=true"
+    ))?;
+    agree(both, "disabled", 0)?;
+    ensure!(rules(&ours)?.is_empty());
+    Ok(())
+}
+
+#[test]
+fn a_bridge_without_its_controllers_becomes_a_plain_switch_if_it_may() -> Result<()> {
+    let (reference, ours) = (Reference::start()?, Reference::start_ours()?);
+    let both = [&reference, &ours];
+    for switch in both {
+        switch.time_stop()?;
+        let words = format!(
+            "set-fail-mode {BRIDGE} standalone -- set Bridge {BRIDGE} other_config:disable-in-band=true \
+             -- set-controller {BRIDGE} tcp:127.0.0.9:9"
+        );
+        switch.vsctl(&words.split_whitespace().collect::<Vec<_>>())?;
+        switch.add_flow(BRIDGE, "priority=9,arp,actions=drop")?;
+    }
+    agree(both, "waiting", 1)?;
+    for switch in both {
+        switch.time_warp(Duration::from_secs(20), Some(Duration::from_millis(500)))?;
+    }
+    // The flows are gone, and one rule switches everything.
+    agree(both, "failed open", 1)?;
+    ensure!(rules(&ours)?.iter().all(|it| it.contains("priority=15790320,actions=NORMAL")));
+    for switch in both {
+        switch.vsctl(&["set-fail-mode", BRIDGE, "secure"])?;
+        switch.time_warp(Duration::from_secs(2), Some(Duration::from_millis(500)))?;
+    }
+    agree(both, "secure", 0)?;
+    ensure!(rules(&ours)?.is_empty());
+    Ok(())
+}
+
+const LIMIT: Duration = Duration::from_secs(10);
