@@ -322,3 +322,64 @@ fn lists_of_actions_are_understood_as_the_reference_understands_them() -> Result
     ensure!(accepted > 90, "the reference took {accepted} lists");
     Ok(())
 }
+
+/// What is wrong with a flow and its actions, as an operator reads it behind the reference's words.
+const BAD: &[(&str, &str, &str)] = &[
+    (
+        "in_port(1),eth(src=00:00:00:00:00:0g)",
+        "2",
+        "`00:00:00:00:00:0g` at byte 19: expected an Ethernet address",
+    ),
+    ("in_port(1),eth(),eth_type(0x800),ipv4(src=1.2", "2", "`(src=1.2` at byte 37: is not closed"),
+    ("in_port(1),foo(1),eth()", "2", "`foo` at byte 11: no attribute of a flow key has this name"),
+    ("in_port(nosuch),eth()", "2", "`nosuch` at byte 8: no port has this name"),
+    (
+        "in_port(1),ct_state(+bar),eth()",
+        "2",
+        "`bar` at byte 21: expected names of flags: +set-clear",
+    ),
+    ("in_port(1),in_port(1),eth()", "2", "`in_port` at byte 11: is there a second time"),
+    ("in_port(1),eth(),eth_type(0x800),tcp(src=80)", "2", "ipv4 is missing: eth_type(0x0800)"),
+    (
+        "in_port(1),eth(),eth_type(0x800),ipv4(),tcp(src=80/0xffff)",
+        "2",
+        "tcp means nothing without proto=6, and not frag=later",
+    ),
+    (
+        "in_port(1),eth(),eth_type(0x86dd),ipv4(src=1.2.3.4)",
+        "2",
+        "ipv4 means nothing without eth_type(0x0800)",
+    ),
+    ("in_port(1)", "2", "eth(…) is missing: the packet is Ethernet"),
+    ("eth(),eth_type(0x1234)", "2", "in_port(…) is missing or has a mask: a flow is one port's"),
+    (GOOD, "2,3,bar", "`bar` at byte 4: no action has this name"),
+    (GOOD, "push_vlan(vid=5000,pcp=0)", "`5000` at byte 14: too large; there are 12 bits"),
+    (GOOD, "set(tcp(src=70000))", "`70000` at byte 12: too large; there are 16 bits"),
+    (GOOD, "clone(2,set(eth(src=zz)))", "`zz` at byte 20: expected an Ethernet address"),
+    (GOOD, "ct(zone=70000)", "`70000` at byte 8: too large; there are 16 bits"),
+    (GOOD, "check_pkt_len(size=200,gt(2),le(zz))", "`zz` at byte 32: no action has this name"),
+    (GOOD, "sample(sample=50.0%,actions(2)", "`(sample=50.0%,actions(2)` at byte 6: is not closed"),
+    (GOOD, "userspace(pid=x)", "`x` at byte 14: expected a number"),
+];
+const GOOD: &str = "in_port(1),eth(),eth_type(0x800),ipv4(proto=6),tcp()";
+
+#[test]
+fn what_is_wrong_with_a_flow_is_told_with_the_token_and_its_place() -> Result<()> {
+    let ours = Reference::start_ours()?;
+    for n in 1..=3 {
+        ours.add_dummy_port(&format!("p{n}"), n)?;
+    }
+    let deep = format!("{}2{}", "clone(".repeat(200), ")".repeat(200));
+    let bad = BAD.iter().copied().chain([(GOOD, &*deep, "lists are nested deeper than")]);
+    for (flow, actions, why) in bad {
+        let Err(error) = ours.appctl(&["dpctl/add-flow", flow, actions]) else {
+            anyhow::bail!("taken: {flow} {actions}");
+        };
+        let text = error.to_string();
+        ensure!(text.contains("(Invalid argument)"), "{flow} {actions}: {text}");
+        ensure!(text.contains(why), "{flow} {actions}: {text}\n  and not: {why}");
+    }
+    ensure!(ours.appctl(&["dpctl/dump-flows"])?.trim().is_empty(), "a flow was added");
+    ours.appctl(&["dpctl/add-flow", GOOD, "2"])?;
+    Ok(())
+}

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use dp_core::base::PortNo;
 use dp_core::boundary::Datapath as _;
+use dp_core::flow::text::TextError;
 
 use crate::config::InterfaceConfig;
 use crate::switch::{Datapath, Switch};
@@ -24,6 +25,14 @@ impl Failure {
     /// An error of the system in what was being done.
     pub(super) fn new(what: &str, why: &str) -> Self {
         Self { text: format!("ovs-vswitchd: {what} ({why})\n") }
+    }
+
+    /// A fault in a text: what the reference says, and on a line of its own which token it is, where
+    /// it stands and what is wrong with it.
+    pub(super) fn of_text(what: &str, error: &TextError<'_>) -> Self {
+        let mut failure = Self::new(what, "Invalid argument");
+        failure.text += &format!("{error}\n");
+        failure
     }
 
     /// An error that is not the system's.

@@ -59,7 +59,7 @@ pub(super) fn register(registry: &mut CommandRegistry, switch: &Arc<Switch>) {
         let mut text = String::new();
         for words in request.arguments() {
             let actions = parse_actions(words, &ports)
-                .map_err(|_| Failure::new("odp_actions_from_string", "Invalid argument"))?;
+                .map_err(|error| Failure::of_text("odp_actions_from_string", &error))?;
             // Writing to a string cannot fail, here and below.
             let _ = writeln!(text, "{}", ActionsText::new(&actions, &Unnamed(&ports)));
         }
@@ -221,7 +221,7 @@ fn get(switch: &Switch, request: &Request<'_>) -> Result<String, Failure> {
     let digits = words.first().and_then(|it| it.strip_prefix("ufid:"));
     let Some(id) = digits.and_then(ufid_of) else {
         // An error that is no failure: scripts see it in the text alone.
-        return Ok(Failure::plain("parsing flow ufid").text);
+        return Ok(Failure::new("parsing flow ufid", "Invalid argument").text);
     };
     let found = datapath.netdev.flow_get(id);
     let flow = found.first().ok_or(Failure::new("getting flow", NO_ENTRY))?;
@@ -236,13 +236,13 @@ fn ufid_of(text: &str) -> Option<Ufid> {
     (digits.len() == 32).then(|| u128::from_str_radix(&digits, 16).ok())?.map(Ufid)
 }
 
-fn parse_key(datapath: &Datapath, text: &str) -> Result<ParsedFlow, Failure> {
+/// Reads a key; `doing` is what the operator is told was being done, up to an open parenthesis.
+fn parse_key(datapath: &Datapath, text: &str, doing: &str) -> Result<ParsedFlow, Failure> {
     let ports = datapath.port_table();
     parse_flow(text, &ports).map_err(|error| {
-        Failure::new(
-            &format!("parsing flow key (syntax error at {})", error.rest(text)),
-            "Invalid argument",
-        )
+        let what = format!("{doing}syntax error at {}", error.rest(text));
+        let what = if doing.is_empty() { what } else { format!("{what})") };
+        Failure::of_text(&what, &error)
     })
 }
 
@@ -254,9 +254,9 @@ fn put(
     zero_stats: bool,
     now: Instant,
 ) -> Result<String, Failure> {
-    let parsed = parse_key(datapath, flow)?;
+    let parsed = parse_key(datapath, flow, "parsing flow key (")?;
     let actions = parse_actions(actions, &datapath.port_table())
-        .map_err(|_| Failure::new("parsing actions", "Invalid argument"))?;
+        .map_err(|error| Failure::of_text("parsing actions", &error))?;
     if let Err(misfit) = parsed.fits() {
         let mut failure = Failure::new("updating flow table", "Invalid argument");
         failure.text += &format!("{misfit}\n");
@@ -280,7 +280,7 @@ fn put(
 }
 
 fn delete(datapath: &Datapath, text: &str) -> Result<String, Failure> {
-    let parsed = parse_key(datapath, text)?;
+    let parsed = parse_key(datapath, text, "")?;
     let named = parsed.ufid.is_some();
     let id = parsed.ufid.unwrap_or_else(|| ufid(&parsed.key, &parsed.mask));
     let found = datapath.netdev.flow_get(id);

@@ -124,7 +124,7 @@ fn normalize(request: &Request<'_>) -> Result<String, Failure> {
     let ports: PortTable = ports.into_iter().collect();
     let parsed = parse_flow(flow, &ports).map_err(|error| {
         let what = format!("odp_flow_key_from_string (syntax error at {})", error.rest(flow));
-        Failure::new(&what, "Invalid argument")
+        Failure::of_text(&what, &error)
     })?;
     let numbers = Unnamed(&ports);
     // As it was given: keys are printed with a recirculation id otherwise.
@@ -135,10 +135,10 @@ fn normalize(request: &Request<'_>) -> Result<String, Failure> {
     };
     let mut text = format!("input flow: {given}\n");
     let words = actions.trim();
-    let Ok(actions) = parse_actions(actions, &ports) else {
-        text += &Failure::new("odp_actions_from_string", "Invalid argument").text;
-        return Err(Failure { text });
-    };
+    let actions = parse_actions(actions, &ports).map_err(|error| {
+        let failure = Failure::of_text("odp_actions_from_string", &error);
+        Failure { text: std::mem::take(&mut text) + &failure.text }
+    })?;
     let mut stack = Stack::of(&parsed.key);
     let mut lists: BTreeMap<Stack, Vec<Action>> = BTreeMap::new();
     for action in actions {
