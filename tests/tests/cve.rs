@@ -152,3 +152,85 @@ fn cve_2023_5366_the_address_in_an_advertisement_counts() -> Result<()> {
     }
     Ok(())
 }
+
+/// A payload length of IPv6 that ends before the transport header, or behind the frame, made the
+/// reference read ports that are not there (its commit 4fe080160).
+#[test]
+fn an_ipv6_payload_length_that_lies_reads_no_ports() -> Result<()> {
+    let flows = "priority=2,udp6,tp_dst=53,actions=output:2\npriority=1,ipv6,actions=output:3\n";
+    let frame = |said: u16| {
+        let mut frame = advertisement(7);
+        frame.truncate(54);
+        frame[18..20].copy_from_slice(&said.to_be_bytes());
+        frame[20] = 17;
+        frame.extend(udp(53, b"abc"));
+        frame
+    };
+    let true_length = 11;
+    for lie in [0, 1, 7, 12, 1000, u16::MAX] {
+        let mut strict = switch(flows, Malformed::Drop)?;
+        assert_eq!(ports(&mut strict, &frame(lie))?, [] as [u16; 0], "{lie}");
+        let mut lenient = switch(flows, Malformed::Forward)?;
+        assert_eq!(ports(&mut lenient, &frame(lie))?, [3], "{lie}");
+        assert_eq!(ports(&mut lenient, &frame(true_length))?, [2]);
+        assert_eq!(
+            ports(&mut lenient, &frame(lie))?,
+            [3],
+            "{lie}, behind a megaflow for true ones"
+        );
+    }
+    Ok(())
+}
+
+/// An option of neighbour discovery of length 0, or of more than is there, was walked past the end
+/// (its commits e150d4099 and 0a1303287): such a message has no target and no address to match.
+#[test]
+fn an_option_of_neighbour_discovery_with_a_lying_length_matches_nothing() -> Result<()> {
+    let flows = "priority=2,icmp6,icmp_type=136,icmp_code=0,nd_tll=50:54:00:00:00:09,actions=output:2\n\
+                 priority=1,icmp6,actions=output:3\n";
+    for length in [0, 2, 3, 31, 255] {
+        let mut frame = advertisement(7);
+        let at = frame.len() - 7;
+        assert_eq!(frame[at], 1, "the option's length");
+        frame[at] = length;
+        for malformed in [Malformed::Drop, Malformed::Forward] {
+            let mut switch = switch(flows, malformed)?;
+            let out: &[u16] = if malformed == Malformed::Drop { &[] } else { &[3] };
+            assert_eq!(ports(&mut switch, &frame)?, out, "{length}");
+            assert_eq!(ports(&mut switch, &advertisement(7))?, [2]);
+            assert_eq!(ports(&mut switch, &frame)?, out, "{length}");
+        }
+    }
+    Ok(())
+}
+
+/// Frames cut anywhere: what is read of one is read of it alone, and not of the one that was in the
+/// same place before (its commit 3b489a3b1 had vector instructions read past a short packet).
+#[test]
+fn a_frame_cut_anywhere_is_not_completed_by_what_was_there_before() -> Result<()> {
+    let flows = "priority=3,udp,tp_dst=53,actions=output:2\n\
+                 priority=3,udp6,tp_dst=53,actions=output:2\n\
+                 priority=3,arp,arp_op=1,actions=output:2\n\
+                 priority=1,actions=output:3\n";
+    let body = udp(53, b"abc");
+    let v4 = ipv4(17, total(&body), &body);
+    let mut v6 = advertisement(7);
+    v6.truncate(54);
+    v6[18..20].copy_from_slice(&11u16.to_be_bytes());
+    v6[20] = 17;
+    v6.extend(&body);
+    let arp = [&ETHERNET[..], &[8, 6, 0, 1, 8, 0, 6, 4, 0, 1], &[1; 20]].concat();
+    for frame in [v4, v6, arp] {
+        for length in 14..frame.len() {
+            let mut switch = switch(flows, Malformed::Forward)?;
+            let cut = frame.get(..length).unwrap_or_default();
+            let fresh = ports(&mut switch, cut)?;
+            for _ in 0..3 {
+                assert_eq!(ports(&mut switch, &frame)?, [2]);
+                assert_eq!(ports(&mut switch, cut)?, fresh, "{length} bytes");
+            }
+            assert_eq!(fresh, [3], "{length} bytes");
+        }
+    }
+    Ok(())
+}

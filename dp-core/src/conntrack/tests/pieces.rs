@@ -148,8 +148,9 @@ fn what_overlaps_or_is_too_small_is_invalid() {
     assert_eq!((lab.released.len(), lab.tracker.connections()), (3, 0));
 }
 
+/// Pieces that were let go of were kept in memory there.
 #[test]
-fn pieces_are_bounded_and_do_not_wait_for_ever() {
+fn cve_2021_3905_pieces_are_bounded_and_do_not_wait_for_ever() {
     let mut lab = Lab::new();
     let fragments = || Lab::new().tracker.fragments().held();
     assert_eq!(fragments(), 0);

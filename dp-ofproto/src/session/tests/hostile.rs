@@ -206,7 +206,7 @@ fn cve_2018_17204_a_group_of_no_known_type_is_an_error() {
 }
 
 #[test]
-fn cve_2017_9265_buckets_end_with_their_group() {
+fn cve_2017_9265_and_14970_buckets_end_with_their_group_and_nothing_stays_of_refused_ones() {
     let mut session = Session::new(Version::V15);
     let bucket = |len: u16, actions: u16| {
         let mut out = Vec::new();
@@ -231,6 +231,7 @@ fn cve_2017_9265_buckets_end_with_their_group() {
         assert_eq!(errors.len(), 1, "{array:?} in {claimed}");
         assert!(lives(&mut session));
     }
+    assert_eq!(session.service.bridge().tables().snapshot().groups().count(), 1);
 }
 
 #[test]
