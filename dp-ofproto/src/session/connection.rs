@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use dp_core::base::{Duration, Instant};
+use dp_core::base::{Duration, Instant, OfPort};
 
 use super::bundles::Bundle;
 use super::monitors::Monitor;
 use super::outbox::Outbox;
+use super::pace::{Pace, PaceStats, RateLimit};
 use crate::openflow::async_config::AsyncConfig;
 use crate::openflow::control::{self, Role};
 use crate::openflow::packet::PacketInFormat;
@@ -19,15 +20,6 @@ pub enum ConnectionKind {
     Primary,
     /// Somebody who connected by himself: tools.
     Service,
-}
-
-/// How many packets a second go to a controller.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RateLimit {
-    /// Packets a second; 0: any number.
-    pub rate: u32,
-    /// How many may come at once.
-    pub burst: u32,
 }
 
 /// Where a connection stands.
@@ -66,14 +58,15 @@ pub struct Connection {
     pub(super) bundles: BTreeMap<u32, Bundle>,
     pub(super) monitors: BTreeMap<u32, Monitor>,
     pub(super) monitors_paused: bool,
-    pub(super) limit: RateLimit,
-    pub(super) tokens: u64,
-    pub(super) tokens_at: Instant,
+    /// How fast packets go to it: those that missed, those that actions sent.
+    pub(super) paces: Option<Box<[Pace; 2]>>,
+    /// Packets that may wait to be sent to it.
+    pub(super) packet_queue: usize,
     pub(super) probe: Duration,
     pub(super) heard: Instant,
     pub(super) probed: bool,
     pub(super) next_xid: u32,
-    /// Packets that were not sent for its slowness or its rate limit.
+    /// Packets that were not sent for its slowness.
     pub(super) dropped: u64,
 }
 
@@ -106,9 +99,8 @@ impl Connection {
             bundles: BTreeMap::new(),
             monitors: BTreeMap::new(),
             monitors_paused: false,
-            limit: RateLimit { rate: 0, burst: 0 },
-            tokens: 0,
-            tokens_at: now,
+            paces: None,
+            packet_queue: PACKET_QUEUE,
             probe,
             heard: now,
             probed: false,
@@ -212,29 +204,75 @@ impl Connection {
         (!self.probe.is_zero() && !self.is_closing()).then(|| self.heard.after(self.probe))
     }
 
-    /// Whether the rate limit lets another packet through.
-    pub(super) fn take_token(&mut self, now: Instant) -> bool {
-        let rate = u64::from(self.limit.rate);
-        if rate == 0 {
-            return true;
-        }
-        // Tokens are thousandths of packets.
-        let burst = u64::from(self.limit.burst).max(rate / 4).max(1) * 1000;
-        let earned = now.since(self.tokens_at).as_millis().min(1 << 32);
-        let earned = u64::try_from(earned).unwrap_or(0).saturating_mul(rate);
-        if earned > 0 {
-            self.tokens = self.tokens.saturating_add(earned).min(burst);
-            self.tokens_at = now;
-        }
-        match self.tokens.checked_sub(1000) {
-            Some(left) => {
-                self.tokens = left;
-                true
+    /// Says how fast packets go to it; the rest of what waited goes now where there is no limit any
+    /// more.
+    pub(super) fn set_limit(&mut self, limit: RateLimit, now: Instant) {
+        match &mut self.paces {
+            Some(paces) if limit.rate != 0 => paces.iter_mut().for_each(|it| it.set_limit(limit)),
+            None if limit.rate != 0 => {
+                self.paces = Some(Box::new([Pace::new(limit, now), Pace::new(limit, now)]));
             }
-            None => false,
+            _ => self.paces = None,
         }
     }
+
+    /// What limiting the rate has done to packets that missed, and to those that actions sent;
+    /// `None` without a limit.
+    #[must_use]
+    pub fn pace_stats(&self) -> Option<[PaceStats; 2]> {
+        self.paces.as_ref().map(|paces| [paces[0].stats(), paces[1].stats()])
+    }
+
+    /// Whether so many packets wait to be sent that another one is lost.
+    #[must_use]
+    pub fn has_full_packet_queue(&self) -> bool {
+        self.outbox.packets() >= self.packet_queue
+    }
+
+    /// A packet for the controller: it goes, waits its turn, or is lost.
+    pub(super) fn push_packet(&mut self, miss: bool, port: OfPort, message: Vec<u8>, now: Instant) {
+        let message = match &mut self.paces {
+            Some(paces) => paces[usize::from(!miss)].pass(port, message, now),
+            None => Some(message),
+        };
+        if let Some(message) = message {
+            self.push_packet_now(message);
+        }
+    }
+
+    fn push_packet_now(&mut self, message: Vec<u8>) {
+        if self.outbox.is_full() || self.has_full_packet_queue() {
+            self.dropped += 1;
+        } else {
+            self.outbox.push_packet(message);
+        }
+    }
+
+    /// Lets go what waited long enough.
+    pub(super) fn release_packets(&mut self, now: Instant) {
+        let Some(mut paces) = self.paces.take() else { return };
+        for pace in paces.iter_mut() {
+            while let Some(message) = pace.next(now) {
+                self.push_packet_now(message);
+            }
+        }
+        self.paces = Some(paces);
+    }
+
+    /// When [`Self::release_packets`] has something to do.
+    pub(super) fn release_deadline(&self, now: Instant) -> Option<Instant> {
+        self.paces.iter().flat_map(|it| it.iter()).filter_map(|it| it.deadline(now)).min()
+    }
+
+    /// Packets that were lost for its slowness.
+    #[must_use]
+    pub const fn dropped(&self) -> u64 {
+        self.dropped
+    }
 }
+
+/// Packets that may wait to be sent to a controller, unless it is said otherwise.
+pub const PACKET_QUEUE: usize = 100;
 
 fn bits(versions: Versions) -> String {
     let list: Vec<_> = versions.iter().map(|version| format!("{:#04x}", version as u8)).collect();

@@ -15,6 +15,7 @@
 //! | [`service`] | all connections of a bridge |
 //! | [`connection`] | one connection: negotiation, liveness, role, formats |
 //! | [`outbox`] | what waits to be sent, bounded |
+//! | `pace` | how fast packets go to a controller, and whose turn it is |
 //! | [`host`] | what is asked of the surroundings |
 //! | `handle` | one message: to whom it goes |
 //! | `flows`, `groups`, `ports`, `meters`, `packets`, `statistics`, `features`, `bundles`, `monitors`, `tlv` | the requests, by family |
@@ -38,15 +39,17 @@ pub mod host;
 mod meters;
 mod monitors;
 pub mod outbox;
+mod pace;
 mod packets;
 mod ports;
 pub mod service;
 mod statistics;
 mod tlv;
 
-pub use connection::{Connection, ConnectionKind, RateLimit};
+pub use connection::{Connection, ConnectionKind, PACKET_QUEUE};
 pub use host::{Host, HostPort, QueueInfo};
 pub use outbox::Outbox;
+pub use pace::{PaceStats, RateLimit};
 pub use packets::PacketInEvent;
 pub use service::{ConnectionId, Service, Settings};
 

@@ -14,6 +14,8 @@ pub trait Source: Send {
 
 enum Piece {
     Message(Vec<u8>),
+    /// A packet for a controller, one of those that are counted.
+    Packet(Vec<u8>),
     Source(Box<dyn Source>),
 }
 
@@ -24,6 +26,7 @@ pub struct Outbox {
     /// How much of the first message has been sent.
     sent: usize,
     bytes: usize,
+    packets: usize,
 }
 
 impl std::fmt::Debug for Outbox {
@@ -40,6 +43,19 @@ impl Outbox {
     pub fn push(&mut self, message: Vec<u8>) {
         self.bytes += message.len();
         self.pieces.push_back(Piece::Message(message));
+    }
+
+    /// Adds the message of a packet.
+    pub fn push_packet(&mut self, message: Vec<u8>) {
+        self.bytes += message.len();
+        self.packets += 1;
+        self.pieces.push_back(Piece::Packet(message));
+    }
+
+    /// Packets that wait.
+    #[must_use]
+    pub const fn packets(&self) -> usize {
+        self.packets
     }
 
     /// Adds a reply that is made piece by piece.
@@ -77,7 +93,9 @@ impl Outbox {
             }
         }
         match self.pieces.front() {
-            Some(Piece::Message(message)) => message.get(self.sent..).unwrap_or(&[]),
+            Some(Piece::Message(message) | Piece::Packet(message)) => {
+                message.get(self.sent..).unwrap_or(&[])
+            }
             _ => &[],
         }
     }
@@ -86,14 +104,19 @@ impl Outbox {
     /// all of it.
     pub fn advance(&mut self, sent: usize) -> Option<Vec<u8>> {
         self.sent += sent;
-        let Some(Piece::Message(message)) = self.pieces.front() else { return None };
+        let (message, packet) = match self.pieces.front()? {
+            Piece::Message(message) => (message, false),
+            Piece::Packet(message) => (message, true),
+            Piece::Source(_) => return None,
+        };
         if self.sent < message.len() {
             return None;
         }
         self.bytes -= message.len();
+        self.packets -= usize::from(packet);
         self.sent = 0;
         match self.pieces.pop_front() {
-            Some(Piece::Message(message)) => Some(message),
+            Some(Piece::Message(message) | Piece::Packet(message)) => Some(message),
             _ => None,
         }
     }
@@ -132,13 +155,14 @@ mod tests {
         let mut outbox = Outbox::default();
         outbox.push(vec![9, 8]);
         outbox.push_source(Box::new(Countdown(2)));
-        outbox.push(vec![7]);
+        outbox.push_packet(vec![7]);
+        assert_eq!(outbox.packets(), 1);
         assert!(outbox.is_full(), "a reply has not been made yet");
         assert_eq!(outbox.bytes(), 3);
         assert_eq!(outbox.front(), [9, 8]);
         assert_eq!(outbox.advance(1), None);
         assert_eq!(outbox.front(), [8]);
         assert_eq!(outbox.take(), [8, 1, 1, 0, 0, 7]);
-        assert!(outbox.is_empty() && outbox.bytes() == 0);
+        assert!(outbox.is_empty() && outbox.bytes() == 0 && outbox.packets() == 0);
     }
 }

@@ -42,6 +42,14 @@ pub struct PacketInEvent {
 }
 
 impl PacketInEvent {
+    /// Where it came in.
+    #[must_use]
+    pub fn in_port(&self) -> OfPort {
+        let (value, mask) = self.metadata.field(FieldId::InPort);
+        let number = u16::try_from(value).ok().filter(|_| mask != 0);
+        number.map_or(OfPort::NONE, OfPort)
+    }
+
     /// What controllers are told of a packet beside its bytes: the port, and those of the pipeline's
     /// fields that are not zero.
     #[must_use]
@@ -105,10 +113,6 @@ pub(super) fn send(
         if is_quiet(connection) || !wants || event.controller_id != connection.controller_id {
             continue;
         }
-        if connection.outbox.is_full() || !connection.take_token(now) {
-            connection.dropped += 1;
-            continue;
-        }
         let len = usize::from(event.max_len.unwrap_or(connection.miss_send_len));
         // A packet that will go on has to come back whole.
         let whole = event.continuation.is_some();
@@ -123,7 +127,10 @@ pub(super) fn send(
             userdata: &event.userdata,
             continuation: event.continuation.as_deref(),
         };
-        connection.outbox.push(message.encode(version, connection.packet_in_format));
+        let message = message.encode(version, connection.packet_in_format);
+        // On the wire a miss is reason 0 in every version.
+        let missed = reason == 0;
+        connection.push_packet(missed, event.in_port(), message, now);
     }
 }
 

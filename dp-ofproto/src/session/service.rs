@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use dp_core::base::{Duration, Instant};
 
-use super::connection::{Connection, ConnectionKind, Phase, RateLimit};
+use super::connection::{Connection, ConnectionKind, Phase};
 use super::events::Events;
 use super::handle;
 use super::host::Host;
 use super::meters::Meters;
+use super::pace::RateLimit;
 use crate::action::PacketInReason;
 use crate::bridge::{Bridge, TableMiss};
 use crate::openflow::table::Vacancy;
@@ -165,9 +166,24 @@ impl Service {
     ) -> ConnectionId {
         let id = self.add(ConnectionKind::Primary, name.into(), probe, now);
         if let Some(connection) = self.connections.get_mut(&id) {
-            connection.limit = limit;
+            connection.set_limit(limit, now);
         }
         id
+    }
+
+    /// Says how fast packets go to a controller, and how many may wait to be sent.
+    pub fn set_pace(&mut self, id: ConnectionId, limit: RateLimit, queue: usize, now: Instant) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.set_limit(limit, now);
+            connection.packet_queue = queue.max(1);
+        }
+    }
+
+    /// After so much silence a peer is asked whether it is there.
+    pub fn set_probe(&mut self, id: ConnectionId, probe: Duration) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.probe = probe;
+        }
     }
 
     fn add(
@@ -314,17 +330,19 @@ impl Service {
         self.changed(learned, host, now);
         for connection in self.connections.values_mut() {
             connection.check_liveness(now);
+            connection.release_packets(now);
         }
         super::monitors::resume(&self.shared, &mut self.connections, now);
     }
 
     /// When [`Self::run`] has something to do.
     #[must_use]
-    pub fn deadline(&self) -> Instant {
+    pub fn deadline(&self, now: Instant) -> Instant {
         let mortal = self.expire_at;
         self.connections
             .values()
-            .filter_map(Connection::deadline)
+            .flat_map(|it| [it.deadline(), it.release_deadline(now)])
+            .flatten()
             .fold(mortal, |first, next| first.min(next))
     }
 }

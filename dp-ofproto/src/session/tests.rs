@@ -1,6 +1,7 @@
 mod host;
 mod hostile;
 mod ovn;
+mod pace;
 
 use std::sync::Arc;
 

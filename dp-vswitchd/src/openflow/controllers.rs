@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use dp_core::base::Instant;
-use dp_ofproto::session::{ConnectionId, RateLimit, Service};
+use dp_ofproto::session::{ConnectionId, PACKET_QUEUE, PaceStats, RateLimit, Service};
 
 use super::fail_open::{self, Reach};
 use crate::config::ControllerConfig;
@@ -25,6 +25,8 @@ const PROBE: u64 = 5000;
 #[derive(Default)]
 pub(super) struct Controllers {
     configs: Vec<ControllerConfig>,
+    /// Packets that may wait for a controller which says nothing of it itself.
+    packet_queue: Option<usize>,
     all: Vec<Controller>,
 }
 
@@ -50,6 +52,16 @@ enum State {
     Connected(ConnectionId),
 }
 
+/// What the configuration asks for.
+pub(super) struct Wanted<'a> {
+    pub(super) controllers: &'a [ControllerConfig],
+    /// The bridge's `controller-queue-size`.
+    pub(super) packet_queue: Option<usize>,
+    pub(super) bridge: &'a str,
+    /// Where sockets are.
+    pub(super) folder: &'a Path,
+}
+
 /// A connection that has been made.
 pub(super) struct Made {
     pub(super) id: ConnectionId,
@@ -62,24 +74,30 @@ impl Controllers {
         self.configs.is_empty()
     }
 
-    /// Takes another configuration: what is the same stays. Returns the connections that have to
-    /// end.
+    /// Takes another configuration: connections to where they led before stay, under the new
+    /// settings. Returns the connections that have to end.
     pub(super) fn configure(
         &mut self,
-        configs: &[ControllerConfig],
-        bridge: &str,
-        folder: &Path,
+        wanted: Wanted<'_>,
+        service: &mut Service,
         now: Instant,
     ) -> Vec<ConnectionId> {
-        if self.configs == configs {
+        if self.configs == wanted.controllers && self.packet_queue == wanted.packet_queue {
             return Vec::new();
         }
-        self.configs = configs.to_vec();
+        self.configs = wanted.controllers.to_vec();
+        self.packet_queue = wanted.packet_queue;
         let mut old = std::mem::take(&mut self.all);
-        for config in configs {
-            match old.iter().position(|it| it.config == *config) {
-                Some(at) => self.all.push(old.swap_remove(at)),
-                None => self.all.push(Controller::new(config, bridge, folder, now)),
+        for config in wanted.controllers {
+            match old.iter().position(|it| it.config.target == config.target) {
+                Some(at) => {
+                    let mut kept = old.swap_remove(at);
+                    kept.retune(config, wanted.packet_queue, service, now);
+                    self.all.push(kept);
+                }
+                None => {
+                    self.all.push(Controller::new(config, wanted.bridge, wanted.folder, now));
+                }
             }
         }
         old.into_iter()
@@ -117,6 +135,8 @@ impl Controllers {
                             let name = format!("{bridge}<->{remote}");
                             let id = service.connect(name, probe(config), limit(config), now);
                             service.set_quiet(id, !config.enable_async_messages);
+                            let queue = queue_size(config, self.packet_queue);
+                            service.set_pace(id, limit(config), queue, now);
                             log::info!(target: "rconn", "{bridge}<->{remote}: connected");
                             *state = State::Connected(id);
                             *error = None;
@@ -215,6 +235,11 @@ impl Controllers {
             if let Some(why) = error {
                 status.insert("last_error".to_owned(), why.clone());
             }
+            if let State::Connected(id) = state
+                && let Some(stats) = service.connection(*id).and_then(|it| it.pace_stats())
+            {
+                status.extend(pace_status(stats));
+            }
             let role = role.map(str::to_owned);
             all.push((controller.config.uuid, ControllerStatus { connected, role, status }));
         }
@@ -223,6 +248,25 @@ impl Controllers {
 }
 
 impl Controller {
+    /// Other settings for the same peer.
+    fn retune(
+        &mut self,
+        config: &ControllerConfig,
+        packet_queue: Option<usize>,
+        service: &mut Service,
+        now: Instant,
+    ) {
+        if let Way::Active { backoff, state, .. } = &mut self.way {
+            backoff.set_longest(longest_wait(config));
+            if let State::Connected(id) = state {
+                service.set_quiet(*id, !config.enable_async_messages);
+                service.set_probe(*id, probe(config));
+                service.set_pace(*id, limit(config), queue_size(config, packet_queue), now);
+            }
+        }
+        self.config = config.clone();
+    }
+
     fn new(config: &ControllerConfig, bridge: &str, folder: &Path, now: Instant) -> Self {
         let refuse = |why: &str| {
             log::error!(
@@ -238,9 +282,7 @@ impl Controller {
             Some(Err(error)) => refuse(&error.to_string()),
             None => match Remote::parse(&config.target, PORT, folder) {
                 Ok(remote) => {
-                    let longest = config.max_backoff.and_then(|it| u64::try_from(it).ok());
-                    let longest = longest.unwrap_or(MAX_BACKOFF);
-                    let backoff = Backoff::new(longest, now.as_millis());
+                    let backoff = Backoff::new(longest_wait(config), now.as_millis());
                     Way::Active { remote, backoff, state: State::Idle, error: None }
                 }
                 Err(error) => refuse(&error.to_string()),
@@ -291,6 +333,30 @@ fn probe(config: &ControllerConfig) -> dp_core::base::Duration {
         Some(millis) => millis.max(PROBE),
     };
     dp_core::base::Duration::from_millis(millis)
+}
+
+/// The longest wait between attempts, in milliseconds.
+fn longest_wait(config: &ControllerConfig) -> u64 {
+    config.max_backoff.and_then(|it| u64::try_from(it).ok()).unwrap_or(MAX_BACKOFF)
+}
+
+/// Packets that may wait to be sent to a controller.
+fn queue_size(config: &ControllerConfig, of_bridge: Option<usize>) -> usize {
+    let own = config.controller_queue_size.and_then(|it| usize::try_from(it).ok());
+    own.or(of_bridge).unwrap_or(PACKET_QUEUE)
+}
+
+/// What limiting the rate has done, as the column `status` says it.
+fn pace_status(stats: [PaceStats; 2]) -> impl Iterator<Item = (String, String)> {
+    ["miss", "action"].into_iter().zip(stats).flat_map(|(kind, stats)| {
+        [
+            ("bypassed", stats.bypassed),
+            ("queued", stats.queued),
+            ("dropped", stats.dropped),
+            ("backlog", stats.backlog as u64),
+        ]
+        .map(|(what, count)| (format!("packet-in-{kind}-{what}"), count.to_string()))
+    })
 }
 
 fn limit(config: &ControllerConfig) -> RateLimit {

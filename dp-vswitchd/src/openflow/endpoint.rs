@@ -13,7 +13,7 @@ use dp_ofproto::session::{ConnectionId, Host, Service, Settings};
 use dp_ofproto::table::{FlowMod, HiddenRule};
 use dp_ofproto::upcall::PacketIn;
 
-use super::controllers::Controllers;
+use super::controllers::{Controllers, Wanted};
 use super::fail_open::{self, FailOpen, Step};
 use super::host::BridgeHost;
 use super::in_band::InBand;
@@ -47,6 +47,8 @@ pub(super) struct Endpoint {
 const CHUNK: usize = 64 * 1024;
 /// Chunks read from one peer in a turn, so that a flood of one does not hold up the others.
 const CHUNKS: usize = 16;
+/// Packets that may be said to wait for a controller at most.
+const MOST_PACKETS: usize = 512;
 /// Connections of tools to a bridge.
 const MOST_STREAMS: usize = 256;
 
@@ -140,15 +142,19 @@ impl Endpoint {
     /// Makes connections to controllers as the configuration says, and the flow that a bridge
     /// without any has.
     fn follow_controllers(&mut self, switch: &Switch, now: Instant) {
-        let (configs, secure) = {
+        let (configs, secure, packet_queue) = {
             let state = self.bridge.state();
             let secure = state.config.fail_mode.as_deref() == Some("secure");
-            (state.config.controllers.clone(), secure)
+            let queue = state.config.other_config.get("controller-queue-size");
+            let queue = queue.and_then(|it| it.trim().parse().ok());
+            let queue = queue.filter(|it| (1..=MOST_PACKETS).contains(it));
+            (state.config.controllers.clone(), secure, queue)
         };
         let folder = switch.paths.in_run_folder("");
         let bridge = Arc::clone(&self.bridge);
         let name = &bridge.name;
-        for id in self.controllers.configure(&configs, name, &folder, now) {
+        let wanted = Wanted { controllers: &configs, packet_queue, bridge: name, folder: &folder };
+        for id in self.controllers.configure(wanted, &mut self.service, now) {
             self.streams.remove(&id);
             self.service.close(id);
         }
@@ -218,6 +224,13 @@ impl Endpoint {
     /// A packet of this bridge is for controllers.
     pub(super) fn packet_in(&mut self, packet: PacketIn, now: Instant) {
         let event = packets::event(packet, &mut self.host.held);
+        // Who reads has as much room as he asked for, however many come in one turn.
+        for (id, stream) in &mut self.streams {
+            if self.service.connection(*id).is_some_and(|it| it.has_full_packet_queue()) {
+                // A peer that is gone is found out when it is served.
+                send(&mut self.service, *id, stream);
+            }
+        }
         self.service.packet_in(&event, now);
     }
 
@@ -287,7 +300,7 @@ impl Endpoint {
     }
 
     /// Says what to wake up for.
-    pub(super) fn wait(&mut self, wants: &mut Wants) {
+    pub(super) fn wait(&mut self, wants: &mut Wants, now: Instant) {
         for listener in [&self.management, &self.snoop].into_iter().flatten() {
             if self.streams.len() < MOST_STREAMS {
                 wants.read(listener.socket());
@@ -299,7 +312,7 @@ impl Endpoint {
             let Some(connection) = self.service.connection(*id) else { continue };
             stream.wait(wants, connection.wants_input(), !connection.outbox().is_empty());
         }
-        wants.at(self.service.deadline());
+        wants.at(self.service.deadline(now));
     }
 }
 

@@ -89,8 +89,9 @@ impl Task for OpenFlow {
     }
 
     fn wait(&mut self, wants: &mut Wants) {
+        let now = self.switch.now();
         for endpoint in self.endpoints.values_mut() {
-            endpoint.wait(wants);
+            endpoint.wait(wants, now);
         }
         let unknown = |bridge: &crate::switch::RunningBridge| {
             !self.endpoints.get(&bridge.name).is_some_and(|it| it.is_of_name(bridge))

@@ -5,6 +5,7 @@
 //! addresses. Where a command is refused, it is refused with the same error.
 
 mod hidden;
+mod pace;
 
 use std::fmt::Write as _;
 

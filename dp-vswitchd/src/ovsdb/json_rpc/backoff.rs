@@ -41,6 +41,12 @@ impl Backoff {
         }
     }
 
+    /// Waits are at most so long from now on, in milliseconds.
+    pub fn set_longest(&mut self, max_ms: u64) {
+        self.max_ms = max_ms.max(MIN_MS);
+        self.wait_ms = self.wait_ms.min(self.max_ms);
+    }
+
     /// What is going on.
     pub fn phase(&self) -> Phase {
         self.phase
