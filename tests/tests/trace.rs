@@ -1,6 +1,9 @@
 //! The same tables in the installed reference switch and in ours: `ofproto/trace` says the same of
 //! the same packets, line by line.
 
+use std::cell::Cell;
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use anyhow::{Result, ensure};
 use testkit::reference::{BRIDGE, Reference};
 use testkit::seed::{Rng, Seeded};
@@ -10,12 +13,20 @@ const PORTS: u64 = 4;
 struct Pair {
     reference: Reference,
     ours: Reference,
+    /// Megaflows that were compared, and those that were the same.
+    masks: Cell<usize>,
+    same_masks: Cell<usize>,
 }
 
 impl Pair {
     fn start() -> Result<Self> {
         testkit::packages::ensure(&["openvswitch-switch", "openvswitch-common"])?;
-        let pair = Self { reference: Reference::start()?, ours: Reference::start_ours()? };
+        let pair = Self {
+            reference: Reference::start()?,
+            ours: Reference::start_ours()?,
+            masks: Cell::new(0),
+            same_masks: Cell::new(0),
+        };
         for switch in [&pair.reference, &pair.ours] {
             switch.vsctl(&["set", "Bridge", BRIDGE, "fail_mode=secure"])?;
             for n in 1..=PORTS {
@@ -54,8 +65,16 @@ impl Pair {
     fn difference(&self, flow: &str) -> Result<Option<Difference>> {
         let [theirs, ours] =
             self.both().map(|switch| switch.appctl(&["ofproto/trace", BRIDGE, flow]));
-        let clean = |text: String| without_megaflows(&without_numbers(&text));
-        let (theirs, ours) = (clean(theirs?), clean(ours?));
+        let (theirs, ours) = (without_numbers(&theirs?), without_numbers(&ours?));
+        let masks = |text: &str| {
+            let lines = text.lines().filter(|line| line.starts_with("Megaflow: "));
+            lines.map(str::to_owned).collect::<Vec<_>>()
+        };
+        let (their_masks, our_masks) = (masks(&theirs), masks(&ours));
+        self.masks.set(self.masks.get() + their_masks.len());
+        let same = their_masks.iter().zip(&our_masks).filter(|(theirs, ours)| theirs == ours);
+        self.same_masks.set(self.same_masks.get() + same.count());
+        let (theirs, ours) = (without_megaflows(&theirs), without_megaflows(&ours));
         if theirs == ours {
             return Ok(None);
         }
@@ -73,8 +92,9 @@ struct Difference {
     texts: String,
 }
 
-/// Which bits tell that a packet is no rule's is a matter of the look-up's order, and has a test of
-/// its own.
+/// Which bits tell that a packet is no rule's is a matter of the look-up's order, and the version at
+/// hand leaves out some that matter (the protocol where it sets a field of IP, CVE-2023-1668; Ethernet
+/// addresses that it has hashed): most are the same, and that all are right has a test of its own.
 fn without_megaflows(text: &str) -> String {
     let lines = text.lines().filter(|line| !line.starts_with("Megaflow: "));
     lines.collect::<Vec<_>>().join("\n")
@@ -265,11 +285,17 @@ fn packet(rng: &mut Rng) -> String {
 #[test]
 fn random_tables_are_traced_as_the_reference_traces_them() -> Result<()> {
     let pair = Pair::start()?;
-    let rounds = std::env::var("DP_TRACE_ROUNDS").ok().and_then(|text| text.parse().ok());
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    let rounds = number("DP_TRACE_ROUNDS").unwrap_or(6u64);
+    // What was drawn is what is drawn again, and something new each time.
+    let clock = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    let fresh = number("DP_TRACE_SEED").unwrap_or(clock);
+    println!("fresh seed: DP_TRACE_SEED={fresh}");
+    let seeds = (0..rounds).map(|at| 0x7ace_0000 + at).chain([fresh, fresh ^ 0x5eed]);
     let mut found: Vec<String> = Vec::new();
     let mut first = None;
-    for seed in 0..rounds.unwrap_or(6u64) {
-        let mut rng = Seeded::new(0x7ace_0000 + seed);
+    for seed in seeds {
+        let mut rng = Seeded::new(seed);
         let (groups, flows) = tables(&mut rng);
         if !pair.set(&groups, &flows)? {
             continue;
@@ -283,6 +309,14 @@ fn random_tables_are_traced_as_the_reference_traces_them() -> Result<()> {
             }
         }
     }
-    ensure!(found.is_empty(), "{}\n\nthe first:\n{}", found.join("\n"), first.unwrap_or_default());
+    ensure!(
+        found.is_empty(),
+        "DP_TRACE_SEED={fresh}\n{}\n\nthe first:\n{}",
+        found.join("\n"),
+        first.unwrap_or_default()
+    );
+    let (same, masks) = (pair.same_masks.get(), pair.masks.get());
+    println!("{same} of {masks} megaflows are the same");
+    ensure!(same * 10 >= masks * 8, "only {same} of {masks} megaflows are the same");
     Ok(())
 }

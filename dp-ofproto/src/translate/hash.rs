@@ -235,8 +235,9 @@ pub fn unwildcard_hashed(wc: &mut FlowMask, flow: &FlowKey, fields: HashFields) 
 fn tags_count(wc: &mut FlowMask, flow: &FlowKey) {
     // Without an outer tag there is no inner one; whether there is one always counts.
     if flow.vlan_tci() & VLAN_PRESENT != 0 {
-        wc.unwildcard_place(layout::VLAN_TCI);
-        wc.unwildcard_place(layout::VLAN_TCI1);
+        for place in [layout::VLAN_TCI, layout::VLAN_TCI1] {
+            wc.store(place, wc.load(place) | u128::from(VLAN_PRESENT | 0x0fff));
+        }
     }
 }
 
