@@ -35,6 +35,8 @@ pub mod message_type {
     pub const PACKET_OUT: u8 = 13;
     /// Change flows.
     pub const FLOW_MOD: u8 = 14;
+    /// A table fills up or empties (since OpenFlow 1.4).
+    pub const TABLE_STATUS: u8 = 31;
 }
 
 /// The header of a message (OpenFlow 1.3, section A.1).

@@ -23,10 +23,11 @@ pub mod flag {
     pub const MODIFY: u16 = 1 << 3;
     /// Instructions come along.
     pub const INSTRUCTIONS: u16 = 1 << 4;
-    /// The monitor's own controller's changes are told briefly. (Nicira: `OWN` asks for them whole.)
+    /// The own controller's changes are told whole, not briefly. (Nicira's `OWN` is this bit.)
     pub const NO_ABBREV: u16 = 1 << 5;
-    /// Only the own controller's changes.
-    pub const ONLY_OWN: u16 = 1 << 6;
+    /// The same: tools set this bit for their `own`, though the specification has it leave out what
+    /// others change.
+    pub const OWN: u16 = 1 << 6;
     /// All.
     pub const ALL: u16 = 0x7f;
 }
@@ -121,8 +122,8 @@ impl MonitorRequest {
         if flags & !0x3f != 0 || flags & 0xf == 0 {
             return Err(Code::MofcBadFlags);
         }
-        let mut fields = from.sub(len)?;
-        from.skip(len.next_multiple_of(8) - len)?;
+        // The length is the one without the padding, which the match has all the same.
+        let mut fields = from.sub(len.next_multiple_of(8))?;
         let matching = matches::decode(&mut fields)?;
         Ok(Self {
             id,
@@ -277,11 +278,19 @@ impl Update<'_> {
             out.put8(0);
             out.put64(*cookie);
             let start = out.len();
-            match version {
-                Version::V10 | Version::V11 => flow::encode(out, matching, version),
-                _ => matches::encode(out, matching, version),
-            }
-            out.set16(len_at, u16::try_from(out.len() - start).unwrap_or(u16::MAX));
+            let len = match version {
+                Version::V10 | Version::V11 => {
+                    flow::encode(out, matching, version);
+                    u16::try_from(out.len() - start).unwrap_or(u16::MAX)
+                }
+                _ => {
+                    matches::encode(out, matching, version);
+                    // What the match says itself, without the padding behind it.
+                    let own = out.get(start + 2..).and_then(|it| it.first_chunk());
+                    own.map_or(0, |len| u16::from_be_bytes(*len))
+                }
+            };
+            out.set16(len_at, len);
             out.pad8(start);
         }
         if let Some(actions) = actions {

@@ -32,6 +32,15 @@ pub struct Vacancy {
     pub vacancy: u8,
 }
 
+/// Why a table's status is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatusReason {
+    /// Little is free.
+    VacancyDown = 3,
+    /// There is room again.
+    VacancyUp = 4,
+}
+
 /// A request to change a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TableMod {
@@ -92,6 +101,13 @@ impl TableMod {
         if version >= Version::V14 {
             put_properties(out, self.eviction, self.vacancy);
         }
+    }
+
+    /// Writes the body of a table status.
+    pub fn encode_status(&self, out: &mut Vec<u8>, reason: StatusReason) {
+        out.put8(reason as u8);
+        out.zeros(7);
+        self.encode_desc(out);
     }
 
     /// Writes it as an entry of a description, or of a table status.

@@ -93,6 +93,9 @@ pub(super) fn tell(
             monitors::tell(*id, connection, version, changes, *origin);
         }
     }
+    if !events.changes.is_empty() {
+        super::tables::tell(shared, connections);
+    }
 }
 
 /// Whether a connection is told nothing unasked: a tool that has not asked for packets is not.

@@ -1,10 +1,11 @@
 //! What a switch and its tables are.
 
 use super::handle::Request;
-use super::service::{Shared, TableState};
+use super::service::Shared;
+use super::tables::{self, TableState};
 use crate::bridge::TableMiss;
 use crate::openflow::control::Features;
-use crate::openflow::table::{ALL_TABLES, TableMod, config};
+use crate::openflow::table::{ALL_TABLES, TableMod};
 use crate::openflow::{Code, Version, message_type};
 use crate::table::INTERNAL_TABLE;
 
@@ -29,20 +30,16 @@ pub(super) fn reply(request: &mut Request<'_>) -> Result<(), Code> {
 pub(super) fn table_mod(request: &mut Request<'_>) -> Result<(), Code> {
     let table_mod = TableMod::decode(request.version, request.body)?;
     request.may_change()?;
-    let tables = match table_mod.table {
+    let which = match table_mod.table {
         ALL_TABLES => 0..=INTERNAL_TABLE - 1,
         table if table < INTERNAL_TABLE => table..=table,
         _ => return Err(Code::TmfcBadTable),
     };
-    for table in tables {
-        let state = request.shared.tables.entry(table).or_default();
+    for table in which {
         match request.version {
-            Version::V14 | Version::V15 => {
-                state.eviction = table_mod.config & config::EVICTION != 0;
-                let vacancy = table_mod.config & config::VACANCY != 0;
-                state.vacancy = if vacancy { table_mod.vacancy.or(state.vacancy) } else { None };
-            }
+            Version::V14 | Version::V15 => tables::modify(request.shared, table, &table_mod),
             _ => {
+                let state = request.shared.tables.entry(table).or_default();
                 state.miss = table_mod.config & 3;
                 request.shared.bridge.set_table_miss(table, said(request.version, state.miss));
             }

@@ -19,7 +19,7 @@
 //! | [`host`] | what is asked of the surroundings |
 //! | `handle` | one message: to whom it goes |
 //! | `flows`, `groups`, `ports`, `meters`, `packets`, `statistics`, `features`, `bundles`, `monitors`, `tlv` | the requests, by family |
-//! | `events` | what is told unasked |
+//! | `events`, `tables` | what is told unasked; of tables that fill up |
 //!
 //! # Invariants
 //!
@@ -44,6 +44,7 @@ mod packets;
 mod ports;
 pub mod service;
 mod statistics;
+mod tables;
 mod tlv;
 
 pub use connection::{Connection, ConnectionKind, PACKET_QUEUE};

@@ -154,8 +154,7 @@ pub(super) fn tell(
         };
         let mut flags = 0;
         for monitor in connection.monitors.values() {
-            let mine = monitor.request.flags & flag::ONLY_OWN == 0 || own.is_some();
-            if monitor.wants(event) && mine && monitor.covers(rule) {
+            if monitor.wants(event) && monitor.covers(rule) {
                 flags |= monitor.request.flags | SOME;
             }
         }
@@ -164,7 +163,7 @@ pub(super) fn tell(
         }
         any = true;
         match own {
-            Some(_) if flags & flag::NO_ABBREV == 0 => abbreviated = true,
+            Some(_) if flags & (flag::NO_ABBREV | flag::OWN) == 0 => abbreviated = true,
             _ => {
                 let whole = flags & flag::INSTRUCTIONS != 0;
                 reply.entry(|out| update(rule, event, whole).encode(out, version, dialect));

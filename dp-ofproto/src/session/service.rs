@@ -11,9 +11,9 @@ use super::handle;
 use super::host::Host;
 use super::meters::Meters;
 use super::pace::RateLimit;
+use super::tables::TableState;
 use crate::action::PacketInReason;
 use crate::bridge::{Bridge, TableMiss};
-use crate::openflow::table::Vacancy;
 use crate::openflow::{Version, Versions};
 use crate::table::Change;
 
@@ -55,14 +55,6 @@ pub(super) struct Shared {
     pub(super) meters: Meters,
     /// What a miss in a table does, and vacancy events: what table-mods have said.
     pub(super) tables: BTreeMap<u8, TableState>,
-}
-
-/// What a table-mod has said of a table.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct TableState {
-    pub(super) miss: u32,
-    pub(super) eviction: bool,
-    pub(super) vacancy: Option<Vacancy>,
 }
 
 /// The OpenFlow side of a bridge.

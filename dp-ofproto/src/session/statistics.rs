@@ -15,7 +15,7 @@ use crate::openflow::group_mod::{self, GroupStatsEntry};
 use crate::openflow::meter::{self, MeterStats};
 use crate::openflow::monitor::Dialect;
 use crate::openflow::multipart::{self, Kind, Reply, kind};
-use crate::openflow::table::{TableMod, TableStats, config};
+use crate::openflow::table::TableStats;
 use crate::openflow::wire::Put;
 use crate::openflow::{Code, Version, experimenter, port, queue, table_features};
 use crate::table::{
@@ -268,16 +268,7 @@ fn tables(request: &mut Request<'_>, kind: Kind) -> Result<(), Code> {
 fn table_descs(request: &mut Request<'_>, kind: Kind) -> Result<(), Code> {
     let mut reply = Reply::new(request.version, request.xid, kind);
     for table in 0..INTERNAL_TABLE {
-        let state = features::state(request.shared, table);
-        let mut bits = 0;
-        if state.eviction {
-            bits |= config::EVICTION;
-        }
-        if state.vacancy.is_some() {
-            bits |= config::VACANCY;
-        }
-        // What goes first: everything that there is counts.
-        let desc = TableMod { table, config: bits, eviction: Some(7), vacancy: state.vacancy };
+        let desc = super::tables::describe(request.shared, table);
         reply.entry(|out| desc.encode_desc(out));
     }
     send(request, reply);

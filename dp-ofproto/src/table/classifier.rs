@@ -288,6 +288,11 @@ impl Table {
         Some(rule)
     }
 
+    /// The fields that have a prefix trie.
+    pub(super) fn prefixes(&self) -> &PrefixFields {
+        self.prefixes.fields()
+    }
+
     /// Chooses the fields that have a prefix trie; costs as much as adding all rules again.
     pub(super) fn set_prefixes(&mut self, fields: PrefixFields) {
         if *self.prefixes.fields() == fields {

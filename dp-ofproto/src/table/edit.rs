@@ -5,7 +5,7 @@
 //! of them at once, dropping the edit shows none. That is all there is to an OpenFlow bundle's
 //! roll-back.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use dp_core::base::{Instant, OfPort};
@@ -100,8 +100,11 @@ impl<'a> Edit<'a> {
         if table > INTERNAL_TABLE {
             return Err(FlowModError::NoSuchTable(table));
         }
-        self.table_mut(table).set_prefixes(fields);
-        self.retuned = true;
+        let before = self.set.table(table).map(|table| *table.prefixes());
+        if before.unwrap_or(self.tables.config().prefixes) != fields {
+            self.table_mut(table).set_prefixes(fields);
+            self.retuned = true;
+        }
         Ok(())
     }
 
@@ -148,21 +151,38 @@ impl<'a> Edit<'a> {
         self.changes
     }
 
-    /// Says how many rules a table may hold; rules beyond go, if they may.
-    pub fn set_limit(&mut self, table: u8, limit: TableLimit, now: Instant) {
-        let most = limit.rules.unwrap_or(usize::MAX);
-        self.writer.limits.insert(table, limit);
-        while self.set.table(table).is_some_and(|table| table.len() > most) {
-            if !self.evict(table, now) {
-                break;
+    /// Says how many rules each table may hold; rules beyond go, if they may. Tables that are not
+    /// named have no limit of their own.
+    pub fn set_limits(&mut self, limits: BTreeMap<u8, TableLimit>, now: Instant) {
+        if self.writer.limits == limits {
+            return;
+        }
+        let before = std::mem::replace(&mut self.writer.limits, limits);
+        let changed: Vec<_> = self
+            .writer
+            .limits
+            .iter()
+            .filter(|(table, limit)| before.get(table) != Some(limit))
+            .map(|(table, limit)| (*table, limit.rules.unwrap_or(usize::MAX)))
+            .collect();
+        for (table, most) in changed {
+            while self.set.table(table).is_some_and(|table| table.len() > most) {
+                if !self.evict(table, now) {
+                    break;
+                }
             }
         }
     }
 
     /// Lets a rule of a table go; `false` if all of them stay.
     fn evict(&mut self, id: u8, now: Instant) -> bool {
-        let limit = self.writer.limits.get(&id).filter(|limit| limit.evict);
-        let victim = limit.and_then(|limit| overflow::victim(self.set.table(id)?, limit, now));
+        let limit = self.writer.limits.get(&id);
+        let may = self.writer.evict.contains(&id) || limit.is_some_and(|limit| limit.evict);
+        let groups = limit.filter(|limit| limit.evict).map_or(&[][..], |limit| &limit.groups);
+        let victim = match self.set.table(id).filter(|_| may) {
+            Some(table) => overflow::victim(table, groups, now),
+            None => None,
+        };
         let Some(rule) = victim else { return false };
         self.remove(&rule, Removal::Eviction);
         true

@@ -30,14 +30,14 @@ pub struct TableLimit {
 type Candidate<'a> = (u16, Instant, &'a Arc<Rule>);
 
 /// The rule that a full table lets go; `None` if all of them stay.
-pub(super) fn victim(table: &Table, limit: &TableLimit, now: Instant) -> Option<Arc<Rule>> {
+pub(super) fn victim(table: &Table, grouped_by: &[Subfield], now: Instant) -> Option<Arc<Rule>> {
     let mut groups: HashMap<Vec<u128>, (usize, Option<Candidate<'_>>)> = HashMap::new();
     for rule in table.rules() {
         let values = |sub: &Subfield| {
             let (value, mask) = rule.matching().field(sub.field);
             (value & mask) >> sub.start & sub.ones()
         };
-        let key: Vec<u128> = limit.groups.iter().map(values).collect();
+        let key: Vec<u128> = grouped_by.iter().map(values).collect();
         let group = groups.entry(key).or_default();
         let Some(end) = ends(rule) else { continue };
         group.0 += 1;
@@ -87,21 +87,40 @@ mod tests {
             evict,
             groups: vec![Subfield::whole(FieldId::InPort)],
         };
-        tables.set_limit(0, limit(false), Instant(0));
+        tables.set_limits([(0, limit(false))].into(), Instant(0));
         for (port, dst, timeout) in [(1, 1, 0), (2, 1, 60), (2, 2, 30)] {
             tables.apply(&flow(port, dst, timeout), Instant(0)).unwrap();
         }
         let refused = tables.apply(&flow(1, 9, 5), Instant(0));
         assert!(matches!(refused, Err(FlowModError::TableFull { table: 0, limit: 3 })));
-        tables.set_limit(0, limit(true), Instant(0));
+        tables.set_limits([(0, limit(true))].into(), Instant(0));
         let changes = tables.apply(&flow(1, 9, 5), Instant(0)).unwrap();
         let [Change::Removed { rule, reason: Removal::Eviction }, Change::Added(_)] = &changes[..]
         else {
             panic!("{changes:?}")
         };
         assert_eq!(rule.idle_timeout(), 30);
-        let changes = tables.set_limit(0, TableLimit { rules: Some(1), ..limit(true) }, Instant(0));
+        let one = TableLimit { rules: Some(1), ..limit(true) };
+        let changes = tables.set_limits([(0, one)].into(), Instant(0));
         assert_eq!((changes.len(), tables.snapshot().len()), (2, 1), "what has no timeout stays");
+    }
+
+    #[test]
+    fn a_controller_may_say_that_rules_go_and_a_limit_ends_when_it_is_no_more() {
+        let tables = Tables::default();
+        let two = TableLimit { rules: Some(2), ..TableLimit::default() };
+        tables.set_limits([(0, two)].into(), Instant(0));
+        for dst in [1, 2] {
+            tables.apply(&flow(1, dst, 60), Instant(0)).unwrap();
+        }
+        assert!(tables.apply(&flow(1, 3, 60), Instant(0)).is_err());
+        tables.set_eviction(0, true);
+        assert_eq!(tables.apply(&flow(1, 3, 60), Instant(0)).unwrap().len(), 2);
+        tables.set_eviction(0, false);
+        assert!(tables.apply(&flow(1, 4, 60), Instant(0)).is_err());
+        tables.set_limits([].into(), Instant(0));
+        assert_eq!(tables.limit(0), None);
+        assert_eq!(tables.apply(&flow(1, 4, 60), Instant(0)).unwrap().len(), 1);
     }
 
     #[test]

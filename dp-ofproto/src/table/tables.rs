@@ -10,7 +10,7 @@
 //! or a burst of them. Edits take a lock that readers never touch. Snapshots that readers still
 //! hold are kept by the writer until they let go, so that no packet thread ever frees a table.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -82,7 +82,9 @@ pub(super) struct Writer {
     /// Snapshots that some reader may still hold.
     retired: Vec<Arc<TableSet>>,
     /// Limits of tables that have some of their own.
-    pub(super) limits: HashMap<u8, TableLimit>,
+    pub(super) limits: BTreeMap<u8, TableLimit>,
+    /// Tables that controllers have said may let rules go.
+    pub(super) evict: BTreeSet<u8>,
     /// How many rules learn rules with this cookie in this table that are to go with them.
     pub(super) learners: HashMap<(u64, u8), usize>,
 }
@@ -145,12 +147,28 @@ impl Tables {
         edit.commit()
     }
 
-    /// Says how many rules a table may hold; rules beyond go at once, if they may. Returns what
+    /// Says how many rules each table may hold; rules beyond go at once, if they may. Returns what
     /// went.
-    pub fn set_limit(&self, table: u8, limit: TableLimit, now: Instant) -> Vec<Change> {
+    pub fn set_limits(&self, limits: BTreeMap<u8, TableLimit>, now: Instant) -> Vec<Change> {
         let mut edit = self.edit();
-        edit.set_limit(table, limit, now);
+        edit.set_limits(limits, now);
         edit.commit()
+    }
+
+    /// Says whether a full table lets rules go though its limit does not say so.
+    pub fn set_eviction(&self, table: u8, evict: bool) {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        match evict {
+            true => writer.evict.insert(table),
+            false => writer.evict.remove(&table),
+        };
+    }
+
+    /// How many rules a table may hold, if it has a limit of its own.
+    #[must_use]
+    pub fn limit(&self, table: u8) -> Option<usize> {
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        writer.limits.get(&table).and_then(|limit| limit.rules)
     }
 
     /// What a table counts.

@@ -12,11 +12,13 @@ use dp_core::flow::FieldId;
 use dp_ofproto::bridge::{Bridge, Mirror, MirrorOutput, VlanSet};
 use dp_ofproto::learn::MacChange;
 use dp_ofproto::revalidate::RevalidatorConfig;
-use dp_ofproto::table::{PrefixFields, TableLimit};
+use dp_ofproto::table::{INTERNAL_TABLE, PrefixFields, TableLimit};
 use dp_ofproto::text::{NumbersOnly, parse_match, parse_subfield};
 
 use super::{Datapath, RunningBridge};
-use crate::config::{BridgeConfig, MirrorConfig, Settings, SwitchConfig, ZoneConfig, number_or};
+use crate::config::{
+    BridgeConfig, FlowTableConfig, MirrorConfig, Settings, SwitchConfig, ZoneConfig, number_or,
+};
 
 impl Datapath {
     /// Limits of the slow path, and what is said of connection tracking.
@@ -166,36 +168,36 @@ fn mirror(config: &MirrorConfig, ports: &BTreeSet<&str>) -> Option<Mirror> {
 
 /// How many rules each table may hold, and what happens beyond.
 fn set_table_limits(bridge: &Bridge, config: &BridgeConfig) {
-    for (table, it) in &config.flow_tables {
+    let limit = |(table, it): (&u8, &FlowTableConfig)| {
         let limit = TableLimit {
             rules: it.flow_limit.and_then(|limit| usize::try_from(limit).ok()),
             evict: it.overflow_policy.as_deref() == Some("evict"),
             groups: it.groups.iter().filter_map(|text| parse_subfield(text).ok()).collect(),
         };
-        let changes = bridge.tables().set_limit(*table, limit, Instant::default());
-        bridge.tables().tell(changes);
-    }
+        (*table, limit)
+    };
+    let limits = config.flow_tables.iter().map(limit).collect();
+    let changes = bridge.tables().set_limits(limits, Instant::default());
+    bridge.tables().tell(changes);
 }
 
 /// Which fields of each table are looked up by prefixes.
 fn set_prefixes(bridge: &Bridge, config: &BridgeConfig) {
-    if config.flow_tables.is_empty() {
-        return;
-    }
+    let usual = bridge.tables().config().prefixes;
     let mut edit = bridge.tables().edit();
-    for (table, it) in &config.flow_tables {
-        if it.prefixes.is_empty() {
-            continue;
-        }
-        let none = it.prefixes.iter().any(|name| name == "none");
-        let fields: Option<Vec<FieldId>> = match none {
+    for table in 0..INTERNAL_TABLE {
+        let names = config.flow_tables.get(&table).map_or(&[][..], |it| &it.prefixes);
+        let fields: Option<Vec<FieldId>> = match names.iter().any(|name| name == "none") {
             true => Some(Vec::new()),
-            false => it.prefixes.iter().map(|name| FieldId::by_name(name)).collect(),
+            false => names.iter().map(|name| FieldId::by_name(name)).collect(),
         };
-        let fields = fields.and_then(|fields| PrefixFields::of(&fields));
+        let fields = match names.is_empty() {
+            true => Some(usual),
+            false => fields.and_then(|fields| PrefixFields::of(&fields)),
+        };
         let done = match fields {
-            Some(fields) => edit.set_prefixes(*table, fields).map_err(|error| error.to_string()),
-            None => Err(format!("prefixes {:?} cannot be looked up so", it.prefixes)),
+            Some(fields) => edit.set_prefixes(table, fields).map_err(|error| error.to_string()),
+            None => Err(format!("prefixes {names:?} cannot be looked up so")),
         };
         if let Err(why) = done {
             log::warn!(target: "bridge", "bridge {}: table {table}: {why}", bridge.name());

@@ -6,6 +6,8 @@
 
 mod hidden;
 mod pace;
+mod raw;
+mod told;
 
 use std::fmt::Write as _;
 
