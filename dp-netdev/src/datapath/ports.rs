@@ -12,7 +12,7 @@ use super::numbers::{NUMBERS, Numbers};
 use super::worker::Place;
 use super::{Netdev, lock, urgent};
 use crate::pmd::{Command, End, RxCounters, RxSlot, TxCounters};
-use crate::port::{Change, OpenError, Port, QueueCount, RxQueue, Status};
+use crate::port::{Change, LinkMode, OpenError, Port, QueueCount, RxQueue, Status};
 use crate::qos::gate::IngressGate;
 use crate::qos::police::PolicerConfig;
 use crate::qos::{EgressConfig, PortQos, QosReport};
@@ -340,6 +340,12 @@ impl Netdev {
     #[must_use]
     pub fn port_details(&self, number: PortNo) -> Vec<(&'static str, String)> {
         lock(&self.ports).get(&number).map(|it| it.port.details()).unwrap_or_default()
+    }
+
+    /// What a port's link runs at; `None` if that is not known, or there is no such port.
+    #[must_use]
+    pub fn port_link(&self, number: PortNo) -> Option<LinkMode> {
+        lock(&self.ports).get(&number)?.port.link()
     }
 
     /// What a port counts itself, by name; nothing if there is no such port.

@@ -14,12 +14,15 @@
 //! | `message` | messages and their attributes, checked |
 //! | `rule` | policy rules, as far as they can apply |
 //! | [`Index`] | what is known |
+//! | [`link_counters`] | what the kernel counts of a link |
 //! | [`tc`] | queueing disciplines of the kernel |
 
+mod counters;
 mod index;
 mod message;
 mod rule;
 mod socket_unsafe;
 pub mod tc;
 
+pub use counters::{LinkCounters, link_counters};
 pub use index::{Change, Index, KernelHop, KernelRoute, Link};

@@ -13,8 +13,8 @@ use dp_core::base::Instant;
 use dp_core::packet::{Burst, Slots};
 
 use super::{
-    Change, Lost, OpenError, Port, PortError, QueueCount, Queues, RxEnd, RxQueue, Sent, Status,
-    TxQueue, Wake,
+    Change, LinkMode, Lost, OpenError, Port, PortError, QueueCount, Queues, RxEnd, RxQueue, Sent,
+    Status, TxQueue, Wake,
 };
 use crate::pcapfile::{Epoch, Writer};
 
@@ -97,6 +97,26 @@ impl Port for Capture {
 
     fn status(&self) -> Status {
         self.inner.status()
+    }
+
+    fn numa_node(&self) -> Option<u32> {
+        self.inner.numa_node()
+    }
+
+    fn counters(&self) -> Vec<(String, u64)> {
+        self.inner.counters()
+    }
+
+    fn details(&self) -> Vec<(&'static str, String)> {
+        self.inner.details()
+    }
+
+    fn link(&self) -> Option<LinkMode> {
+        self.inner.link()
+    }
+
+    fn configuration(&self) -> Vec<(&'static str, String)> {
+        self.inner.configuration()
     }
 
     fn configure(&mut self, change: Change) -> Result<(), OpenError> {

@@ -11,7 +11,9 @@ use std::collections::VecDeque;
 use dp_core::base::{Duration, Instant};
 use dp_core::packet::{Burst, Packet};
 
-use super::{Change, Lost, OpenError, Port, QueueCount, Queues, RxEnd, RxQueue, Status, Wake};
+use super::{
+    Change, LinkMode, Lost, OpenError, Port, QueueCount, Queues, RxEnd, RxQueue, Status, Wake,
+};
 
 /// A port whose incoming packets are delayed.
 pub struct Delay {
@@ -49,6 +51,26 @@ impl Port for Delay {
 
     fn status(&self) -> Status {
         self.inner.status()
+    }
+
+    fn numa_node(&self) -> Option<u32> {
+        self.inner.numa_node()
+    }
+
+    fn counters(&self) -> Vec<(String, u64)> {
+        self.inner.counters()
+    }
+
+    fn details(&self) -> Vec<(&'static str, String)> {
+        self.inner.details()
+    }
+
+    fn link(&self) -> Option<LinkMode> {
+        self.inner.link()
+    }
+
+    fn configuration(&self) -> Vec<(&'static str, String)> {
+        self.inner.configuration()
     }
 
     fn configure(&mut self, change: Change) -> Result<(), OpenError> {

@@ -51,6 +51,8 @@ use std::os::fd::RawFd;
 use dp_core::base::{DropReason, Instant, MacAddr};
 use dp_core::packet::Burst;
 
+use crate::netlink::link_counters;
+pub use crate::system::LinkMode;
 use crate::system::Netif;
 
 /// How many queues the caller can use.
@@ -137,6 +139,48 @@ fn netif_status(netif: &Netif) -> Status {
     }
 }
 
+/// What the driver of a kernel interface says of itself, by the names of the column `status`.
+fn netif_details(netif: &Netif) -> Vec<(&'static str, String)> {
+    let Ok(driver) = netif.driver() else { return Vec::new() };
+    vec![
+        ("driver_name", driver.name),
+        ("driver_version", driver.version),
+        ("firmware_version", driver.firmware),
+    ]
+}
+
+/// What its link runs at.
+fn netif_link(netif: &Netif) -> Option<LinkMode> {
+    netif.link_mode().ok().flatten()
+}
+
+/// What the kernel counts of an interface beyond what we do, by the names of the column `statistics`.
+/// `turned`: the host's end is the other one, so that what it receives is what we send.
+fn netif_counters(netif: &Netif, turned: bool) -> Vec<(String, u64)> {
+    let Ok(all) = link_counters(netif.index()) else { return Vec::new() };
+    let mut counters = [
+        ("collisions", all.collisions),
+        ("rx_crc_err", all.rx_crc_errors),
+        ("rx_dropped", all.rx_dropped),
+        ("rx_errors", all.rx_errors),
+        ("rx_frame_err", all.rx_frame_errors),
+        ("rx_missed_errors", all.rx_missed_errors),
+        ("rx_multicast_packets", all.multicast),
+        ("rx_over_err", all.rx_over_errors),
+        ("tx_dropped", all.tx_dropped),
+        ("tx_errors", all.tx_errors),
+    ];
+    if turned {
+        (counters[2].1, counters[8].1) = (all.tx_dropped, all.rx_dropped);
+        (counters[3].1, counters[9].1) = (all.tx_errors, all.rx_errors);
+        // What the other end receives is nothing that we receive.
+        for at in [1, 4, 5, 6, 7] {
+            counters[at].1 = 0;
+        }
+    }
+    counters.map(|(name, value)| (name.to_owned(), value)).into()
+}
+
 /// Changes a property of a kernel interface.
 fn change_netif(name: &str, netif: &Netif, change: Change) -> Result<(), OpenError> {
     let done = match change {
@@ -193,6 +237,11 @@ pub trait Port: Send {
     /// What else there is to say of it, by the names of the interface's `status` column.
     fn details(&self) -> Vec<(&'static str, String)> {
         Vec::new()
+    }
+
+    /// What its link runs at; `None` where that means nothing or is not known.
+    fn link(&self) -> Option<LinkMode> {
+        None
     }
 
     /// How it is set up, as a list of ports shows it.

@@ -5,6 +5,7 @@
 //! | room | what |
 //! |---|---|
 //! | [`Netif`] | a network interface: state, MTU, address |
+//! | [`Driver`], [`LinkMode`] | what an interface's driver says |
 //! | [`Doorbell`], [`wait`] | sleeping until a descriptor, a moment or another thread |
 //! | [`pin_to_cpu`] | keeping a thread on a processor |
 //! | [`run_in_real_time`] | running before others |
@@ -14,6 +15,7 @@
 
 mod affinity_unsafe;
 mod clock;
+mod ethtool_unsafe;
 mod netif_unsafe;
 mod options_unsafe;
 mod priority_unsafe;
@@ -23,6 +25,7 @@ mod wait_unsafe;
 
 pub use affinity_unsafe::pin_to_cpu;
 pub use clock::{Clock, Ticker};
+pub use ethtool_unsafe::{Driver, LinkMode};
 pub use netif_unsafe::{Netif, NetifState};
 pub(crate) use options_unsafe::{get_option, set_option, socket};
 pub use priority_unsafe::run_in_real_time;

@@ -139,8 +139,13 @@ impl Netif {
         call(&self.socket, libc::SIOCSIFHWADDR, &mut request)
     }
 
+    /// A socket of the interface's namespace.
+    pub(super) fn socket(&self) -> &OwnedFd {
+        &self.socket
+    }
+
     /// A request with the name that the interface has now.
-    fn named(&self) -> io::Result<libc::ifreq> {
+    pub(super) fn named(&self) -> io::Result<libc::ifreq> {
         let mut request = request("")?;
         request.ifr_ifru.ifru_ifindex = self.index;
         call(&self.socket, libc::SIOCGIFNAME, &mut request)?;

@@ -231,12 +231,21 @@ fn show_one(datapath: &Datapath, statistics: bool) -> String {
         if statistics {
             let it = port.stats;
             let count = |value: u64| if known { value.to_string() } else { "?".to_owned() };
-            let (rx_dropped, tx_dropped) = (count(it.rx_dropped), count(it.tx_dropped));
+            let counters = datapath.netdev.port_counters(port.port);
+            let counter = |name: &str| {
+                counters.iter().find(|(known, _)| known == name).map(|(_, value)| *value)
+            };
+            let dropped = |own: u64, name| count(own + counter(name).unwrap_or(0));
+            let (rx_dropped, tx_dropped) =
+                (dropped(it.rx_dropped, "rx_dropped"), dropped(it.tx_dropped, "tx_dropped"));
+            let [rx_errors, over, frame, tx_errors, collisions] =
+                ["rx_errors", "rx_over_err", "rx_frame_err", "tx_errors", "collisions"]
+                    .map(|name| counter(name).map_or("?".to_owned(), |it| it.to_string()));
             let _ = writeln!(
                 text,
-                "    RX packets:{} errors:? dropped:{rx_dropped} overruns:? frame:?\n    TX \
-                 packets:{} errors:? dropped:{tx_dropped} aborted:? carrier:?\n    collisions:?\n    \
-                 RX bytes:{}{}  TX bytes:{}{}\n    UPCALL packets:? errors:?",
+                "    RX packets:{} errors:{rx_errors} dropped:{rx_dropped} overruns:{over} \
+                 frame:{frame}\n    TX packets:{} errors:{tx_errors} dropped:{tx_dropped} aborted:? \
+                 carrier:?\n    collisions:{collisions}\n    RX bytes:{}{}  TX bytes:{}{}\n    UPCALL packets:? errors:?",
                 it.rx_packets,
                 it.tx_packets,
                 it.rx_bytes,

@@ -9,7 +9,7 @@ use dp_core::base::{Instant, MeterId, OfPort, Zone};
 use dp_core::boundary::Datapath as _;
 use dp_core::conntrack::dump::{Filter, TupleFilter};
 use dp_core::meter::{Band as DatapathBand, MeterConfig, MeterUnit};
-use dp_netdev::port::Change;
+use dp_netdev::port::{Change, LinkMode};
 use dp_ofproto::export::ipfix;
 use dp_ofproto::openflow::Code;
 use dp_ofproto::openflow::ct_flush::{CtFlush, Tuple};
@@ -77,19 +77,22 @@ impl Host for BridgeHost {
             let virtual_port = interface.kind == "patch" || is_tunnel(&interface.kind);
             if virtual_port {
                 mac = own_mac(interface.config.uuid);
+                link |= state::LIVE;
             }
             let none = LinkFeatures::default();
+            let mode = interface.number.and_then(|it| netdev.port_link(it));
             let desc = PortDesc {
                 port,
                 hw_addr: mac,
                 name,
                 config: bits,
                 state: link,
-                curr: none,
+                curr: mode.map_or(none, features),
                 advertised: none,
                 supported: none,
                 peer: none,
-                curr_speed: 0,
+                // In kilobits, as far as there is room.
+                curr_speed: mode.map_or(0, |it| it.mbps.saturating_mul(1000)),
                 max_speed: 0,
             };
             let mut stats = PortStats::unknown(port, now.since(seen));
@@ -109,6 +112,19 @@ impl Host for BridgeHost {
                 if !interface.kind.starts_with("dummy") {
                     stats.rx_dropped = counted.rx_dropped;
                     stats.tx_dropped = counted.tx_dropped;
+                }
+                for (name, value) in netdev.port_counters(info.port) {
+                    match name.as_str() {
+                        "rx_dropped" => stats.rx_dropped = stats.rx_dropped.saturating_add(value),
+                        "tx_dropped" => stats.tx_dropped = stats.tx_dropped.saturating_add(value),
+                        "rx_errors" => stats.rx_errors = value,
+                        "tx_errors" => stats.tx_errors = value,
+                        "rx_frame_err" => stats.rx_frame_err = value,
+                        "rx_over_err" => stats.rx_over_err = value,
+                        "rx_crc_err" => stats.rx_crc_err = value,
+                        "collisions" => stats.collisions = value,
+                        _ => {}
+                    }
                 }
             }
             ports.push(HostPort { desc, stats, custom: Vec::new() });
@@ -292,6 +308,28 @@ impl BridgeHost {
         let netdev = &self.bridge.datapath.netdev;
         (0..METERS).map(MeterId).find(|id| netdev.meter_get(*id).is_none())
     }
+}
+
+/// A link's speed and kind as OpenFlow has it.
+fn features(mode: LinkMode) -> LinkFeatures {
+    let full = mode.full_duplex != Some(false);
+    let speed = match (mode.mbps, full) {
+        (10, false) => 1 << 0,
+        (10, true) => 1 << 1,
+        (100, false) => 1 << 2,
+        (100, true) => 1 << 3,
+        (1_000, false) => 1 << 4,
+        (1_000, true) => LinkFeatures::FD_1G.0,
+        (10_000, _) => LinkFeatures::FD_10G.0,
+        (40_000, _) => 1 << 7,
+        (100_000, _) => 1 << 8,
+        (1_000_000, _) => 1 << 9,
+        // Another speed.
+        _ => 1 << 10,
+    };
+    let copper = if mode.copper == Some(true) { LinkFeatures::COPPER.0 } else { 0 };
+    let negotiated = if mode.negotiated { LinkFeatures::AUTONEG.0 } else { 0 };
+    LinkFeatures(speed | copper | negotiated)
 }
 
 /// Meters that are looked at for a free one.

@@ -46,6 +46,8 @@ pub(crate) struct BridgeState {
     pub(crate) bonds: BTreeMap<String, BondId>,
     /// Whether links are up, as far as anybody has been told.
     pub(crate) carriers: BTreeMap<OfPort, bool>,
+    /// How often links have gone up or down.
+    pub(super) link_resets: BTreeMap<OfPort, i64>,
     /// How many interfaces have been added so far.
     pub(crate) added: u64,
     /// What is in force to hold packets back, by interface.
@@ -106,6 +108,7 @@ impl RunningBridge {
                 port_config: BTreeMap::new(),
                 bonds: BTreeMap::new(),
                 carriers: BTreeMap::new(),
+                link_resets: BTreeMap::new(),
                 added: 0,
                 qos: BTreeMap::new(),
             }),

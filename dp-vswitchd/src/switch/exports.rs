@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -239,8 +238,12 @@ impl Switch {
         let stats = infos.get(&number)?.stats;
         // What dummies lose is not known.
         let device = !interface.kind.starts_with("dummy");
-        let (speed, full_duplex) =
-            if device { link(&interface.config.name) } else { (DEFAULT_SPEED, None) };
+        let (speed, full_duplex) = match bridge.datapath.netdev.port_link(number).filter(|_| device)
+        {
+            Some(link) => (u64::from(link.mbps) * 1_000_000, link.full_duplex),
+            // As the reference tells what is not known.
+            None => (DEFAULT_SPEED, None),
+        };
         let lacp = self.services.lacp_view(&bridge.name, ofport).map(|view| sflow::LacpCounters {
             actor: view.actor,
             partner: view.partner,
@@ -355,23 +358,6 @@ fn ifindex(bridge: &RunningBridge, interface: &Interface) -> Option<u32> {
     }
     let status = bridge.datapath.netdev.port_status(interface.number?)?;
     Some(status.ifindex).filter(|it| *it != 0)
-}
-
-/// The speed of the kernel's link of this name, in bits a second, and whether it is duplex; what is not
-/// known is told as the reference tells it.
-fn link(name: &str) -> (u64, Option<bool>) {
-    let read = |what: &str| {
-        let folder = Path::new("/sys/class/net").join(Path::new(name).file_name()?);
-        std::fs::read_to_string(folder.join(what)).ok()
-    };
-    let megabits = read("speed").and_then(|text| text.trim().parse::<u64>().ok());
-    let duplex = read("duplex").and_then(|text| match text.trim() {
-        "full" => Some(true),
-        "half" => Some(false),
-        _ => None,
-    });
-    let speed = megabits.filter(|it| *it != 0).and_then(|it| it.checked_mul(1_000_000));
-    (speed.unwrap_or(DEFAULT_SPEED), duplex)
 }
 
 fn resources() -> sflow::Resources {

@@ -200,7 +200,13 @@ impl Switch {
                 if state.carriers == now {
                     continue;
                 }
-                state.carriers = now;
+                let before = std::mem::replace(&mut state.carriers, now);
+                state.link_resets.retain(|port, _| state.carriers.contains_key(port));
+                for (port, up) in &state.carriers {
+                    if before.get(port).is_some_and(|before| before != up) {
+                        *state.link_resets.entry(*port).or_default() += 1;
+                    }
+                }
                 tree_wish(&bridge, state, |interface| self.is_up(&bridge, interface))
             };
             self.services.set_tree(&bridge.name, wish, self.now());

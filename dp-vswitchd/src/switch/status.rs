@@ -9,7 +9,6 @@ use dp_core::boundary::{Datapath as _, PortInfo};
 use dp_ofproto::tunnel::is_tunnel;
 
 use super::bridge::{Interface, RunningBridge, own_mac};
-use super::dpdk::is_dpdk;
 use super::{Switch, features, open, system_stats};
 use dp_netdev::port::dpdk;
 
@@ -103,6 +102,7 @@ impl Switch {
             })
             .collect();
         let none = BTreeMap::new();
+        let patches = self.patches();
         for bridge in self.bridges() {
             let infos = ports.get(&bridge.datapath.kind).unwrap_or(&none);
             bridge_columns(&bridge, &mut columns);
@@ -110,6 +110,10 @@ impl Switch {
             let interfaces: Vec<Interface> = bridge.state().interfaces.values().cloned().collect();
             for interface in &interfaces {
                 interface_columns(&bridge, interface, &mut columns);
+                let lonely = lonely(&patches, &bridge.datapath.kind, interface);
+                if let Some(why) = lonely.filter(|_| interface.error.is_none()) {
+                    columns.set("Interface", interface.config.uuid, "error", text(&why));
+                }
                 if interface.ofport.is_some() && is_tunnel(&interface.kind) {
                     tunnel_columns(self, interface, &mut columns);
                 }
@@ -131,8 +135,11 @@ impl Switch {
                     let mut values = statistics_of(info, &interface.kind);
                     // What a device counts itself comes beside, but what packets show is ours.
                     for (name, value) in bridge.datapath.netdev.port_counters(info.port) {
-                        if values.iter().all(|(known, _)| *known != name) {
-                            values.push((name, value));
+                        match values.iter_mut().find(|(known, _)| *known == name) {
+                            // Some are lost there and some here.
+                            Some((known, count)) if known.ends_with("_dropped") => *count += value,
+                            Some(_) => {}
+                            None => values.push((name, value)),
                         }
                     }
                     values.extend(bridge.qos_drops(interface));
@@ -164,6 +171,36 @@ impl Switch {
     }
 }
 
+impl Switch {
+    /// The patch ports that there are: by type of datapath and name, whom they lead to.
+    fn patches(&self) -> BTreeMap<(String, String), String> {
+        let mut patches = BTreeMap::new();
+        for bridge in self.bridges() {
+            for interface in bridge.state().interfaces.values() {
+                if interface.kind == "patch" && interface.ofport.is_some() {
+                    let key = (bridge.datapath.kind.clone(), interface.config.name.clone());
+                    let peer = interface.config.options.get("peer").cloned().unwrap_or_default();
+                    patches.insert(key, peer);
+                }
+            }
+        }
+        patches
+    }
+}
+
+/// Why a patch port leads nowhere, if it does: the other end is not there, or is another's.
+fn lonely(
+    patches: &BTreeMap<(String, String), String>,
+    datapath: &str,
+    interface: &Interface,
+) -> Option<String> {
+    let name = &interface.config.name;
+    let peer = patches.get(&(datapath.to_owned(), name.clone()))?;
+    let back = patches.get(&(datapath.to_owned(), peer.clone()));
+    let why = format!("No usable peer '{peer}' exists in '{datapath}' datapath.");
+    (interface.kind == "patch" && back != Some(name)).then_some(why)
+}
+
 fn bridge_columns(bridge: &RunningBridge, columns: &mut Columns) {
     let state = bridge.state();
     let uuid = state.config.uuid;
@@ -180,16 +217,21 @@ fn interface_columns(bridge: &RunningBridge, interface: &Interface, columns: &mu
     let error = interface.error.clone().or_else(|| bridge.qos_error(&interface.config.name));
     set("error", error.as_deref().map_or_else(Datum::empty_set, text));
     let Some(status) = status else {
+        for column in NEEDS_DEVICE {
+            set(column, Datum::empty_set());
+        }
         if interface.kind == "patch" && interface.ofport.is_some() {
             set("admin_state", text("up"));
             set("link_state", text("up"));
+            set("link_resets", number(0));
+            set("mac_in_use", text(&own_mac(uuid).to_string()));
+            set("ifindex", number(0));
             return;
         }
-        for column in ["admin_state", "link_state", "mac_in_use", "mtu", "ifindex", "link_resets"] {
-            set(column, Datum::empty_set());
+        if interface.ofport.is_none() {
+            set("statistics", Datum::empty_map());
+            set("status", Datum::empty_map());
         }
-        set("statistics", Datum::empty_map());
-        set("status", Datum::empty_map());
         return;
     };
     let word = |up| text(if up { "up" } else { "down" });
@@ -197,21 +239,28 @@ fn interface_columns(bridge: &RunningBridge, interface: &Interface, columns: &mu
     // A dummy that is switched off has no carrier either.
     let carrier = status.admin_up || !interface.kind.starts_with("dummy");
     set("link_state", word(status.link_up && carrier));
-    set("link_resets", number(0));
+    let resets = interface.ofport.and_then(|it| bridge.state().link_resets.get(&it).copied());
+    set("link_resets", number(resets.unwrap_or(0)));
     set("mac_in_use", text(&status.mac.to_string()));
     set("mtu", number(i64::from(status.mtu)));
     let pretended = interface.config.options.get("ifindex").and_then(|it| it.parse().ok());
     let pretended = pretended.filter(|_| interface.kind.starts_with("dummy"));
     set("ifindex", number(pretended.unwrap_or(i64::from(status.ifindex))));
-    let number = interface.number.filter(|_| is_dpdk(&interface.kind));
-    let details = number.map(|it| bridge.datapath.netdev.port_details(it));
+    let netdev = &bridge.datapath.netdev;
+    let details = interface.number.map(|it| netdev.port_details(it)).unwrap_or_default();
     set(
         "status",
-        match details {
-            Some(details) => map(details.iter().map(|(key, value)| pair(key, value)).collect()),
-            None => map(status_of(&interface.kind)),
+        match details.is_empty() {
+            false => map(details.iter().map(|(key, value)| pair(key, value)).collect()),
+            true => map(status_of(&interface.kind)),
         },
     );
+    let link = interface.number.and_then(|it| netdev.port_link(it));
+    let speed = link.map(|it| number(i64::from(it.mbps) * 1_000_000));
+    set("link_speed", speed.unwrap_or_else(Datum::empty_set));
+    let duplex = link.and_then(|it| it.full_duplex);
+    let word = |full| text(if full { "full" } else { "half" });
+    set("duplex", duplex.map_or_else(Datum::empty_set, word));
 }
 
 /// A tunnel is up as long as it is there; its status says which way it leads.
@@ -231,11 +280,22 @@ fn tunnel_columns(switch: &Switch, interface: &Interface, columns: &mut Columns)
     set("status", map(status));
 }
 
-/// What a driver says of itself.
+/// Columns of an interface that mean nothing without a device.
+const NEEDS_DEVICE: [&str; 8] = [
+    "admin_state",
+    "link_state",
+    "mac_in_use",
+    "mtu",
+    "ifindex",
+    "link_resets",
+    "link_speed",
+    "duplex",
+];
+
+/// What a driver says of itself where it is not asked.
 fn status_of(kind: &str) -> Vec<(Atom, Atom)> {
     match kind {
-        "system" => vec![pair("driver_name", "afpacket")],
-        "tap" => vec![pair("driver_name", "tun")],
+        "system" | "tap" => Vec::new(),
         _ => OFFLOADS.iter().map(|name| pair(name, "false")).collect(),
     }
 }

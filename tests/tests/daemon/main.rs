@@ -1,6 +1,7 @@
 //! The daemon as its users see it: the tools of the reference, unmodified, on a real database, and
 //! the process as service managers and the installed scripts run it.
 
+mod columns;
 mod process;
 mod service;
 mod switch;

@@ -29,7 +29,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use super::{Change, OpenError, Port, QueueCount, Queues, Status, TxQueue};
+use super::{Change, LinkMode, OpenError, Port, QueueCount, Queues, Status, TxQueue};
 use crate::system::Netif;
 use ring_unsafe::Ring;
 
@@ -113,6 +113,18 @@ impl Port for AfPacket {
 
     fn status(&self) -> Status {
         super::netif_status(&self.netif)
+    }
+
+    fn details(&self) -> Vec<(&'static str, String)> {
+        super::netif_details(&self.netif)
+    }
+
+    fn link(&self) -> Option<LinkMode> {
+        super::netif_link(&self.netif)
+    }
+
+    fn counters(&self) -> Vec<(String, u64)> {
+        super::netif_counters(&self.netif, false)
     }
 
     fn configure(&mut self, change: Change) -> Result<(), OpenError> {

@@ -29,7 +29,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Change, OpenError, Port, QueueCount, Queues, RxQueue, Status, TxQueue};
+use super::{Change, LinkMode, OpenError, Port, QueueCount, Queues, RxQueue, Status, TxQueue};
 use crate::system::Netif;
 use memory_unsafe::Socket;
 use program_unsafe::Program;
@@ -242,6 +242,16 @@ impl Port for AfXdp {
     }
 
     fn details(&self) -> Vec<(&'static str, String)> {
-        vec![("xdp-mode", self.mode.name().to_owned())]
+        let mut details = super::netif_details(&self.netif);
+        details.push(("xdp-mode", self.mode.name().to_owned()));
+        details
+    }
+
+    fn link(&self) -> Option<LinkMode> {
+        super::netif_link(&self.netif)
+    }
+
+    fn counters(&self) -> Vec<(String, u64)> {
+        super::netif_counters(&self.netif, false)
     }
 }

@@ -110,6 +110,17 @@ impl Port for Dpdk {
         }
     }
 
+    fn link(&self) -> Option<LinkMode> {
+        let link = self.device.as_ref()?.link();
+        let known = link.up && link.mbps != 0 && link.mbps != u32::MAX;
+        known.then_some(LinkMode {
+            mbps: link.mbps,
+            full_duplex: Some(link.full_duplex),
+            copper: None,
+            negotiated: link.autonegotiated,
+        })
+    }
+
     fn counters(&self) -> Vec<(String, u64)> {
         let Some(device) = &self.device else { return Vec::new() };
         let mut counters = device.counters();

@@ -22,8 +22,8 @@ use dp_core::base::Instant;
 use dp_core::packet::{Burst, Packet, Pool};
 
 use super::{
-    Change, Lost, OpenError, Port, PortError, QueueCount, Queues, RxEnd, RxQueue, Sent, Status,
-    TxQueue, Wake, change_netif,
+    Change, LinkMode, Lost, OpenError, Port, PortError, QueueCount, Queues, RxEnd, RxQueue, Sent,
+    Status, TxQueue, Wake, change_netif,
 };
 use crate::offload::vnet;
 use crate::system::Netif;
@@ -122,6 +122,18 @@ impl Port for Tap {
 
     fn status(&self) -> Status {
         super::netif_status(&self.netif)
+    }
+
+    fn details(&self) -> Vec<(&'static str, String)> {
+        super::netif_details(&self.netif)
+    }
+
+    fn link(&self) -> Option<LinkMode> {
+        super::netif_link(&self.netif)
+    }
+
+    fn counters(&self) -> Vec<(String, u64)> {
+        super::netif_counters(&self.netif, true)
     }
 
     fn configure(&mut self, change: Change) -> Result<(), OpenError> {
