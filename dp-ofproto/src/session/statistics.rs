@@ -126,6 +126,10 @@ fn select(tables: &TableSet, asked: &FlowStatsRequest) -> Result<Vec<Arc<Rule>>,
             && asked.out_port.is_none_or(|port| outputs_to(rule.actions(), port))
             && asked.out_group.is_none_or(|group| uses_group(rule.actions(), group))
     };
+    if asked.table == Some(INTERNAL_TABLE) {
+        let covered = |rule: &&Arc<Rule>| asked.matching.covers(rule.matching()) && wanted(rule);
+        return Ok(tables.internal().iter().filter(covered).cloned().collect());
+    }
     Ok(ids
         .filter_map(|id| tables.table(id))
         .flat_map(|table| table.covered_by(&asked.matching))

@@ -14,7 +14,7 @@ use dp_core::sync::machine::MutexGuard;
 use super::flow_mod::{Change, Command, FlowMod, FlowModError, Removal};
 use super::rule::{Rule, RuleId, RuleStats};
 use super::tables::{INTERNAL_TABLE, TableSet, Tables, Writer, group_hash};
-use super::{PrefixFields, Table, TableLimit, Version, overflow};
+use super::{InternalRules, PrefixFields, Table, TableLimit, Version, overflow};
 use crate::action::{self, Action, Actions};
 use crate::group::{Group, GroupId};
 
@@ -75,6 +75,11 @@ impl<'a> Edit<'a> {
                 Ok(())
             }
         }
+    }
+
+    pub(super) fn begin(&mut self, now: Instant) {
+        self.set.internal = Arc::new(InternalRules::new(now));
+        self.retuned = true;
     }
 
     /// Removes the rules whose time is over.

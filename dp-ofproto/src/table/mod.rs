@@ -12,6 +12,7 @@
 //! | `subtable`, `shape` | the rules of one mask; which words it looks at in which stage |
 //! | [`prefixes`], `prefix_trie` | which prefixes of an address rules match on |
 //! | `hash_trie`, `bucket` | the map in which versions share what they have in common |
+//! | [`internal`] | the rules of the switch's own table |
 //! | `overflow` | what a full table does |
 //! | [`oracle`] | linear scan, the judge of the classifier |
 //!
@@ -29,6 +30,7 @@ pub mod flow_mod;
 pub mod group_mod;
 mod hash_trie;
 pub mod hidden;
+pub mod internal;
 pub mod oracle;
 mod overflow;
 mod prefix_trie;
@@ -44,6 +46,7 @@ pub use edit::{Edit, outputs_to, uses_group, uses_meter};
 pub use flow_mod::{Change, Command, FlowMod, FlowModError, Removal};
 pub use group_mod::{BucketSpec, GroupCommand, GroupMod, GroupModError};
 pub use hidden::{Hidden, HiddenRule};
+pub use internal::{Internal, InternalRules};
 pub use overflow::TableLimit;
 pub use prefixes::{PREFIX_FIELDS, PrefixFields};
 pub use rule::{Expiry, Rule, RuleFlags, RuleId, RuleStats, TableCounters, Version};

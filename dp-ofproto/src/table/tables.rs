@@ -18,6 +18,7 @@ use dp_core::base::Instant;
 use dp_core::flow::{FlowKey, FlowMask};
 use dp_core::sync::machine::{AtomicBool, Mutex, MutexGuard, Ordering, PoisonError};
 
+use super::InternalRules;
 use super::edit::Edit;
 use super::hash_trie::HashTrie;
 use super::hidden::Hidden;
@@ -99,6 +100,7 @@ impl Tables {
             tables: Vec::new(),
             groups: HashTrie::default(),
             hidden: None,
+            internal: Arc::new(InternalRules::new(Instant::default())),
             counters: counters.clone(),
         };
         Self {
@@ -138,6 +140,13 @@ impl Tables {
         let mut edit = self.edit();
         edit.apply(flow_mod, now)?;
         Ok(edit.commit())
+    }
+
+    /// The switch begins to count: the rules of its own table are as old as this.
+    pub fn begin(&self, now: Instant) {
+        let mut edit = self.edit();
+        edit.begin(now);
+        edit.commit();
     }
 
     /// Removes the rules whose time is over.
@@ -246,6 +255,7 @@ pub struct TableSet {
     pub(super) groups: HashTrie<Arc<Group>>,
     /// The switch's own rules, if it has any.
     pub(super) hidden: Option<Arc<Hidden>>,
+    pub(super) internal: Arc<InternalRules>,
     counters: Counters,
 }
 
@@ -285,6 +295,12 @@ impl TableSet {
             }
         }
         self.table(id).map_or_else(Found::default, |table| table.find(key, wc))
+    }
+
+    /// The rules of the switch's own table.
+    #[must_use]
+    pub fn internal(&self) -> &InternalRules {
+        &self.internal
     }
 
     /// The switch's own rules, if it has any.

@@ -83,7 +83,9 @@ pub(super) fn write_controller(f: &mut fmt::Formatter<'_>, to: &Controller) -> f
     }
     let mut parts = Vec::new();
     if to.reason != PacketInReason::Action {
-        parts.push(format!("reason={}", to.reason.name()));
+        // The switch's own rules have a reason that no text can ask for.
+        let name = if to.reason == PacketInReason::ImplicitMiss { "" } else { to.reason.name() };
+        parts.push(format!("reason={name}"));
     }
     if to.max_len != u16::MAX {
         parts.push(format!("max_len={}", to.max_len));

@@ -320,13 +320,19 @@ impl fmt::Display for FullRuleText<'_> {
             f.write_str("n_offload_packets=0, n_offload_bytes=0, ")?;
         }
         let text = MatchText { matching: rule.matching(), names: self.names };
-        write!(f, "priority={},", rule.priority())?;
-        if !rule.matching().is_any() {
-            write!(f, "{text},")?;
+        let any = rule.matching().is_any();
+        match rule.priority() {
+            USUAL if any => {}
+            USUAL => write!(f, "{text}")?,
+            priority if any => write!(f, "priority={priority}")?,
+            priority => write!(f, "priority={priority},{text}")?,
         }
-        write!(f, "actions={}", ActionsText { actions: rule.actions(), names: self.names })
+        write!(f, ",actions={}", ActionsText { actions: rule.actions(), names: self.names })
     }
 }
+
+/// The priority that is not told.
+const USUAL: u32 = FlowMod::DEFAULT_PRIORITY as u32;
 
 fn write_options(
     f: &mut fmt::Formatter<'_>,

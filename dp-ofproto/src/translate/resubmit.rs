@@ -10,7 +10,7 @@ use super::effect::Effect;
 use super::{Context, ETH_TYPE_IPV4, ETH_TYPE_IPV6, Part, TranslateError, Weight};
 use crate::action::{Controller, PacketInReason};
 use crate::bridge::{Fragments, TableMiss};
-use crate::table::{Found, INTERNAL_TABLE};
+use crate::table::{Found, INTERNAL_TABLE, Internal};
 
 impl Context<'_> {
     /// Looks the packet up in the first table and acts on what is found, and on the action set.
@@ -148,6 +148,7 @@ impl Context<'_> {
                     && (what == TableMiss::Controller || self.table + 1 >= INTERNAL_TABLE) =>
             {
                 self.cookie = 0;
+                self.credit_internal(Internal::MissController);
                 let blocked = self.port(self.in_port()).is_some_and(|port| port.no_packet_in);
                 if !blocked {
                     let controller = Controller {
@@ -165,7 +166,14 @@ impl Context<'_> {
                 self.act_on(found, honour, last, first);
                 return;
             }
-            _ => self.recorder.nothing(),
+            _ => {
+                let fragment = self.view.config.fragments == Fragments::Drop && self.is_fragment();
+                self.credit_internal(match fragment {
+                    true => Internal::Fragment,
+                    false => Internal::MissDrop,
+                });
+                self.recorder.nothing();
+            }
         }
         if first {
             self.end_of_tables();
@@ -174,10 +182,19 @@ impl Context<'_> {
         self.recorder.leave();
     }
 
+    /// One of the switch's own rules takes the packet.
+    fn credit_internal(&mut self, which: Internal) {
+        self.effects.push(Effect::Credit(Arc::clone(self.view.tables.internal().get(which))));
+    }
+
+    fn is_fragment(&self) -> bool {
+        matches!(self.flow.eth_type(), ETH_TYPE_IPV4 | ETH_TYPE_IPV6)
+            && self.flow.nw_frag() & FRAG_ANY != 0
+    }
+
     fn find_rule(&mut self) -> Found {
         let tables = &self.view.tables;
-        let fragment = matches!(self.flow.eth_type(), ETH_TYPE_IPV4 | ETH_TYPE_IPV6)
-            && self.flow.nw_frag() & FRAG_ANY != 0;
+        let fragment = self.is_fragment();
         match self.view.config.fragments {
             Fragments::Drop if fragment => Found::default(),
             Fragments::Normal if fragment => {

@@ -42,7 +42,7 @@ pub(super) fn register(registry: &mut CommandRegistry, switch: &Arc<Switch>) {
 fn dump(bridge: &RunningBridge, offloads: bool, now: Instant) -> String {
     let set = bridge.bridge.tables().snapshot();
     let hidden = set.hidden().into_iter().flat_map(|it| it.rules());
-    let mut rules: Vec<_> = hidden.chain(set.rules()).collect();
+    let mut rules: Vec<_> = hidden.chain(set.rules()).chain(set.internal().iter()).collect();
     rules.sort_by_key(|rule| (rule.table(), Reverse(rule.priority()), rule.id()));
     let mut text = String::new();
     for rule in rules {

@@ -231,7 +231,7 @@ fn get(switch: &Switch, request: &Request<'_>) -> Result<String, Failure> {
     Ok(style.line(flow) + "\n")
 }
 
-fn ufid_of(text: &str) -> Option<Ufid> {
+pub(super) fn ufid_of(text: &str) -> Option<Ufid> {
     let digits: String = text.chars().filter(|c| *c != '-').collect();
     (digits.len() == 32).then(|| u128::from_str_radix(&digits, 16).ok())?.map(Ufid)
 }

@@ -123,6 +123,7 @@ impl Switch {
         };
         let bridge = RunningBridge::new(config, datapath, Arc::clone(&self.services));
         bridge.log_addresses();
+        bridge.bridge.tables().begin(self.now());
         self.state().bridges.insert(config.name.clone(), Arc::clone(&bridge));
         Some(bridge)
     }
