@@ -44,8 +44,6 @@ pub(super) struct Bundle {
 const MOST_BYTES: usize = 512 << 20;
 /// Bundles of a connection.
 const MOST_BUNDLES: usize = 64;
-/// A bundle that nothing is done with goes after this.
-const IDLE: Duration = Duration::from_secs(10);
 
 /// Opens, closes, commits or discards a bundle; `onf` is the body of the extension's message.
 pub(super) fn control(request: &mut Request<'_>, onf: Option<&[u8]>) -> Result<(), Code> {
@@ -53,7 +51,8 @@ pub(super) fn control(request: &mut Request<'_>, onf: Option<&[u8]>) -> Result<(
     if asked.flags & !(bundle::ATOMIC | bundle::ORDERED) != 0 {
         return Err(Code::BfcBadFlags);
     }
-    expire(request.connection, asked.id, request.now);
+    let idle = request.shared.settings.bundle_idle;
+    expire(request.connection, asked.id, idle, request.now);
     match asked.kind {
         bundle::OPEN => open(request, asked)?,
         bundle::CLOSE => close(request, asked)?,
@@ -80,8 +79,8 @@ pub(super) fn control(request: &mut Request<'_>, onf: Option<&[u8]>) -> Result<(
 }
 
 /// Forgets bundles that nothing has been done with for long.
-fn expire(connection: &mut Connection, keep: u32, now: Instant) {
-    connection.bundles.retain(|id, bundle| *id == keep || now.since(bundle.used) < IDLE);
+fn expire(connection: &mut Connection, keep: u32, idle: Duration, now: Instant) {
+    connection.bundles.retain(|id, bundle| *id == keep || now.since(bundle.used) < idle);
 }
 
 fn fresh(flags: u16, now: Instant) -> Bundle {

@@ -30,6 +30,8 @@ pub struct Settings {
     pub datapath_id: u64,
     /// After so much silence a tool is asked whether it is there.
     pub service_probe: Duration,
+    /// A bundle that nothing has been done with for so long goes.
+    pub bundle_idle: Duration,
     /// Names of tables, by number.
     pub table_names: BTreeMap<u8, String>,
 }
@@ -40,6 +42,7 @@ impl Default for Settings {
             versions: Versions::ALL,
             datapath_id: 0,
             service_probe: Duration::from_secs(60),
+            bundle_idle: Duration::from_secs(10),
             table_names: BTreeMap::new(),
         }
     }

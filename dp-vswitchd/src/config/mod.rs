@@ -8,6 +8,7 @@
 //! applied, so that what cannot be applied is an error of that row alone.
 
 mod read;
+pub(crate) mod unused;
 pub(crate) mod view;
 
 #[cfg(test)]

@@ -57,7 +57,7 @@ impl Endpoint {
     pub(super) fn new(switch: &Arc<Switch>, bridge: &Arc<RunningBridge>) -> Self {
         let management = listen(switch, &format!("{}.mgmt", bridge.name));
         let snoop = listen(switch, &format!("{}.snoop", bridge.name));
-        let service = Service::new(Arc::clone(&bridge.bridge), settings(bridge));
+        let service = Service::new(Arc::clone(&bridge.bridge), settings(bridge, switch));
         Self {
             bridge: Arc::clone(bridge),
             service,
@@ -88,7 +88,7 @@ impl Endpoint {
     /// Does what can be done now.
     pub(super) fn run(&mut self, switch: &Switch, turn: &Turn<'_>) {
         let now = turn.now();
-        let settings = settings(&self.bridge);
+        let settings = settings(&self.bridge, switch);
         if *self.service.settings() != settings {
             self.service.set_settings(settings);
         }
@@ -371,7 +371,7 @@ fn listen(switch: &Switch, name: &str) -> Option<Listener> {
 }
 
 /// What a bridge's configuration says to its sessions.
-fn settings(bridge: &RunningBridge) -> Settings {
+fn settings(bridge: &RunningBridge, switch: &Switch) -> Settings {
     let state = bridge.state();
     let versions: Versions =
         state.config.protocols.iter().filter_map(|name| Version::by_name(name)).collect();
@@ -380,6 +380,7 @@ fn settings(bridge: &RunningBridge) -> Settings {
         versions: if versions.is_empty() { Versions::ALL } else { versions },
         datapath_id: state.datapath_id,
         table_names: names.filter_map(|(table, it)| Some((*table, it.name.clone()?))).collect(),
+        bundle_idle: switch.bundle_idle().unwrap_or(Settings::default().bundle_idle),
         ..Settings::default()
     }
 }

@@ -21,7 +21,9 @@ use super::dpdk::is_dpdk;
 use super::ofports::OfPorts;
 use super::open::Opened;
 use super::{Switch, features, open};
-use crate::config::{BridgeConfig, InterfaceConfig, PortConfig, SslConfig, SwitchConfig, is_true};
+use crate::config::{
+    BridgeConfig, InterfaceConfig, PortConfig, SslConfig, SwitchConfig, is_true, unused,
+};
 use crate::daemon::DummyMode;
 use crate::net::tls::{self, TlsSettings};
 use crate::ovsdb::uuid::Uuid;
@@ -33,6 +35,7 @@ impl Switch {
             with_local_port(bridge);
         }
         self.state().other_config = config.other_config.clone();
+        self.tell_unused(&config);
         self.start_dpdk(&config.other_config);
         tls::set_database(config.ssl.as_ref().map(tls_settings));
         for datapath in self.datapaths() {
@@ -70,6 +73,16 @@ impl Switch {
         self.apply_exports(&config);
         self.count("bridge_reconfigure");
         self.state().touched = true;
+    }
+
+    /// Says in the log which settings have no effect, each once.
+    fn tell_unused(&self, config: &SwitchConfig) {
+        let told = &mut self.state().told;
+        for line in unused::unused(config) {
+            if told.len() < MOST_TOLD && told.insert(line.clone()) {
+                log::warn!(target: "bridge", "{line}");
+            }
+        }
     }
 
     /// Lets bridges go that are no longer wanted, or wanted in another datapath.
@@ -592,6 +605,9 @@ fn parse_datapath_id(text: &str) -> Option<u64> {
     };
     u64::from_str_radix(digits, 16).ok().filter(|id| *id != 0)
 }
+
+/// Sentences about settings that are told; nobody needs more.
+const MOST_TOLD: usize = 1000;
 
 #[cfg(test)]
 mod tests {

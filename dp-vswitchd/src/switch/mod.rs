@@ -61,7 +61,7 @@ pub(crate) mod tunnels;
 mod vlan;
 mod wires;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -112,6 +112,8 @@ struct State {
     bare: BTreeMap<String, Arc<Datapath>>,
     /// `Open_vSwitch.other_config`, as it was applied last.
     other_config: Settings,
+    /// Sentences about the configuration that the log has heard.
+    told: BTreeSet<String>,
     dpdk: dpdk::DpdkState,
     kernels: kernels::Priorities,
     /// Dummy ports made so far: the next one's address.

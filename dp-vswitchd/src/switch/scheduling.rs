@@ -48,7 +48,9 @@ impl Threads {
         } else {
             schedule.isolate = !shared;
         }
-        if let Some(text) = settings.get("pmd-sleep-max") {
+        // The second is what it was called before.
+        let sleep = settings.get("pmd-sleep-max").or_else(|| settings.get("pmd-maxsleep"));
+        if let Some(text) = sleep {
             (schedule.max_sleep, schedule.max_sleep_of) = sleeps(text, told);
         }
         let within = |key: &str, default: u64, range: std::ops::RangeInclusive<i64>| {

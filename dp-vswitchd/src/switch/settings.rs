@@ -15,10 +15,18 @@ use dp_ofproto::revalidate::RevalidatorConfig;
 use dp_ofproto::table::{INTERNAL_TABLE, PrefixFields, TableLimit};
 use dp_ofproto::text::{NumbersOnly, parse_match, parse_subfield};
 
-use super::{Datapath, RunningBridge};
+use super::{Datapath, RunningBridge, Switch};
 use crate::config::{
     BridgeConfig, FlowTableConfig, MirrorConfig, Settings, SwitchConfig, ZoneConfig, number_or,
 };
+
+impl Switch {
+    /// How long a bundle may be left alone, if that is configured: a second at least.
+    pub(crate) fn bundle_idle(&self) -> Option<Duration> {
+        let seconds = number_or(&self.state().other_config, "bundle-idle-timeout", 0);
+        u64::try_from(seconds).ok().filter(|it| *it > 0).map(Duration::from_secs)
+    }
+}
 
 impl Datapath {
     /// Limits of the slow path, and what is said of connection tracking.
