@@ -181,6 +181,13 @@ fn page(switch: &Switch) -> String {
         let rules = bridge.bridge.tables().snapshot().len();
         page.add("dp_bridge_rules", "gauge", labels, rules as u64);
         page.add("dp_bridge_macs", "gauge", labels, bridge.bridge.macs().len() as u64);
+        let hits = bridge.bridge.limit_counters();
+        let limits =
+            [("depth", hits.depth()), ("resubmits", hits.resubmits()), ("stack", hits.stack())];
+        for (limit, count) in limits {
+            let labels = [("bridge", bridge.name.as_str()), ("limit", limit)];
+            page.add("dp_bridge_limit_hits", "counter", &labels, count);
+        }
     }
     for (event, total) in coverage::counters(switch) {
         page.add("ovs_coverage_total", "counter", &[("event", event)], total);

@@ -18,9 +18,7 @@ use crate::openflow::multipart::{self, Kind, Reply, kind};
 use crate::openflow::table::TableStats;
 use crate::openflow::wire::Put;
 use crate::openflow::{Code, Version, experimenter, port, queue, table_features};
-use crate::table::{
-    BucketSpec, INTERNAL_TABLE, Rule, TableSet, outputs_to, uses_group, uses_meter,
-};
+use crate::table::{BucketSpec, INTERNAL_TABLE, Rule, TableSet, outputs_to, uses_group};
 
 /// Answers a request.
 pub(super) fn request(request: &mut Request<'_>) -> Result<(), Code> {
@@ -366,11 +364,10 @@ fn groups(request: &mut Request<'_>, kind: Kind, body: &[u8]) -> Result<(), Code
     let mut reply = Reply::new(request.version, request.xid, kind);
     let version = request.version;
     for group in select_groups(&tables, asked) {
-        let references = tables.rules().filter(|rule| uses_group(rule.actions(), group.id)).count();
         let stats = |stats: &crate::group::GroupStats| (stats.packets(), stats.bytes());
         let entry = GroupStatsEntry {
             group: group.id.0,
-            references: u32::try_from(references).unwrap_or(u32::MAX),
+            references: tables.group_users(group.id),
             packets: group.stats.packets(),
             bytes: group.stats.bytes(),
             duration: request.now.since(group.created),
@@ -427,12 +424,11 @@ fn meter_stats(request: &mut Request<'_>, kind: Kind, body: &[u8]) -> Result<(),
     for id in request.shared.meters.select(asked)? {
         let Some(meter) = request.shared.meters.by_id.get(&id) else { continue };
         let counted = request.host.meter_stats(id).unwrap_or_default();
-        let flows = tables.rules().filter(|rule| uses_meter(rule.actions(), id)).count();
         let mut bands = counted.bands.clone();
         bands.resize(meter.bands.len(), (0, 0));
         let stats = MeterStats {
             meter: id,
-            flows: u32::try_from(flows).unwrap_or(u32::MAX),
+            flows: tables.meter_users(id),
             duration: request.now.since(meter.created),
             bands,
             ..counted

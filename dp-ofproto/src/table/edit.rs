@@ -134,7 +134,9 @@ impl<'a> Edit<'a> {
 
     /// Removes every rule that uses a meter which is no more.
     pub fn remove_meter_users(&mut self, meter: u32) {
-        self.remove_where(Removal::MeterDelete, |rule| uses_meter(&rule.actions, meter));
+        if self.set.users.of_meter(meter) > 0 {
+            self.remove_where(Removal::MeterDelete, |rule| uses_meter(&rule.actions, meter));
+        }
     }
 
     pub(super) fn remove_where(&mut self, reason: Removal, wanted: impl Fn(&Rule) -> bool) {
@@ -193,8 +195,10 @@ impl<'a> Edit<'a> {
         true
     }
 
-    /// Keeps count of rules that learn what is to go with them.
-    fn count_learners(&mut self, actions: &[Action], came: bool) {
+    /// Keeps count of rules that use groups and meters, and of those that learn what is to go with
+    /// them.
+    fn count_uses(&mut self, actions: &[Action], came: bool) {
+        self.set.users.count(actions, came);
         for action in actions {
             if let Action::Learn(learn) = action
                 && learn.delete_learned
@@ -269,9 +273,9 @@ impl<'a> Edit<'a> {
             counters: self.tables.counters(id),
         };
         let (new, old) = self.table_mut(id).insert(rule);
-        self.count_learners(&Arc::clone(new.actions()), true);
+        self.count_uses(&Arc::clone(new.actions()), true);
         if let Some(old) = &old {
-            self.count_learners(&Arc::clone(old.actions()), false);
+            self.count_uses(&Arc::clone(old.actions()), false);
         }
         self.changes.push(match old {
             Some(old) => Change::Replaced { old, new },
@@ -309,8 +313,8 @@ impl<'a> Edit<'a> {
                 ..*old
             };
             let (new, _) = self.table_mut(rule.table).insert(rule);
-            self.count_learners(&Arc::clone(new.actions()), true);
-            self.count_learners(&Arc::clone(old.actions()), false);
+            self.count_uses(&Arc::clone(new.actions()), true);
+            self.count_uses(&Arc::clone(old.actions()), false);
             self.changes.push(Change::Modified { old, new });
         }
         Ok(())
@@ -342,7 +346,7 @@ impl<'a> Edit<'a> {
 
     fn remove(&mut self, rule: &Arc<Rule>, reason: Removal) {
         if let Some(rule) = self.table_mut(rule.table).remove(rule) {
-            self.count_learners(&Arc::clone(rule.actions()), false);
+            self.count_uses(&Arc::clone(rule.actions()), false);
             self.changes.push(Change::Removed { rule, reason });
         }
     }

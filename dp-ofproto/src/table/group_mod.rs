@@ -139,6 +139,7 @@ impl Edit<'_> {
         for id in &gone {
             self.remove_group(*id);
         }
+        let gone: Vec<_> = gone.into_iter().filter(|id| self.view().group_users(*id) > 0).collect();
         if !gone.is_empty() {
             // Once for all of them: there may be many groups and many rules.
             let gone: std::collections::HashSet<_, ahash::RandomState> = gone.into_iter().collect();

@@ -13,6 +13,7 @@
 //! | [`prefixes`], `prefix_trie` | which prefixes of an address rules match on |
 //! | `hash_trie`, `bucket` | the map in which versions share what they have in common |
 //! | [`internal`] | the rules of the switch's own table |
+//! | `users` | how many rules use a group or a meter |
 //! | `overflow` | what a full table does |
 //! | [`oracle`] | linear scan, the judge of the classifier |
 //!
@@ -39,6 +40,7 @@ pub mod rule;
 mod shape;
 mod subtable;
 pub mod tables;
+mod users;
 
 pub use crate::matching::{Match, MatchBuilder, MiniMask, PrereqError};
 pub use classifier::{Found, Table};

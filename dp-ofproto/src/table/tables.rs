@@ -22,6 +22,7 @@ use super::InternalRules;
 use super::edit::Edit;
 use super::hash_trie::HashTrie;
 use super::hidden::Hidden;
+use super::users::Users;
 use super::{
     Change, FlowMod, FlowModError, Found, PrefixFields, Rule, Table, TableCounters, TableLimit,
     Version,
@@ -99,6 +100,7 @@ impl Tables {
             version: Version(0),
             tables: Vec::new(),
             groups: HashTrie::default(),
+            users: Users::default(),
             hidden: None,
             internal: Arc::new(InternalRules::new(Instant::default())),
             counters: counters.clone(),
@@ -253,6 +255,7 @@ pub struct TableSet {
     pub(super) tables: Vec<Arc<Table>>,
     /// By the hash of their number, which is different for each.
     pub(super) groups: HashTrie<Arc<Group>>,
+    pub(super) users: Users,
     /// The switch's own rules, if it has any.
     pub(super) hidden: Option<Arc<Hidden>>,
     pub(super) internal: Arc<InternalRules>,
@@ -327,6 +330,18 @@ impl TableSet {
         self.groups.get(group_hash(id))
     }
 
+    /// How many rules use a group.
+    #[must_use]
+    pub fn group_users(&self, id: GroupId) -> u32 {
+        self.users.of_group(id)
+    }
+
+    /// How many rules use a meter.
+    #[must_use]
+    pub fn meter_users(&self, meter: u32) -> u32 {
+        self.users.of_meter(meter)
+    }
+
     /// All groups, in no order.
     pub fn groups(&self) -> impl Iterator<Item = &Arc<Group>> {
         self.groups.iter()
@@ -347,5 +362,10 @@ impl TableSet {
 
 /// Scatters the numbers of groups, each to a hash of its own.
 pub(super) fn group_hash(id: GroupId) -> u32 {
-    id.0.wrapping_mul(0x9e37_79b1).rotate_left(16).wrapping_mul(0x85eb_ca6b)
+    number_hash(id.0)
+}
+
+/// Scatters numbers, each to a hash of its own.
+pub(super) const fn number_hash(number: u32) -> u32 {
+    number.wrapping_mul(0x9e37_79b1).rotate_left(16).wrapping_mul(0x85eb_ca6b)
 }

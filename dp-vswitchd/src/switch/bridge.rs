@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dp_core::base::{BondId, MacAddr, OfPort, PortNo};
-use dp_ofproto::bridge::{Bridge, BridgePort, PortKind, PortMap, PriorityTags};
+use dp_ofproto::bridge::{Bridge, BridgePort, Limits, PortKind, PortMap, PriorityTags};
 use dp_ofproto::learn::MacTableConfig;
 use dp_ofproto::services::Services;
 use dp_ofproto::table::TablesConfig;
@@ -17,7 +17,9 @@ use super::ofports::OfPorts;
 use super::qos::AppliedQos;
 use super::tunnels::config_of;
 use super::vlan;
-use crate::config::{BridgeConfig, InterfaceConfig, PortConfig, QueueConfig, is_true, number_or};
+use crate::config::{
+    BridgeConfig, InterfaceConfig, PortConfig, QueueConfig, Settings, is_true, number_or,
+};
 use crate::ovsdb::uuid::Uuid;
 
 /// A bridge.
@@ -128,6 +130,28 @@ impl RunningBridge {
         }
     }
 
+    /// Bounds of translation, where they are not the usual ones.
+    fn limits(&self, settings: &Settings) -> Limits {
+        let usual = Limits::default();
+        let number = |key: &str, usual: u32, most: u32| {
+            let Some(text) = settings.get(key) else { return usual };
+            let value = text.trim().parse().ok().filter(|value| (1..=most).contains(value));
+            value.unwrap_or_else(|| {
+                self.tell_once(
+                    log::Level::Warn,
+                    &format!("other_config:{key}={text}: expected a number from 1 to {most}"),
+                );
+                usual
+            })
+        };
+        let stack = u32::try_from(usual.stack_bytes >> 10).unwrap_or(u32::MAX);
+        Limits {
+            depth: number("resubmit-depth-limit", usual.depth, MOST_DEPTH),
+            resubmits: number("resubmit-limit", usual.resubmits, MOST_RESUBMITS),
+            stack_bytes: (number("resubmit-stack-limit", stack, MOST_STACK) as usize) << 10,
+        }
+    }
+
     /// Gives the OpenFlow layer the ports and settings as they are now, and what protocols think of
     /// the ports.
     pub(crate) fn publish(&self) {
@@ -135,6 +159,7 @@ impl RunningBridge {
         self.bridge.macs().set_config(macs(&state.config));
         let mut settings = self.bridge.config();
         settings.forward_bpdu = is_true(&state.config.other_config, "forward-bpdu");
+        settings.limits = self.limits(&state.config.other_config);
         self.bridge.set_config(settings);
         let by_name: BTreeMap<&str, &PortConfig> =
             state.config.ports.iter().map(|port| (port.name.as_str(), port)).collect();
@@ -201,6 +226,12 @@ fn bridge_port(interface: &Interface, port: &PortConfig) -> Option<BridgePort> {
     Some(made)
 }
 
+/// How deep resubmits may be let nest at most: translation recurses.
+const MOST_DEPTH: u32 = 400;
+/// How many resubmits of one packet may be allowed at most.
+const MOST_RESUBMITS: u32 = 1_000_000;
+/// How much stack one packet may be allowed at most, in kilobytes.
+const MOST_STACK: u32 = 65_536;
 /// How many different complaints a bridge may make.
 const SAID: usize = 1000;
 

@@ -6,6 +6,8 @@
 
 mod detrace;
 mod hidden;
+mod hostile;
+mod limits;
 mod pace;
 mod raw;
 mod told;

@@ -41,6 +41,11 @@ impl Peer {
         Ok(())
     }
 
+    /// The transaction of the next message.
+    pub(crate) fn next_xid(&self) -> u32 {
+        self.xid + 1
+    }
+
     /// Everything that has come until the switch has done what it was asked so far.
     pub(crate) fn received(&mut self) -> Result<Vec<Vec<u8>>> {
         self.send(ECHO_REQUEST, &[])?;
