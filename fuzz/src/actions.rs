@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use dp_core::action::ct::{Nat, NatEnd, NatTarget};
 use dp_core::action::nsh::{Header, Key};
-use dp_core::action::set::{Arp, Ethernet, Icmp, Ipv4, Ipv6, Nd, Ports};
+use dp_core::action::set::{Arp, Ethernet, Icmp, Ipv4, Ipv6, Nd, NdExt, Ports};
 use dp_core::action::userspace::UserData;
 use dp_core::action::{Action, ActionList, Ct, HashAlgorithm, Masked, Set, Userspace};
 use dp_core::base::{BondId, DropReason, Instant, MacAddr, MeterId, PortNo, RecircId, Zone};
@@ -186,7 +186,7 @@ fn set(bytes: &mut Bytes<'_>) -> Set {
         mask: Icmp { icmp_type: 0xff, code: 0xff },
     };
     let six = |bytes: &mut Bytes<'_>| core::net::Ipv6Addr::from(bytes.number::<16>());
-    match bytes.below(14) {
+    match bytes.below(15) {
         0 => Set::Ethernet(Masked {
             value: Ethernet { src: mac(bytes), dst: mac(bytes) },
             mask: Ethernet { src: mac(bytes), dst: mac(bytes) },
@@ -242,6 +242,13 @@ fn set(bytes: &mut Bytes<'_>) -> Set {
                 ..Key::default()
             };
             Set::Nsh(Box::new(Masked { value: key(bytes), mask: key(bytes) }))
+        }
+        13 => {
+            let ext = |bytes: &mut Bytes<'_>| NdExt {
+                reserved: bytes.word(),
+                options_type: bytes.byte(),
+            };
+            Set::NdExt(Masked { value: ext(bytes), mask: ext(bytes) })
         }
         _ => Set::PktMark(Masked { value: bytes.word(), mask: bytes.word() }),
     }

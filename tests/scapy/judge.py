@@ -82,6 +82,13 @@ def solicited(octets):
     return fresh(packet)
 
 
+def extended(octets):
+    packet = Ether(octets)
+    packet[ICMPv6ND_NS].res = 0x60000001
+    packet[ICMPv6NDOptSrcLLAddr].type = 2
+    return fresh(packet)
+
+
 IPV4 = dict(src="192.0.2.7", dst="198.51.100.9", tos=0x28, ttl=9)
 CASES = {
     "eth": lambda octets: bytes(Ether(src="aa:bb:cc:dd:ee:ff", dst="02:00:00:00:00:77",
@@ -95,6 +102,7 @@ CASES = {
     "icmpv6": changed(ICMPv6EchoRequest, code=1),
     "arp": changed(ARP, psrc="10.9.9.9", pdst="10.9.9.8", hwsrc="02:00:00:00:00:77", op=2),
     "nd": solicited,
+    "nd_ext": extended,
     "push_vlan": tagged(Dot1Q, 7, 2),
     "push_svlan": tagged(Dot1AD, 9, 0),
     "pop_vlan": untagged,

@@ -49,6 +49,9 @@ const CASES: &[Case] = &[
     ("nd", "set(nd(target=fd00::77,sll=02:00:00:00:00:99))", |f| {
         plain6(f, 58) && f.get(54) == Some(&135) && f.get(78) == Some(&1)
     }),
+    ("nd_ext", "set(nd_ext(nd_reserved=0x60000001,nd_options_type=2))", |f| {
+        plain6(f, 58) && f.get(54) == Some(&135) && f.get(78) == Some(&1)
+    }),
     ("push_vlan", "push_vlan(vid=7,pcp=2)", |f| !tagged(f) && padded_nowhere(f)),
     ("push_svlan", "push_vlan(tpid=0x88a8,vid=9,pcp=0)", |f| !tagged(f) && padded_nowhere(f)),
     ("pop_vlan", "pop_vlan", tagged),

@@ -320,3 +320,41 @@ fn random_tables_are_traced_as_the_reference_traces_them() -> Result<()> {
     ensure!(same * 10 >= masks * 8, "only {same} of {masks} megaflows are the same");
     Ok(())
 }
+
+/// What is written for a tunnel, and what packets say that they came through.
+const TUNNELS: [&str; 8] = [
+    "actions=set_field:5->tun_id,set_field:0x3->reg0,output:2",
+    "actions=set_field:1.1.1.1->tun_dst,set_field:7->tun_gbp_id,output:2",
+    "actions=set_field:1.1.1.1->tun_dst,set_field:7->tun_id,set_field:8->tun_gbp_flags,output:2",
+    "actions=set_field:fd00::1->tun_ipv6_dst,set_field:fd00::2->tun_ipv6_src,output:2",
+    "actions=set_field:oam->tun_flags,set_field:1.1.1.1->tun_dst,output:2",
+    "actions=set_field:1.1.1.1->tun_src,set_field:7->tun_id,output:2",
+    "actions=set_field:1.1.1.1->tun_dst,set_field:0x11->tun_metadata0,output:2",
+    "tun_dst=1.1.1.9,actions=output:3",
+];
+const TUNNELLED: [&str; 6] = [
+    "in_port=1,ip",
+    "in_port=1,tun_id=5,tun_src=1.1.1.1,ip",
+    "in_port=1,tun_id=5,tun_dst=1.1.1.9,tun_tos=32,tun_ttl=9,ip",
+    "in_port=1,tun_dst=1.1.1.9,tun_gbp_id=5,tun_gbp_flags=3,tun_flags=oam,ip",
+    "in_port=1,tun_ipv6_dst=fd00::9,tun_metadata0=4,ip",
+    "in_port=1,tun_gbp_id=3,tun_metadata0=4,ip",
+];
+
+#[test]
+fn tunnels_are_traced_as_the_reference_traces_them() -> Result<()> {
+    let pair = Pair::start()?;
+    for switch in pair.both() {
+        let map = "{class=0xffff,type=0x80,len=4}->tun_metadata0";
+        switch.ofctl(&["add-tlv-map", BRIDGE, map])?;
+    }
+    for flow in TUNNELS {
+        ensure!(pair.set(&[], &[flow.to_owned()])?, "{flow} was refused");
+        for packet in TUNNELLED {
+            if let Some(difference) = pair.difference(packet)? {
+                anyhow::bail!("{flow}\n{}\n{}", difference.line, difference.texts);
+            }
+        }
+    }
+    Ok(())
+}

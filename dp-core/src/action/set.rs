@@ -98,6 +98,15 @@ pub struct Nd {
     pub tll: MacAddr,
 }
 
+/// What else a neighbour solicitation or advertisement has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct NdExt {
+    /// The word behind the checksum: flags and reserved bits.
+    pub reserved: u32,
+    /// Type of the first option, where there is one.
+    pub options_type: u8,
+}
+
 /// A masked write of one header, or of metadata.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Set {
@@ -121,6 +130,8 @@ pub enum Set {
     Arp(Box<Masked<Arp>>),
     /// Neighbour discovery.
     Nd(Box<Masked<Nd>>),
+    /// The reserved word of neighbour discovery, and the type of its first option.
+    NdExt(Masked<NdExt>),
     /// The outer tag's TCI, present bit aside.
     Vlan(Masked<u16>),
     /// The outermost MPLS label stack entry.

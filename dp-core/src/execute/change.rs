@@ -107,6 +107,7 @@ fn write(set: &Set, packet: &mut Packet) -> Option<()> {
         Set::Icmpv6(set) => l4::set_icmpv6(packet, set),
         Set::Arp(set) => neighbour::set_arp(packet, set),
         Set::Nd(set) => neighbour::set_nd(packet, set),
+        Set::NdExt(set) => neighbour::set_nd_ext(packet, set),
         Set::Mpls(set) => mpls::set(packet, *set),
         Set::Nsh(set) => nsh::set(packet, set),
         Set::Tunnel(tunnel) => {

@@ -1,8 +1,8 @@
 //! Masked set of ARP (RFC 826) and of neighbour discovery (RFC 4861).
 
 use super::bytes::{read, splice};
-use super::transport::{ETH_TYPE_ARP, ETH_TYPE_RARP, ICMPV6, network, transport};
-use crate::action::set::{Arp, Masked, Nd};
+use super::transport::{ETH_TYPE_ARP, ETH_TYPE_RARP, ICMPV6, Transport, network, transport};
+use crate::action::set::{Arp, Masked, Nd, NdExt};
 use crate::packet::Packet;
 
 const ARP_LEN: usize = 28;
@@ -31,11 +31,7 @@ pub(super) fn set_arp(packet: &mut Packet, set: &Masked<Arp>) -> Option<()> {
 /// Writes the target and, where there are such options, the link-layer addresses. `None`: no
 /// neighbour solicitation or advertisement.
 pub(super) fn set_nd(packet: &mut Packet, set: &Masked<Nd>) -> Option<()> {
-    let header = transport(packet).filter(|header| header.proto == ICMPV6)?;
-    let [kind, code] = read(packet.data(), header.l4)?;
-    if !matches!(kind, NEIGHBOUR_SOLICIT | NEIGHBOUR_ADVERT) || code != 0 {
-        return None;
-    }
+    let header = discovery(packet)?;
     let checksum_at = header.l4 + 2;
     let (value, mask) = (&set.value, &set.mask);
     let target = header.l4 + 8;
@@ -59,4 +55,29 @@ pub(super) fn set_nd(packet: &mut Packet, set: &Masked<Nd>) -> Option<()> {
         at += usize::from(units) * 8;
     }
     Some(())
+}
+
+/// Writes the reserved word and, where an option follows, the type of the first. `None`: no
+/// neighbour solicitation or advertisement.
+pub(super) fn set_nd_ext(packet: &mut Packet, set: &Masked<NdExt>) -> Option<()> {
+    let header = discovery(packet)?;
+    let (value, mask) = (&set.value, &set.mask);
+    let (checksum_at, reserved, option) = (header.l4 + 2, header.l4 + 4, header.l4 + 24);
+    let (word, bits) = (value.reserved.to_be_bytes(), mask.reserved.to_be_bytes());
+    let change = splice(packet.data_mut(), reserved, word, bits)?;
+    header.changed(packet, checksum_at, &change)?;
+    let whole = read::<8>(packet.data(), option).is_some();
+    if whole && option < header.ip_end(packet.data())? {
+        let (kind, bits) = ([value.options_type, 0], [mask.options_type, 0]);
+        let change = splice(packet.data_mut(), option, kind, bits)?;
+        header.changed(packet, checksum_at, &change)?;
+    }
+    Some(())
+}
+
+/// The transport header of a neighbour solicitation or advertisement.
+fn discovery(packet: &Packet) -> Option<Transport> {
+    let header = transport(packet).filter(|header| header.proto == ICMPV6)?;
+    let [kind, code] = read(packet.data(), header.l4)?;
+    (matches!(kind, NEIGHBOUR_SOLICIT | NEIGHBOUR_ADVERT) && code == 0).then_some(header)
 }

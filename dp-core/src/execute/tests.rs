@@ -10,7 +10,7 @@ use frames::{Kind, frame, parts, wrong};
 use std::sync::Mutex;
 
 use super::{Context, Exits, TxBatches, WorkList, execute};
-use crate::action::set::{Arp, Ethernet, Icmp, Ipv4, Ipv6, Nd, Ports};
+use crate::action::set::{Arp, Ethernet, Icmp, Ipv4, Ipv6, Nd, NdExt, Ports};
 use crate::action::{Action, ActionList, Masked, Set, Userspace};
 use crate::base::{DropCounters, DropReason, Instant, MacAddr, PortNo, Random, RecircId};
 use crate::bond::Bonds;
@@ -313,6 +313,25 @@ fn neighbour_discovery_sets_the_target_and_the_option_that_is_there() {
     assert_eq!(after[62..78], [0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x77]);
     assert_eq!(after[78..86], [1, 1, 0x33, 0x33, 0x33, 0x33, 0x33, 0x33]);
     assert_eq!(after.len(), before.len());
+}
+
+#[test]
+fn neighbour_discovery_sets_the_reserved_word_and_the_type_of_the_first_option() {
+    let ext = |reserved, options_type| NdExt { reserved, options_type };
+    let masked = Masked { value: ext(0x6000_0001, 2), mask: ext(0xf000_000f, 0xff) };
+    let (before, after) = set(Kind::SolicitV6, Set::NdExt(masked));
+    assert_eq!(after[58..62], [0x60, 0, 0, 1]);
+    assert_eq!(after[78..86], [2, 1, 2, 0, 0, 0, 0, 7]);
+    assert_eq!(after[62..78], before[62..78]);
+    // Bytes behind the packet's end are no option.
+    let mut short = before[..78].to_vec();
+    short[18..20].copy_from_slice(&24u16.to_be_bytes());
+    let trailer = [1, 1, 9, 9, 9, 9, 9, 9];
+    short.extend(trailer);
+    let actions = [Action::Set(Set::NdExt(masked)), Action::Output(PortNo(1))];
+    let after = one_out(packet(&short), &actions);
+    assert_eq!(after[58..62], [0x60, 0, 0, 1]);
+    assert_eq!(after[78..], trailer);
 }
 
 #[test]

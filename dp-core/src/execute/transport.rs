@@ -89,6 +89,12 @@ fn walk(frame: &[u8], l3: usize, l4: usize) -> Option<(u8, bool)> {
 }
 
 impl Transport {
+    /// Where an IPv6 packet ends by what its header says.
+    pub(super) fn ip_end(self, frame: &[u8]) -> Option<usize> {
+        let len = u16::from_be_bytes(read(frame, self.l3 + 4)?);
+        Some(self.l3 + IPV6_LEN + usize::from(len))
+    }
+
     /// Where the checksum of this protocol is, if it is an Internet checksum over the pseudo
     /// header.
     fn pseudo_checksum(self) -> Option<usize> {

@@ -12,8 +12,8 @@ use dp_core::flow::layout::Place;
 use dp_core::flow::{FIELDS, FieldId, FlowKey, FlowMask, layout};
 
 use super::names::PortNames;
-use super::value::{TUN_FLAGS, full_mask};
-use super::value_print::{Hex, write_signs, write_value};
+use super::value::full_mask;
+use super::value_print::{Hex, write_value};
 use crate::matching::Match;
 
 /// A match to be printed.
@@ -28,7 +28,24 @@ pub struct MatchText<'a> {
 impl fmt::Display for MatchText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (key, mask) = self.matching.expand();
-        Printer { f, key, left: mask, names: self.names, first: true }.print()
+        Printer { f, key, left: mask, names: self.names, first: true, packet: false }.print()
+    }
+}
+
+/// What a packet's flow is, as traces print it: some numbers that nobody reads back are spelled
+/// another way than in matches.
+#[derive(Clone, Copy)]
+pub(crate) struct PacketText<'a> {
+    /// The flow, or what of it counts.
+    pub(crate) matching: &'a Match,
+    /// Names of the ports.
+    pub(crate) names: &'a dyn PortNames,
+}
+
+impl fmt::Display for PacketText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (key, mask) = self.matching.expand();
+        Printer { f, key, left: mask, names: self.names, first: true, packet: true }.print()
     }
 }
 
@@ -49,8 +66,8 @@ enum Style {
     Prefixed,
     /// Two hexadecimal digits with a mask.
     TwoDigits,
-    /// Always with signs.
-    Signs,
+    /// In hexadecimal, which does not say so in packets' flows.
+    BareHex,
 }
 
 use FieldId as F;
@@ -101,7 +118,7 @@ const METADATA: &[(F, &str, Style)] = &[
     (F::TunIpv6Dst, "tun_ipv6_dst", Style::Plain),
     (F::TunGbpId, "tun_gbp_id", Style::DecimalOrHex),
     (F::TunGbpFlags, "tun_gbp_flags", Style::Plain),
-    (F::TunTos, "tun_tos", Style::Hex),
+    (F::TunTos, "tun_tos", Style::BareHex),
     (F::TunTtl, "tun_ttl", Style::Decimal),
     (F::TunErspanVer, "tun_erspan_ver", Style::Plain),
     (F::TunErspanIdx, "tun_erspan_idx", Style::Plain),
@@ -109,8 +126,10 @@ const METADATA: &[(F, &str, Style)] = &[
     (F::TunErspanHwid, "tun_erspan_hwid", Style::Plain),
     (F::TunGtpuFlags, "gtpu_flags", Style::Plain),
     (F::TunGtpuMsgtype, "gtpu_msgtype", Style::Plain),
-    (F::TunFlags, "tun_flags", Style::Signs),
 ];
+
+/// A tunnel's flags in the order of printing.
+const ALL_TUN_FLAGS: &[(&str, u128)] = &[("oam", 8), ("df", 1), ("csum", 2), ("key", 4)];
 
 /// What stands behind the tunnel's metadata.
 const BEHIND_TUNNEL: &[(F, &str, Style)] =
@@ -204,6 +223,8 @@ struct Printer<'a, 'b> {
     left: FlowMask,
     names: &'a dyn PortNames,
     first: bool,
+    /// Not a match, but a packet.
+    packet: bool,
 }
 
 impl Printer<'_, '_> {
@@ -211,6 +232,7 @@ impl Printer<'_, '_> {
         self.fields(FRONT)?;
         let (eth_type, proto) = self.protocol()?;
         self.fields(METADATA)?;
+        self.tun_flags()?;
         self.tun_metadata()?;
         self.fields(BEHIND_TUNNEL)?;
         self.vlan()?;
@@ -360,14 +382,41 @@ impl Printer<'_, '_> {
         Ok(())
     }
 
-    /// Options of the tunnel; one whose value does not count is asked for by name alone.
+    /// A tunnel's flags: names if all count, signs if some do. Matches know one of them, packets'
+    /// flows all.
+    fn tun_flags(&mut self) -> fmt::Result {
+        let all = ALL_TUN_FLAGS.iter().fold(0, |all, (_, bit)| all | bit);
+        let mask = self.left.load(layout::TUN_FLAGS) & all;
+        let value = self.key.load(layout::TUN_FLAGS) & mask;
+        if mask == 0 {
+            return Ok(());
+        }
+        self.left.store(layout::TUN_FLAGS, 0);
+        self.put(format_args!("tun_flags="))?;
+        if mask == all && self.packet {
+            let set = ALL_TUN_FLAGS.iter().filter(|(_, bit)| value & bit != 0);
+            let set: Vec<&str> = set.map(|(name, _)| *name).collect();
+            let set = set.join("|");
+            return self.f.write_str(if set.is_empty() { "0" } else { &set });
+        }
+        for (name, bit) in ALL_TUN_FLAGS.iter().filter(|(_, bit)| mask & bit != 0) {
+            write!(self.f, "{}{name}", if value & bit != 0 { '+' } else { '-' })?;
+        }
+        Ok(())
+    }
+
+    /// Options of the tunnel; one whose value does not count is asked for by name alone, one that has
+    /// to be away is only known to megaflows.
     fn tun_metadata(&mut self) -> fmt::Result {
         let asked = self.left.load(layout::TUN_METADATA_PRESENT);
         let numbers = (0..F::TUN_METADATA).filter(|number| asked >> number & 1 != 0);
-        for id in numbers.filter_map(F::tun_metadata) {
+        for number in numbers {
+            let Some(id) = F::tun_metadata(number) else { continue };
             let (value, mask) = self.take(id);
             let field = id.field();
+            let there = self.key.load(layout::TUN_METADATA_PRESENT) & 1 << number != 0;
             match mask {
+                _ if !there => self.put(format_args!("{}=NP", field.name))?,
                 0 => self.put(format_args!("{}", field.name))?,
                 mask => {
                     self.put(format_args!("{}=", field.name))?;
@@ -407,14 +456,14 @@ impl Printer<'_, '_> {
         let exact = mask == wanted;
         match style {
             Style::Decimal => write!(self.f, "{value}"),
-            Style::Hex => write!(self.f, "{}", Hex(value)),
+            Style::BareHex if self.packet => write!(self.f, "{value:x}"),
+            Style::Hex | Style::BareHex => write!(self.f, "{}", Hex(value)),
             Style::DecimalOrHex if !exact => write!(self.f, "{value:#x}/{mask:#x}"),
             Style::Prefixed if exact => write!(self.f, "{value:#x}"),
             Style::Prefixed => write!(self.f, "{value:#x}/{mask:#x}"),
             Style::Label if exact => write!(self.f, "{value:#07x}"),
             Style::Label => write!(self.f, "{value:#07x}/{mask:#07x}"),
             Style::TwoDigits if !exact => write!(self.f, "{value:#04x}/{mask:#04x}"),
-            Style::Signs => write_signs(self.f, value, mask, TUN_FLAGS),
             _ => write_value(self.f, field, value, mask, self.names),
         }
     }

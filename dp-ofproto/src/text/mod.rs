@@ -45,6 +45,7 @@ pub use error::{Problem, TextError};
 pub use flow::{FlowModText, FullRuleText, RuleText, parse_file, parse_flow};
 pub use group::{GroupModText, GroupText, MeterText, parse_group, parse_meter};
 pub use match_print::MatchText;
+pub(crate) use match_print::PacketText;
 pub use matching::parse_match;
 pub use names::{NumbersOnly, PortMap, PortNames};
 pub use remark::{LearnedText, RuleMatchText};

@@ -117,12 +117,7 @@ fn write_flags(
 }
 
 /// Flags with `+` and `-`, those that count.
-pub(super) fn write_signs(
-    f: &mut fmt::Formatter<'_>,
-    value: u128,
-    mask: u128,
-    names: &[&str],
-) -> fmt::Result {
+fn write_signs(f: &mut fmt::Formatter<'_>, value: u128, mask: u128, names: &[&str]) -> fmt::Result {
     for (bit, name) in names.iter().enumerate().filter(|(bit, _)| mask >> bit & 1 != 0) {
         f.write_str(if value >> bit & 1 != 0 { "+" } else { "-" })?;
         f.write_str(name)?;

@@ -4,16 +4,22 @@ use dp_core::flow::layout::{self, FRAG_LATER, Place, VLAN_PRESENT};
 use dp_core::flow::{FieldId as F, FlowKey, FlowMask};
 
 use crate::matching::Match;
-use crate::text::{MatchText, PortNames};
+use crate::text::{PacketText, PortNames};
 
 /// A flow: every field that such a packet has, and of the others those that are not zero.
 pub(super) fn flow_text(flow: &FlowKey, names: &dyn PortNames) -> String {
     let matching = Match::new(flow, &own_mask(flow));
-    MatchText { matching: &matching, names }.to_string()
+    PacketText { matching: &matching, names }.to_string()
 }
 
-/// What counts of a flow. A tag that is not there is not named.
-pub(super) fn megaflow_text(flow: &FlowKey, mask: &FlowMask, names: &dyn PortNames) -> String {
+/// What counts of a flow in the datapath; `full`: in the tables. A tag that is not there is not
+/// named; options of a tunnel are named as the tables see them.
+pub(super) fn megaflow_text(
+    flow: &FlowKey,
+    mask: &FlowMask,
+    full: &FlowMask,
+    names: &dyn PortNames,
+) -> String {
     let mut mask = mask.clone();
     let tags = [(layout::VLAN_TCI, layout::VLAN_TPID), (layout::VLAN_TCI1, layout::VLAN_TPID1)];
     for (tci, tpid) in tags {
@@ -26,8 +32,19 @@ pub(super) fn megaflow_text(flow: &FlowKey, mask: &FlowMask, names: &dyn PortNam
         clear(&mut mask, tpid);
     }
     clear(&mut mask, layout::ACTSET_OUTPUT);
+    if !through_tunnel(flow) {
+        // It came through no tunnel, whatever has been written for the one it goes into.
+        let tunnel = layout::ALL.iter().filter(|(_, place)| is_tunnel(*place));
+        tunnel.for_each(|&(_, place)| clear(&mut mask, place));
+        clear(&mut mask, layout::TUN_METADATA_PRESENT);
+    } else if full.load(layout::TUN_METADATA_PRESENT) != 0 {
+        let options = layout::TUN_METADATA_LANE..layout::TUN_METADATA_LANE + TUN_METADATA_LANES;
+        for lane in options.chain([layout::TUN_METADATA_PRESENT.lane()]) {
+            mask.lane_mut(lane).or_assign(full.lane(lane));
+        }
+    }
     let matching = Match::new(flow, &mask);
-    MatchText { matching: &matching, names }.to_string()
+    PacketText { matching: &matching, names }.to_string()
 }
 
 fn clear(mask: &mut FlowMask, place: Place) {
@@ -36,13 +53,24 @@ fn clear(mask: &mut FlowMask, place: Place) {
     }
 }
 
+/// Whether a flow has the ends of a tunnel.
+fn through_tunnel(flow: &FlowKey) -> bool {
+    flow.load(layout::TUN_DST) != 0 || flow.load(layout::TUN_IPV6_DST) != 0
+}
+
+/// Whether a place is one that tunnels say.
+fn is_tunnel(place: Place) -> bool {
+    place.lane() == layout::TUN_ID.lane()
+        || [layout::TUN_TP_SRC, layout::TUN_TP_DST, layout::TUN_OPT_LEN].contains(&place)
+}
+
 /// The fields that a packet like this has.
 fn own_mask(flow: &FlowKey) -> FlowMask {
     let mut mask = FlowMask::EMPTY;
-    let named = [layout::ACTSET_OUTPUT, layout::VLAN_TPID, layout::VLAN_TPID1];
+    let named = [layout::ACTSET_OUTPUT, layout::TUN_METADATA_PRESENT];
     for &(_, place) in layout::ALL {
         let lane = place.lane();
-        let ours = METADATA.contains(&place) || lane > dp_core::flow::PACKET_LANES || lane == 4;
+        let ours = METADATA.contains(&place) || lane > dp_core::flow::PACKET_LANES;
         if ours && flow.load(place) != 0 && !named.contains(&place) {
             mask.unwildcard_place(place);
         }
@@ -67,8 +95,33 @@ fn own_mask(flow: &FlowKey) -> FlowMask {
             mask.unwildcard_place(layout::VLAN_TCI1);
         }
     }
+    tunnel(flow, &mut mask);
     network(flow, &mut mask);
     mask
+}
+
+/// What a tunnel says: all of it, if there is one; an id can be said without.
+fn tunnel(flow: &FlowKey, mask: &mut FlowMask) {
+    let key = flow.load(layout::TUN_FLAGS) & TUNNEL_KEY != 0;
+    if through_tunnel(flow) {
+        TUNNEL.iter().for_each(|&place| mask.unwildcard_place(place));
+        mask.unwildcard(F::TunErspanVer);
+        match flow.load(layout::TUN_ERSPAN_VER) {
+            1 => mask.unwildcard(F::TunErspanIdx),
+            2 => {
+                mask.unwildcard(F::TunErspanDir);
+                mask.unwildcard(F::TunErspanHwid);
+            }
+            _ => {}
+        }
+        let present = flow.load(layout::TUN_METADATA_PRESENT);
+        let options = (0..F::TUN_METADATA).filter(|number| present >> number & 1 != 0);
+        options.filter_map(F::tun_metadata).for_each(|option| mask.unwildcard(option));
+    }
+    let id = if through_tunnel(flow) { key } else { flow.load(layout::TUN_ID) != 0 };
+    if id {
+        mask.unwildcard_place(layout::TUN_ID);
+    }
 }
 
 fn network(flow: &FlowKey, mask: &mut FlowMask) {
@@ -126,6 +179,27 @@ fn network(flow: &FlowKey, mask: &mut FlowMask) {
 const fn low(place: Place) -> Place {
     Place { offset: place.offset + 1, len: 1 }
 }
+
+/// Lanes with the tunnel's options as the tables see them.
+const TUN_METADATA_LANES: usize = 4;
+
+/// The flag of a tunnel that has a key.
+const TUNNEL_KEY: u128 = 4;
+
+/// What every tunnel says.
+const TUNNEL: [Place; 11] = [
+    layout::TUN_SRC,
+    layout::TUN_DST,
+    layout::TUN_IPV6_SRC,
+    layout::TUN_IPV6_DST,
+    layout::TUN_GBP_ID,
+    layout::TUN_GBP_FLAGS,
+    layout::TUN_TOS,
+    layout::TUN_TTL,
+    layout::TUN_FLAGS,
+    layout::TUN_GTPU_FLAGS,
+    layout::TUN_GTPU_MSGTYPE,
+];
 
 /// Values beside the packet's headers.
 const METADATA: [Place; 15] = [

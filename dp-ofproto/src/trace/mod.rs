@@ -183,7 +183,7 @@ impl Pass<'_> {
         let _ = write!(
             out,
             "Final flow: {last_text}\nMegaflow: {}\nDatapath actions: {actions}",
-            megaflow_text(flow, mask, names)
+            megaflow_text(flow, mask, &made.full_mask, names)
         );
         if let Some(error) = made.error {
             let _ = write!(out, "\nTranslation failed ({error}), packet is dropped.");

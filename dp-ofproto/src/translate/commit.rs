@@ -6,7 +6,7 @@
 
 use core::net::{Ipv4Addr, Ipv6Addr};
 
-use dp_core::action::set::{Arp, Ethernet, Icmp, Ipv4, Ipv6, Masked, Nd, Ports};
+use dp_core::action::set::{Arp, Ethernet, Icmp, Ipv4, Ipv6, Masked, Nd, NdExt, Ports};
 use dp_core::action::{Action as DpAction, Set};
 use dp_core::base::MacAddr;
 use dp_core::flow::layout::{self, Place, VLAN_PRESENT};
@@ -198,6 +198,16 @@ impl Context<'_> {
 
     fn commit_nd(&mut self) {
         if self.base.nw_proto() == ICMPV6 {
+            // First: it may change the type of the option whose address is written next.
+            self.emit(
+                |d| {
+                    masked!(NdExt {
+                        reserved: d.u32(layout::ND_RESERVED),
+                        options_type: d.u8(layout::ND_OPTIONS_TYPE),
+                    })
+                },
+                Set::NdExt,
+            );
             self.emit(
                 |d| {
                     masked!(Nd {

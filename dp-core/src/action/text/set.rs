@@ -6,7 +6,7 @@
 use core::fmt;
 use core::net::{Ipv4Addr, Ipv6Addr};
 
-use crate::action::set::{Arp, Ethernet, Icmp, Ipv4, Ipv6, Nd, Ports};
+use crate::action::set::{Arp, Ethernet, Icmp, Ipv4, Ipv6, Nd, NdExt, Ports};
 use crate::action::{Masked, Set, nsh, tunnel};
 use crate::base::MacAddr;
 use crate::flow::layout::{self, Place};
@@ -29,6 +29,7 @@ pub(super) fn parse<'a>(piece: Piece<'a>, ports: &dyn DpPorts) -> Result<Set, Te
         Attrs::ICMPV6 => Set::Icmpv6(both(&value, mask)),
         Attrs::ARP => Set::Arp(Box::new(both(&value, mask))),
         Attrs::ND => Set::Nd(Box::new(both(&value, mask))),
+        Attrs::ND_EXT => Set::NdExt(both(&value, mask)),
         Attrs::NSH => Set::Nsh(Box::new(both(&value, mask))),
         Attrs::VLAN => {
             let tag = |lanes: &dyn Lanes| lanes.short(layout::VLAN_TCI) & !layout::VLAN_PRESENT;
@@ -58,6 +59,7 @@ pub(super) fn print(f: &mut dyn fmt::Write, set: &Set, ports: &dyn DpPorts) -> f
         Set::Icmpv6(icmp) => put_both(icmp, &mut key, &mut mask, Attrs::ICMPV6),
         Set::Arp(arp) => put_both(&**arp, &mut key, &mut mask, Attrs::ARP),
         Set::Nd(nd) => put_both(&**nd, &mut key, &mut mask, Attrs::ND),
+        Set::NdExt(ext) => put_both(ext, &mut key, &mut mask, Attrs::ND_EXT),
         Set::Nsh(nsh) => put_both(&**nsh, &mut key, &mut mask, Attrs::NSH),
         Set::Vlan(tag) => {
             key.store(layout::VLAN_TCI, u128::from(tag.value));
@@ -286,6 +288,20 @@ impl Header for Nd {
         lanes.put(layout::ND_TARGET, self.target.into());
         lanes.put(layout::ARP_SHA, self.sll.to_u64().into());
         lanes.put(layout::ARP_THA, self.tll.to_u64().into());
+    }
+}
+
+impl Header for NdExt {
+    fn read(lanes: &dyn Lanes) -> Self {
+        Self {
+            reserved: lanes.word(layout::ND_RESERVED),
+            options_type: lanes.byte(layout::ND_OPTIONS_TYPE),
+        }
+    }
+
+    fn write(&self, lanes: &mut dyn LanesMut) {
+        lanes.put(layout::ND_RESERVED, self.reserved.into());
+        lanes.put(layout::ND_OPTIONS_TYPE, self.options_type.into());
     }
 }
 

@@ -8,7 +8,7 @@ use proptest::sample::select;
 
 use super::frames::{Kind, frame, parts, wrong};
 use super::{one_out, packet};
-use crate::action::set::{Arp, Ethernet, Icmp, Ipv4, Ipv6, Nd, Ports};
+use crate::action::set::{Arp, Ethernet, Icmp, Ipv4, Ipv6, Nd, NdExt, Ports};
 use crate::action::{Action, Masked, Set};
 use crate::base::{MacAddr, PortNo};
 use crate::packet::Offloads;
@@ -68,6 +68,10 @@ fn set() -> impl Strategy<Value = Set> {
             tha,
         }));
     let nd = shared((v6(), mac(), mac()).prop_map(|(target, sll, tll)| Nd { target, sll, tll }));
+    let nd_ext = shared(
+        (any::<u32>(), any::<u8>())
+            .prop_map(|(reserved, options_type)| NdExt { reserved, options_type }),
+    );
     prop_oneof![
         masked(ethernet).prop_map(Set::Ethernet),
         masked(ipv4).prop_map(Set::Ipv4),
@@ -79,6 +83,7 @@ fn set() -> impl Strategy<Value = Set> {
         masked(icmp()).prop_map(Set::Icmpv6),
         masked(arp).prop_map(|set| Set::Arp(Box::new(set))),
         masked(nd).prop_map(|set| Set::Nd(Box::new(set))),
+        masked(nd_ext).prop_map(Set::NdExt),
         masked(any::<u16>()).prop_map(Set::Vlan),
     ]
 }

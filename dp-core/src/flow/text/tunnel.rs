@@ -291,9 +291,8 @@ fn print_flags(
     verbose: bool,
 ) -> fmt::Result {
     let joined = |f: &mut dyn fmt::Write| {
-        // Alone they stand in the order of their bits, the least common last.
-        let order = [("df", 1), ("csum", 2), ("key", 4), ("oam", 8)];
-        let set = order.iter().filter(|(_, bit)| flags & bit != 0).map(|(name, _)| *name);
+        let set = TUN_FLAGS.iter().filter(|(_, bit)| flags & u128::from(*bit) != 0);
+        let set = set.map(|(name, _)| *name);
         write!(f, "flags({})", set.collect::<Vec<_>>().join("|"))
     };
     match mask.map(|mask| mask.load(layout::TUN_FLAGS) & FLAGS) {
