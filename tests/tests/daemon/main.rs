@@ -2,6 +2,7 @@
 //! the process as service managers and the installed scripts run it.
 
 mod columns;
+mod database;
 mod process;
 mod service;
 mod switch;
