@@ -28,6 +28,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("ovn-common", "OVN's tools"),
     ("ovn-host", "ovn-controller, the controller of most users"),
     ("pkg-config", "finds libdpdk"),
+    ("python3-netifaces", "what ovs-tcpdump looks for interfaces with"),
+    ("python3-openvswitch", "what ovs-tcpdump speaks with databases by"),
     ("python3-scapy", "builds and judges packets"),
     ("tcpdump", "records captures"),
     ("tftp-hpa", "a TFTP client"),

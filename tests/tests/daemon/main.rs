@@ -6,3 +6,4 @@ mod database;
 mod process;
 mod service;
 mod switch;
+mod tools;
