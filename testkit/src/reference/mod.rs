@@ -61,7 +61,7 @@ pub const BRIDGE: &str = "br0";
 pub struct Reference {
     // Dropped in this order: the daemons before the folder they write to.
     daemon: Guarded,
-    server: Guarded,
+    server: Option<Guarded>,
     folder: Folder,
 }
 
@@ -202,6 +202,20 @@ impl Reference {
         Ok(flows)
     }
 
+    /// Runs `ovsdb-client` on the database; the word `SOCKET` becomes its place.
+    ///
+    /// # Errors
+    ///
+    /// [`ReferenceError::Process`] with what the tool says.
+    pub fn ovsdb_client(&self, words: &[&str]) -> Result<String, ReferenceError> {
+        let socket = format!("unix:{}", self.folder.join("db.sock").display());
+        let words: Vec<&str> = words
+            .iter()
+            .map(|word| if *word == "SOCKET" { socket.as_str() } else { *word })
+            .collect();
+        self.tool("ovsdb-client", &words)
+    }
+
     /// Stops the switch's clock; from now on [`Reference::time_warp`] alone moves it.
     ///
     /// # Errors
@@ -253,7 +267,7 @@ impl Drop for Reference {
             eprintln!("the switch's log ends with\n{}", self.log_tail());
         }
         // Asked to end, DPDK gives back what it holds; whoever does not listen is killed.
-        for child in [&mut self.daemon, &mut self.server] {
+        for child in [Some(&mut self.daemon), self.server.as_mut()].into_iter().flatten() {
             if let Err(error) = child.terminate(STOP_LIMIT) {
                 eprintln!("{error}");
             }

@@ -19,6 +19,7 @@ pub struct Setup<'a> {
     settings: Vec<String>,
     datapath: String,
     namespace: Option<&'a Namespace>,
+    embedded: bool,
 }
 
 impl<'a> Setup<'a> {
@@ -33,6 +34,7 @@ impl<'a> Setup<'a> {
             settings: Vec::new(),
             datapath: "dummy".into(),
             namespace: None,
+            embedded: false,
         }
     }
 
@@ -72,6 +74,15 @@ impl<'a> Setup<'a> {
         self
     }
 
+    /// Starts no database server: the daemon, which is ours, serves the database itself.
+    ///
+    /// # Errors
+    ///
+    /// What Cargo says where the daemon cannot be built.
+    pub fn embedded() -> Result<Self, ReferenceError> {
+        Ok(Self { embedded: true, ..Self::new().daemon(crate::daemon::built()?) })
+    }
+
     /// Adds an argument.
     #[must_use]
     pub fn argument(mut self, argument: impl Into<String>) -> Self {
@@ -97,7 +108,8 @@ impl<'a> Setup<'a> {
         let path = std::env::temp_dir();
         let folder =
             Folder::new("switch").map_err(|source| ReferenceError::File { path, source })?;
-        let server = start_server(&folder)?;
+        create_database(&folder)?;
+        let server = if self.embedded { None } else { Some(start_server(&folder)?) };
         let daemon = self.start_daemon(&folder)?;
         let mut reference = Reference { daemon, server, folder };
         reference.await_daemon(&self.daemon)?;
@@ -122,7 +134,9 @@ impl<'a> Setup<'a> {
         if !self.settings.is_empty() {
             init.args(["--", "set", "Open_vSwitch", "."]).args(&self.settings);
         }
-        crate::process::run(&mut init)?;
+        if !self.embedded {
+            crate::process::run(&mut init)?;
+        }
 
         let mut daemon = match self.namespace {
             // `ip` cannot give a program another name, the shell can; both become what they start.
@@ -140,7 +154,8 @@ impl<'a> Setup<'a> {
         };
         let known = command("", folder);
         daemon.envs(known.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        daemon.arg(&database).args(&self.arguments);
+        let file = format!("file:{}", folder.join("conf.db").display());
+        daemon.arg(if self.embedded { &file } else { &database }).args(&self.arguments);
         daemon.arg(format!("--pidfile={}", folder.join("ovs-vswitchd.pid").display()));
         daemon.arg(format!("--log-file={}", folder.join("ovs-vswitchd.log").display()));
         spawn(daemon, folder, "ovs-vswitchd.out")
@@ -172,11 +187,16 @@ impl Reference {
     }
 }
 
+/// An empty database with the installed schema.
+fn create_database(folder: &Folder) -> Result<(), ReferenceError> {
+    let mut create = command("ovsdb-tool", folder);
+    create.arg("create").arg(folder.join("conf.db")).arg(SCHEMA);
+    crate::process::run(&mut create)?;
+    Ok(())
+}
+
 fn start_server(folder: &Folder) -> Result<Guarded, ReferenceError> {
     let database = folder.join("conf.db");
-    let mut create = command("ovsdb-tool", folder);
-    create.arg("create").arg(&database).arg(SCHEMA);
-    crate::process::run(&mut create)?;
     let mut server = command("ovsdb-server", folder);
     server.arg(&database);
     server.arg(format!("--remote=punix:{}", folder.join("db.sock").display()));
