@@ -1,23 +1,15 @@
 //! The logger as a whole, with a file and datagram sockets as witnesses.
 
-use std::{
-    fs,
-    net::UdpSocket,
-    os::unix::net::UnixDatagram,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{fs, net::UdpSocket, os::unix::net::UnixDatagram, path::Path, time::Duration};
 
 use log::Log;
 
 use super::{Level, Spec, Vlog};
+use testkit::folder::Folder;
 
 /// A folder of this test's own.
-fn folder(name: &str) -> PathBuf {
-    let path = std::env::temp_dir().join(format!("dp-log-{}-{name}", std::process::id()));
-    let _ = fs::remove_dir_all(&path);
-    fs::create_dir_all(&path).unwrap();
-    path
+fn folder(name: &str) -> Folder {
+    Folder::new(&format!("log-{name}")).unwrap()
 }
 
 /// A logger that writes nowhere but to a file, in a pattern without what differs from run to run.
@@ -38,7 +30,8 @@ fn say(vlog: &Vlog, target: &str, level: log::Level, text: &str) {
 
 #[test]
 fn thresholds_are_by_module_and_destination() {
-    let file = folder("thresholds").join("log");
+    let folder = folder("thresholds");
+    let file = folder.join("log");
     let vlog = logger_to(&file);
     say(&vlog, "bridge", log::Level::Info, "one");
     say(&vlog, "bridge", log::Level::Debug, "below the threshold");
@@ -57,7 +50,8 @@ fn thresholds_are_by_module_and_destination() {
 
 #[test]
 fn a_noisy_place_is_limited_until_limits_are_switched_off() {
-    let file = folder("limits").join("log");
+    let folder = folder("limits");
+    let file = folder.join("log");
     let vlog = logger_to(&file);
     let noisy = |text: &str| {
         let values =
@@ -113,7 +107,8 @@ fn a_file_that_was_never_opened_cannot_be_reopened() {
 
 #[test]
 fn each_line_to_the_system_log_is_a_datagram() {
-    let path = folder("syslog").join("socket");
+    let folder = folder("syslog");
+    let path = folder.join("socket");
     let receiver = UnixDatagram::bind(&path).unwrap();
     receiver.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     let vlog = Vlog::new("prog", &format!("unix:{}", path.display())).unwrap();
@@ -131,7 +126,8 @@ fn each_line_to_the_system_log_is_a_datagram() {
 
 #[test]
 fn a_receiver_that_comes_later_is_found() {
-    let path = folder("late").join("socket");
+    let folder = folder("late");
+    let path = folder.join("socket");
     let vlog = Vlog::new("prog", &format!("unix:{}", path.display())).unwrap();
     vlog.set(Spec::parse("console:off").unwrap());
     say(&vlog, "bridge", log::Level::Info, "lost");

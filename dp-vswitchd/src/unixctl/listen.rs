@@ -113,20 +113,20 @@ const LONGEST_ADDRESS: usize = 107;
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, os::unix::fs::MetadataExt, path::PathBuf};
+    use std::{fs, os::unix::fs::MetadataExt};
+
+    use testkit::folder::Folder;
 
     use super::Listener;
 
-    fn folder(name: &str) -> PathBuf {
-        let path = std::env::temp_dir().join(format!("dp-ctl-{}-{name}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).unwrap();
-        path
+    fn folder(name: &str) -> Folder {
+        Folder::new(&format!("ctl-{name}")).unwrap()
     }
 
     #[test]
     fn the_socket_is_its_owners_alone_and_goes_with_the_daemon() {
-        let path = folder("mode").join("ctl");
+        let folder = folder("mode");
+        let path = folder.join("ctl");
         let listener = Listener::bind(&path).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o077, 0);
         drop(listener);
@@ -135,7 +135,8 @@ mod tests {
 
     #[test]
     fn a_socket_in_use_is_not_taken_but_one_left_behind_is() {
-        let path = folder("stale").join("ctl");
+        let folder = folder("stale");
+        let path = folder.join("ctl");
         let first = Listener::bind(&path).unwrap();
         assert_eq!(Listener::bind(&path).unwrap_err().kind(), std::io::ErrorKind::AddrInUse);
         // Its file stays, as after a crash.
@@ -149,7 +150,8 @@ mod tests {
 
     #[test]
     fn a_path_longer_than_an_address_will_do() {
-        let folder = folder("long").join("x".repeat(100));
+        let own = folder("long");
+        let folder = own.join("x".repeat(100));
         fs::create_dir(&folder).unwrap();
         let path = folder.join("ctl");
         let listener = Listener::bind(&path).unwrap();

@@ -2,7 +2,6 @@
 
 use std::{
     cell::RefCell,
-    fs,
     io::{Read, Write},
     os::unix::net::UnixStream,
     path::PathBuf,
@@ -12,6 +11,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
+use testkit::folder::Folder;
 
 use super::{CommandRegistry, Reply, Responder, Server};
 use crate::event_loop::{Clock, EventLoop};
@@ -21,13 +21,12 @@ struct Bench {
     path: PathBuf,
     event_loop: EventLoop,
     waiting: Rc<RefCell<Vec<Responder>>>,
+    _folder: Folder,
 }
 
 impl Bench {
     fn new(name: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("dp-unixctl-{}-{name}", std::process::id()));
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder).unwrap();
+        let folder = Folder::new(&format!("unixctl-{name}")).unwrap();
         let path = folder.join("ctl");
         let mut event_loop = EventLoop::new(Clock::new()).unwrap();
         let waiting = Rc::new(RefCell::new(Vec::new()));
@@ -51,7 +50,7 @@ impl Bench {
         });
         let waker = event_loop.waker();
         event_loop.add(Server::new(Some(&path), commands, waker).unwrap());
-        Self { path, event_loop, waiting }
+        Self { path, event_loop, waiting, _folder: folder }
     }
 
     fn connect(&self) -> UnixStream {

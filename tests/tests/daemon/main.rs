@@ -3,6 +3,7 @@
 
 mod columns;
 mod database;
+mod hostile;
 mod process;
 mod service;
 mod switch;
