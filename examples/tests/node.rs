@@ -10,6 +10,7 @@ use testkit::folder::Folder;
 use testkit::netns::{FrameSocket, Namespace, veth_pair};
 use testkit::patience;
 use testkit::process::Guarded;
+use testkit::reference::{BRIDGE, Setup};
 
 /// Long enough for anything that comes at all.
 const SOON: Duration = Duration::from_secs(10);
@@ -37,6 +38,24 @@ peer 192.168.7.1 10.16.1.0/24
 pod pod1 10.16.2.11 02:00:00:00:26:11
 ";
 
+/// What either node is over IPv6 as well.
+const SIX_A: &str = "\
+router fd10:16:1::1 02:00:00:00:16:01
+peer 192.168.7.2 fd10:16:2::/64
+pod pod1 fd10:16:1::11 02:00:00:00:16:11
+pod pod2 fd10:16:1::12 02:00:00:00:16:12
+uplink out0 2001:db8::10/64 02:00:00:00:99:10 2001:db8::1
+uplink out1 2001:db8:1::10/64 02:00:00:00:98:10 2001:db8:1::1
+source fd10:16:1::12/128 out1
+service [2001:db8::80]:80 [fd10:16:1::11]:8080 [fd10:16:2::11]:8080
+";
+
+const SIX_B: &str = "\
+router fd10:16:2::1 02:00:00:00:26:01
+peer 192.168.7.1 fd10:16:1::/64
+pod pod1 fd10:16:2::11 02:00:00:00:26:11
+";
+
 /// The program; `cargo test` builds examples beside the tests.
 fn program() -> Result<PathBuf> {
     let tests = std::env::current_exe()?;
@@ -49,11 +68,14 @@ fn program() -> Result<PathBuf> {
 struct World {
     nodes: Vec<Guarded>,
     a: Namespace,
+    b: Namespace,
     pods: Vec<Namespace>,
     far: Namespace,
     outside: Namespace,
     carrier: Namespace,
     dns: Namespace,
+    /// Who watches the node's uplink with it.
+    watch: Namespace,
     /// What is heard outside from before the nodes start.
     heard: FrameSocket,
     folder: Folder,
@@ -83,6 +105,11 @@ fn router(node: &Namespace, interface: &str, address: &str) -> Result<Namespace>
 
 impl World {
     fn new() -> Result<Self> {
+        Self::build()?.start(NODE_A, NODE_B)
+    }
+
+    /// Everything but the nodes.
+    fn build() -> Result<Self> {
         let (a, b) = (Namespace::quiet("gn-a")?, Namespace::quiet("gn-b")?);
         veth_pair((&a, "eth0"), (&b, "eth0"))?;
         let pods = (1..=3).map(|n| {
@@ -101,23 +128,33 @@ impl World {
             let pod = format!("10.16.1.1{n}");
             dns.ip(&["neigh", "add", &pod, "lladdr", "02:00:00:00:16:01", "dev", "eth0"])?;
         }
+        let watch = Namespace::quiet("gn-bfd")?;
+        veth_pair((&a, "bfd0"), (&watch, "eth0"))?;
         let heard = outside.frames("eth0")?;
-        let folder = Folder::new("node")?;
-        let mut nodes = Vec::new();
-        for (name, namespace, plan) in [("a", &a, NODE_A), ("b", &b, NODE_B)] {
-            let file = folder.join(format!("{name}.node"));
+        let (nodes, folder) = (Vec::new(), Folder::new("node")?);
+        Ok(Self { nodes, a, b, pods, far, outside, carrier, dns, watch, heard, folder })
+    }
+
+    /// Starts the nodes, each with its plan.
+    fn start(mut self, plan_a: &str, plan_b: &str) -> Result<Self> {
+        for (name, namespace, plan) in [("a", &self.a, plan_a), ("b", &self.b, plan_b)] {
+            let file = self.folder.join(format!("{name}.node"));
             std::fs::write(&file, plan)?;
-            let log = std::fs::File::create(folder.join(format!("{name}.log")))?;
+            let log = std::fs::File::create(self.folder.join(format!("{name}.log")))?;
             let mut command = namespace.command(&program()?.to_string_lossy());
             command.arg("--node").arg(&file).stderr(log.try_clone()?).stdout(log);
-            nodes.push(Guarded::spawn(&mut command)?);
+            self.nodes.push(Guarded::spawn(&mut command)?);
         }
-        let world = Self { nodes, a, pods, far, outside, carrier, dns, heard, folder };
         for name in ["a", "b"] {
-            patience::wait(SOON, || world.log(name).contains("ready").then_some(()))
-                .with_context(|| format!("node {name}: {}", world.log(name)))?;
+            self.says(name, "ready")?;
         }
-        Ok(world)
+        Ok(self)
+    }
+
+    /// Waits until a node has said something.
+    fn says(&self, node: &str, text: &str) -> Result<()> {
+        patience::wait(2 * SOON, || self.log(node).contains(text).then_some(()))
+            .with_context(|| format!("node {node}, {text}: {}", self.logs()))
     }
 
     fn log(&self, node: &str) -> String {
@@ -216,8 +253,7 @@ fn pods_reach_each_other_the_outside_and_their_name_server() -> Result<()> {
 
     // Without its default way out, the next one is taken.
     world.a.ip(&["link", "set", "out0", "down"])?;
-    patience::wait(SOON, || world.log("a").contains("out0: link down").then_some(()))
-        .with_context(|| world.logs())?;
+    world.says("a", "out0: link down")?;
     let server = serve(&world.carrier, "203.0.113.9:7001", "carrier")?;
     let (client, answer) =
         visit(pod1, "203.0.113.9:7001", &server).with_context(|| world.logs())?;
@@ -257,8 +293,7 @@ fn a_service_goes_to_the_near_backend_while_it_is_there_and_to_the_far_one_then(
         visit(&world.pods[1], "192.0.2.80:80", &near).with_context(|| world.logs())?;
     assert_eq!(answer, "near");
     world.a.ip(&["link", "set", "pod1", "down"])?;
-    patience::wait(SOON, || world.log("a").contains("pod1: link down").then_some(()))
-        .with_context(|| world.logs())?;
+    world.says("a", "pod1: link down")?;
     // The far backend sees this node, so that its answers come back through it.
     let (client, answer) =
         visit(&world.outside, "192.0.2.80:80", &far).with_context(|| world.logs())?;
@@ -314,5 +349,124 @@ fn a_bound_pod_wakes_by_its_rarp_and_the_outside_does_not_learn_of_inner_routers
     let report = world.end()?;
     assert!(report.contains("port 3 is active"), "{report}");
     assert!(report.contains("1 questions and connections refused"), "{report}");
+    Ok(())
+}
+
+/// Gives a namespace IPv6 with an address, and a router if it needs one.
+fn six(namespace: &Namespace, address: &str, router: Option<&str>) -> Result<()> {
+    namespace.exec(&["sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=0"])?;
+    namespace.address("eth0", address)?;
+    if let Some(router) = router {
+        namespace.ip(&["-6", "route", "add", "default", "via", router])?;
+    }
+    Ok(())
+}
+
+#[test]
+fn everything_is_carried_over_ipv6_too() -> Result<()> {
+    let world = World::build()?;
+    let [pod1, pod2, _] = &world.pods[..] else { unreachable!("there are three") };
+    six(pod1, "fd10:16:1::11/64", Some("fd10:16:1::1"))?;
+    six(pod2, "fd10:16:1::12/64", Some("fd10:16:1::1"))?;
+    six(&world.far, "fd10:16:2::11/64", Some("fd10:16:2::1"))?;
+    for (outside, address) in
+        [(&world.outside, "2001:db8::1/64"), (&world.carrier, "2001:db8:1::1/64")]
+    {
+        six(outside, address, None)?;
+        outside.address("lo", "2001:db8:9::9/128")?;
+    }
+    let world = world.start(&format!("{NODE_A}{SIX_A}"), &format!("{NODE_B}{SIX_B}"))?;
+    let [pod1, pod2, _] = &world.pods[..] else { unreachable!("there are three") };
+    for to in ["fd10:16:1::12", "fd10:16:2::11", "10.16.2.11"] {
+        reaches(pod1, to).with_context(|| world.logs())?;
+    }
+    for (pod, outside, expected) in
+        [(pod1, &world.outside, "2001:db8::10"), (pod2, &world.carrier, "2001:db8:1::10")]
+    {
+        reaches(pod, "2001:db8:9::9").with_context(|| world.logs())?;
+        let server = serve(outside, "[2001:db8:9::9]:7000", "outside")?;
+        let (client, answer) = visit(pod, "[2001:db8:9::9]:7000", &server)
+            .with_context(|| format!("{expected}\n{}", world.logs()))?;
+        assert_eq!((client.as_str(), answer.as_str()), (expected, "outside"));
+    }
+    // The uplink has told its network of the service.
+    let target: std::net::Ipv6Addr = "2001:db8::80".parse()?;
+    let told = world.heard.receive_matching(SOON, |frame| {
+        frame.get(12..14) == Some(&[0x86, 0xdd])
+            && frame.get(54) == Some(&136)
+            && frame.get(62..78) == Some(&target.octets())
+    })?;
+    assert_eq!(told.context("nothing was told")?.get(80..86), Some(&[2, 0, 0, 0, 0x99, 0x10][..]));
+
+    // A service, with a backend here and with one at the peer.
+    let near = serve(pod1, "[fd10:16:1::11]:8080", "near")?;
+    let far = serve(&world.far, "[fd10:16:2::11]:8080", "far")?;
+    let service = "[2001:db8::80]:80";
+    let (client, answer) = visit(&world.outside, service, &near).with_context(|| world.logs())?;
+    assert_eq!((client.as_str(), answer.as_str()), ("2001:db8::1", "near"));
+    world.a.ip(&["link", "set", "pod1", "down"])?;
+    world.says("a", "pod1: link down")?;
+    let (client, answer) = visit(&world.outside, service, &far).with_context(|| world.logs())?;
+    assert_eq!((client.as_str(), answer.as_str()), ("fd10:16:1::1", "far"));
+
+    // Who asks from outside for the pods' router is not answered.
+    let outside = world.outside.frames("eth0")?;
+    let asker = dp_core::base::MacAddr::new(2, 0, 0, 0, 0x99, 1);
+    let question =
+        dp_ofproto::tunnel::ask::question(asker, "2001:db8::1".parse()?, "fd10:16:1::1".parse()?);
+    outside.send(&question.context("one family")?)?;
+    let answered = outside.receive_matching(Duration::from_millis(500), |frame| {
+        frame.get(..6) == Some(asker.as_bytes()) && frame.get(54) == Some(&136)
+    })?;
+    assert!(answered.is_none(), "{answered:?}");
+    let report = world.end()?;
+    assert!(report.contains("1 questions and connections refused"), "{report}");
+    Ok(())
+}
+
+#[test]
+fn routes_follow_a_session_on_an_interface_that_carries_nothing_else() -> Result<()> {
+    let world = World::build()?;
+    // The reference is at the other end, watching as well.
+    let peer = Setup::within(&world.watch).start()?;
+    let words = "set Interface eth0 bfd:enable=true bfd:min_tx=500 bfd:min_rx=500 \
+                 bfd:bfd_src_ip=169.254.30.2 bfd:bfd_dst_ip=169.254.30.1";
+    peer.vsctl(&["add-port", BRIDGE, "eth0"])?;
+    peer.vsctl(&words.split_whitespace().collect::<Vec<_>>())?;
+    let watch = "bfd bfd0 169.254.30.1 02:00:00:00:30:01 169.254.30.2 out0\n";
+    let world = world.start(&format!("{NODE_A}{watch}"), NODE_B)?;
+    let pod = world.pods.first().context("there are three")?;
+    let ways = [
+        (serve(&world.outside, "203.0.113.9:7000", "outside")?, "192.0.2.10", "outside"),
+        (serve(&world.carrier, "203.0.113.9:7000", "carrier")?, "198.51.100.10", "carrier"),
+    ];
+    let goes_by = |(server, address, name): &(Server, &str, &str)| -> Result<()> {
+        // Next hops may have to be asked for first.
+        reaches(pod, "203.0.113.9").with_context(|| world.logs())?;
+        let (client, answer) =
+            visit(pod, "203.0.113.9:7000", server).with_context(|| world.logs())?;
+        ensure!((client.as_str(), answer.as_str()) == (*address, *name), "{client}, {answer}");
+        Ok(())
+    };
+    world.says("a", "bfd0: BFD up")?;
+    goes_by(&ways[0])?;
+
+    // Nothing else comes in there, not even for a pod.
+    let (arrived, wire) = (pod.frames("eth0")?, world.watch.frames("eth0")?);
+    let mut stray = vec![2, 0, 0, 0, 0x30, 1, 2, 0, 0, 0, 0x30, 2, 8, 0];
+    stray.extend([0x45, 0, 0, 28, 0, 1, 0, 0, 64, 17, 0xa7, 0xb5, 169, 254, 30, 2, 10, 16, 1, 11]);
+    stray.extend([0x1b, 0x58, 0x1b, 0x58, 0, 8, 0, 0]);
+    wire.send(&stray)?;
+    reaches(&world.pods[1], "10.16.1.11").with_context(|| world.logs())?;
+    let seen = arrived.receive_matching(Duration::from_millis(100), |frame| {
+        frame.get(26..30) == Some(&[169, 254, 30, 2])
+    })?;
+    assert!(seen.is_none(), "{seen:?}");
+
+    // The link stays up; what is beyond it does not.
+    peer.vsctl(&["set", "Interface", "eth0", "bfd:enable=false"])?;
+    world.says("a", "bfd0: BFD down")?;
+    goes_by(&ways[1])?;
+    assert!(!world.log("a").contains("out0: link down"), "{}", world.logs());
     Ok(())
 }

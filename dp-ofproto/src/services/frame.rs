@@ -2,7 +2,10 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use dp_core::base::MacAddr;
 use dp_core::wire::ipv4;
+
+use crate::protocols::bfd;
 
 /// What follows the Ethertype, behind VLAN tags.
 pub(super) fn ether_payload(frame: &[u8]) -> Option<&[u8]> {
@@ -25,8 +28,18 @@ pub(super) fn ipv4(frame: &[u8]) -> Option<(Ipv4Addr, Ipv4Addr, u8, &[u8])> {
     Some((src, dst, ttl, bytes.get(header..total.min(bytes.len()))?))
 }
 
+/// What matters to a BFD session of a frame that may hold a control packet; `None` if it is no UDP over
+/// IPv4. For whoever runs sessions of his own.
+#[must_use]
+pub fn control_packet(frame: &[u8], tunnel_key: u64) -> Option<bfd::Received<'_>> {
+    let eth_dst = MacAddr(*frame.first_chunk()?);
+    let (_, ip_dst, ttl, datagram) = ipv4(frame)?;
+    let (udp_dst, payload) = udp(datagram)?;
+    Some(bfd::Received { eth_dst, ip_dst, ttl, udp_dst, tunnel_key, payload })
+}
+
 /// The UDP payload of an IPv4 packet.
-pub(super) fn udp(payload: &[u8]) -> Option<(u16, &[u8])> {
+fn udp(payload: &[u8]) -> Option<(u16, &[u8])> {
     let port = u16::from_be_bytes(*payload.get(2..4)?.first_chunk()?);
     let len = usize::from(u16::from_be_bytes(*payload.get(4..6)?.first_chunk()?));
     Some((port, payload.get(8..len.min(payload.len()))?))
@@ -48,7 +61,7 @@ pub(super) fn icmpv6(frame: &[u8]) -> Option<(Ipv6Addr, &[u8])> {
 
 #[cfg(test)]
 mod tests {
-    use super::ipv4;
+    use super::{control_packet, ipv4};
     use crate::protocols::mcast::{Message, parse_igmp};
 
     #[test]
@@ -59,5 +72,6 @@ mod tests {
         let (src, _, ttl, payload) = ipv4(&frame).unwrap();
         assert_eq!(ttl, 1);
         assert!(matches!(parse_igmp(src, payload), Some(Message::Reports(_))));
+        assert!(control_packet(&frame, 0).is_none_or(|it| it.udp_dst != 3784));
     }
 }

@@ -248,10 +248,8 @@ impl Watch {
             return;
         }
         let Some(bfd) = &mut self.bfd else { return };
-        let Some((_, ip_dst, ttl, datagram)) = frame::ipv4(frame) else { return };
-        let Some((udp_dst, payload)) = frame::udp(datagram) else { return };
-        let (eth_dst, tunnel_key) = (destination(flow), tunnel_key(flow));
-        let received = bfd::Received { eth_dst, ip_dst, ttl, udp_dst, tunnel_key, payload };
+        let Some(mut received) = frame::control_packet(frame, tunnel_key(flow)) else { return };
+        received.eth_dst = destination(flow);
         bfd.receive(&received, now);
     }
 }

@@ -40,6 +40,8 @@ pub mod multicast;
 pub mod trees;
 pub mod watch;
 
+pub use self::frame::control_packet;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

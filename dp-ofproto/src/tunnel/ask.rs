@@ -1,4 +1,4 @@
-//! Frames that ask for a neighbour: ARP requests and neighbour solicitations.
+//! Frames that ask for a neighbour, answer and tell: ARP, neighbour solicitations and advertisements.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -27,9 +27,32 @@ pub fn announcement(mac: MacAddr, address: IpAddr) -> Vec<u8> {
         IpAddr::V4(address) => {
             arp(mac, MacAddr::BROADCAST, 1, (mac, address), (MacAddr::ZERO, address))
         }
-        IpAddr::V6(address) => advertisement(mac, address),
+        IpAddr::V6(address) => {
+            let group = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+            advertisement((mac, address), (MacAddr::new(0x33, 0x33, 0, 0, 0, 1), group), OVERRIDE)
+        }
     }
 }
+
+/// The frame by which a device answers who asked for its address. `None` where the addresses are of
+/// different families.
+#[must_use]
+pub fn answer(mac: MacAddr, address: IpAddr, asker: (MacAddr, IpAddr)) -> Option<Vec<u8>> {
+    match (address, asker.1) {
+        (IpAddr::V4(address), IpAddr::V4(to)) => {
+            Some(arp(mac, asker.0, 2, (mac, address), (asker.0, to)))
+        }
+        (IpAddr::V6(address), IpAddr::V6(to)) => {
+            Some(advertisement((mac, address), (asker.0, to), OVERRIDE | SOLICITED))
+        }
+        _ => None,
+    }
+}
+
+/// An advertisement takes the place of what others have (RFC 4861 section 4.4).
+const OVERRIDE: u8 = 0x20;
+/// It answers a question.
+const SOLICITED: u8 = 0x40;
 
 fn arp(
     from: MacAddr,
@@ -63,15 +86,12 @@ fn solicitation(mac: MacAddr, source: Ipv6Addr, target: Ipv6Addr) -> Vec<u8> {
     icmpv6((mac, source), (to, group), message)
 }
 
-fn advertisement(mac: MacAddr, address: Ipv6Addr) -> Vec<u8> {
-    let group = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
-    let to = MacAddr::new(0x33, 0x33, 0, 0, 0, 1);
-    // Overrides what others have.
-    let mut message = vec![136, 0, 0, 0, 0x20, 0, 0, 0];
-    message.extend_from_slice(&address.octets());
+fn advertisement(from: (MacAddr, Ipv6Addr), to: (MacAddr, Ipv6Addr), flags: u8) -> Vec<u8> {
+    let mut message = vec![136, 0, 0, 0, flags, 0, 0, 0];
+    message.extend_from_slice(&from.1.octets());
     message.extend_from_slice(&[2, 1]);
-    message.extend_from_slice(mac.as_bytes());
-    icmpv6((mac, address), (to, group), message)
+    message.extend_from_slice(from.0.as_bytes());
+    icmpv6(from, to, message)
 }
 
 fn icmpv6(from: (MacAddr, Ipv6Addr), to: (MacAddr, Ipv6Addr), mut message: Vec<u8>) -> Vec<u8> {
@@ -94,7 +114,7 @@ fn icmpv6(from: (MacAddr, Ipv6Addr), to: (MacAddr, Ipv6Addr), mut message: Vec<u
 
 #[cfg(test)]
 mod tests {
-    use super::{IpAddr, MacAddr, announcement, question};
+    use super::{IpAddr, MacAddr, announcement, answer, question};
 
     const MAC: MacAddr = MacAddr::new(0xaa, 0x55, 0xaa, 0x55, 0, 0);
 
@@ -127,6 +147,25 @@ mod tests {
             dst: "ff02::1:ff00:92".parse().expect("an address"),
         };
         assert!(pseudo.sum(dp_core::wire::Protocol(58), 32).with(&frame[54..]).is_valid());
+    }
+
+    #[test]
+    fn who_asked_is_answered_alone() {
+        let asker = MacAddr::new(2, 0, 0, 0, 0, 9);
+        let frame = answer(MAC, ip("1.1.2.88"), (asker, ip("1.1.2.92"))).expect("one family");
+        let expected = "020000000009aa55aa55000008060001080006040002aa55aa55000001010258\
+                        0200000000090101025c";
+        assert_eq!(hex(&frame), expected);
+        let frame = answer(MAC, ip("2001:cafe::88"), (asker, ip("2001:cafe::92")));
+        let frame = frame.expect("one family");
+        assert_eq!((hex(&frame[..6]), frame[54], frame[58]), ("020000000009".into(), 136, 0x60));
+        assert_eq!(hex(&frame[62..]), "2001cafe0000000000000000000000880201aa55aa550000");
+        let pseudo = dp_core::wire::checksum::Pseudo::V6 {
+            src: "2001:cafe::88".parse().expect("an address"),
+            dst: "2001:cafe::92".parse().expect("an address"),
+        };
+        assert!(pseudo.sum(dp_core::wire::Protocol(58), 32).with(&frame[54..]).is_valid());
+        assert_eq!(answer(MAC, ip("::1"), (asker, ip("1.1.2.92"))), None);
     }
 
     #[test]

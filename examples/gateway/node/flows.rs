@@ -1,7 +1,7 @@
 //! The node's flow tables, written as text from its plan and from what is known now.
 //!
 //! ```text
-//!   0 who is it?   ARP ─► this program   pods, uplinks ─► tracked ─► 1    from a peer ─► 1 or 12
+//!   0 who is it?   ARP, ND ─► this program   pods, uplinks ─► tracked ─► 1    from a peer ─► 1 or 12
 //!   1 tracked      new, for a service ─► this program chooses a backend ─► 2
 //!                  answers ─► addresses translated back ─► 2   not tracked (name server) ─► 3
 //!                  others as they are, so that routes see the source that they are for ─► 2
@@ -18,6 +18,7 @@ use std::net::IpAddr;
 use dp_core::base::{MacAddr, OfPort};
 use dp_core::route::{Policy, Route};
 use dp_ofproto::gateway::{Activation, GatewayPorts, Owners};
+use dp_ofproto::protocols::bfd;
 
 use super::plan::Plan;
 
@@ -27,6 +28,8 @@ pub(super) const UPLINKS: u16 = 101;
 pub(super) const TUNNEL: u16 = 200;
 /// The name server's port.
 pub(super) const DNS: u16 = 201;
+/// The first port of a BFD session.
+pub(super) const WATCHES: u16 = 210;
 /// What tells the nodes' tunnels from others.
 const KEY: u32 = 7;
 
@@ -47,6 +50,10 @@ pub(super) fn on(address: impl std::fmt::Display, v4: bool, which: &str) -> Stri
     if v4 { format!("ip,nw_{which}={address}") } else { format!("ipv6,ipv6_{which}={address}") }
 }
 
+fn family(address: IpAddr) -> &'static str {
+    if address.is_ipv4() { "ip" } else { "ipv6" }
+}
+
 fn to(address: IpAddr) -> String {
     on(address, address.is_ipv4(), "dst")
 }
@@ -64,7 +71,8 @@ impl Known<'_> {
     }
 
     fn classify(&self, out: &mut String) {
-        for (number, pod) in (1..).zip(&self.plan.pods) {
+        for pod in &self.plan.pods {
+            let number = pod.port;
             if self.activation.is_blocked(OfPort(number)) {
                 let _ =
                     writeln!(out, "priority=301,in_port={number},rarp,actions=CONTROLLER:65535");
@@ -79,22 +87,37 @@ impl Known<'_> {
         out.push_str("priority=250,arp,actions=CONTROLLER:65535\n");
         out.push_str("priority=250,icmp6,icmp_type=135,actions=CONTROLLER:65535\n");
         out.push_str("priority=250,icmp6,icmp_type=136,actions=CONTROLLER:65535\n");
-        let own = to(self.plan.router.0);
+        for (router, _) in &self.plan.routers {
+            let own = to(*router);
+            let _ = writeln!(
+                out,
+                "priority=210,in_port={TUNNEL},{own},actions=ct(zone=2,nat,table=12)"
+            );
+        }
         let _ = writeln!(
             out,
-            "priority=210,in_port={TUNNEL},{own},actions=ct(zone=2,nat,table=12)\n\
-             priority=200,in_port={TUNNEL},ip,actions=ct(zone=1,table=1)\n\
+            "priority=200,in_port={TUNNEL},ip,actions=ct(zone=1,table=1)\n\
              priority=200,in_port={TUNNEL},ipv6,actions=ct(zone=1,table=1)\n\
              table=12,actions=ct(zone=1,nat,table=2)"
         );
-        for (number, uplink) in (UPLINKS..).zip(&self.plan.uplinks) {
-            for family in ["ip", "ipv6"] {
-                let _ = writeln!(
-                    out,
-                    "priority=100,in_port={number},{family},dl_dst={},actions=ct(zone=1,table=1)",
-                    uplink.mac
-                );
-            }
+        for uplink in &self.plan.uplinks {
+            let _ = writeln!(
+                out,
+                "priority=100,in_port={},{},dl_dst={},actions=ct(zone=1,table=1)",
+                UPLINKS + uplink.port,
+                family(uplink.address),
+                uplink.mac
+            );
+        }
+        for (number, watch) in (WATCHES..).zip(&self.plan.watches) {
+            let _ = writeln!(
+                out,
+                "priority=310,in_port={number},udp,nw_dst={},tp_dst={},actions=CONTROLLER:65535\n\
+                 priority=309,in_port={number},arp,actions=CONTROLLER:65535\n\
+                 priority=308,in_port={number},actions=drop",
+                watch.address,
+                bfd::UDP_PORT
+            );
         }
         let _ = writeln!(out, "priority=100,in_port={DNS},ip,actions=ct(zone=1,table=1)");
     }
@@ -128,30 +151,35 @@ impl Known<'_> {
         for pod in &self.plan.pods {
             let _ = writeln!(
                 out,
-                "table=2,priority=900,ct_state=+trk+new,{},actions=ct(commit,zone=1,table=3)\n\
-                 table=2,priority=899,{0},actions=resubmit(,3)",
+                "table=2,priority=2900,ct_state=+trk+new,{},actions=ct(commit,zone=1,table=3)\n\
+                 table=2,priority=2899,{0},actions=resubmit(,3)",
                 to(pod.address)
             );
         }
         for peer in &self.plan.peers {
             let v4 = peer.pods.address().is_ipv4();
             let pods = on(peer.pods, v4, "dst");
+            let Some((router, _)) = self.plan.router(peer.pods.address()) else { continue };
             // A client of a service whose backend is at the peer must come back through this node.
             let _ = writeln!(
                 out,
-                "table=2,priority=890,ct_state=+trk+dnat,{pods},\
+                "table=2,priority=2890,ct_state=+trk+dnat,{pods},\
                  actions=ct(commit,zone=2,nat(src={}),table=3)\n\
-                 table=2,priority=889,ct_state=+trk+new,{pods},actions=ct(commit,zone=1,table=3)\n\
-                 table=2,priority=888,{pods},actions=resubmit(,3)",
-                self.plan.router.0
+                 table=2,priority=2889,ct_state=+trk+new,{pods},actions=ct(commit,zone=1,table=3)\n\
+                 table=2,priority=2888,{pods},actions=resubmit(,3)",
+                router
             );
         }
         for service in &self.plan.services {
             let address = service.address.ip();
             let Some(OfPort(port)) = self.gateways.of(address) else { continue };
             let from = on(address, address.is_ipv4(), "src");
-            let table = 20 + port - UPLINKS;
-            let _ = writeln!(out, "table=2,priority=800,{from},actions=resubmit(,{table})");
+            let at = |it: &super::plan::Uplink| {
+                UPLINKS + it.port == port && it.address.is_ipv4() == address.is_ipv4()
+            };
+            let Some(place) = self.plan.uplinks.iter().position(at) else { continue };
+            let table = 20 + place;
+            let _ = writeln!(out, "table=2,priority=2800,{from},actions=resubmit(,{table})");
         }
         for (route, uplink) in self.routes {
             let Some(out_by) = self.plan.uplinks.get(*uplink) else { continue };
@@ -171,10 +199,12 @@ impl Known<'_> {
     }
 
     fn owned(&self, out: &mut String) {
-        let router = self.plan.router.1;
         let dns = self.plan.dns.as_ref().map(|(address, ..)| *address);
         for address in self.plan.pods.iter().map(|pod| pod.address).chain(dns) {
             let Some(owner) = self.owners.of(address) else { continue };
+            // The name server needs a router only for its MAC, which every family has.
+            let router = self.plan.router(address).or(self.plan.routers.first().copied());
+            let Some((_, router)) = router else { continue };
             let _ = writeln!(
                 out,
                 "table=3,priority=100,{},actions=mod_dl_src:{router},mod_dl_dst:{},output:{}",
@@ -198,16 +228,14 @@ impl Known<'_> {
     fn leaving(&self, out: &mut String) {
         for (place, uplink) in self.plan.uplinks.iter().enumerate() {
             let Some(Some(mac)) = self.next_hops.get(place) else { continue };
-            let number = usize::from(UPLINKS) + place;
-            for family in ["ip", "ipv6"] {
-                let _ = writeln!(
-                    out,
-                    "table={},{family},actions=mod_dl_src:{},mod_dl_dst:{mac},dec_ttl,\
-                     output:{number}",
-                    20 + place,
-                    uplink.mac
-                );
-            }
+            let _ = writeln!(
+                out,
+                "table={},{},actions=mod_dl_src:{},mod_dl_dst:{mac},dec_ttl,output:{}",
+                20 + place,
+                family(uplink.address),
+                uplink.mac,
+                UPLINKS + uplink.port
+            );
         }
     }
 }

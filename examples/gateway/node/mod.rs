@@ -10,8 +10,10 @@
 mod answer;
 mod flows;
 mod plan;
+mod watch;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -45,8 +47,9 @@ use dp_ofproto::translate::hooks::Location;
 use dp_ofproto::tunnel::{Device, TunnelPort, TunnelPorts, Tunnels, ask, read};
 use dp_ofproto::upcall::{Ofproto, PacketIn, PacketInSink};
 
-use self::flows::{DNS, Known, TUNNEL, UPLINKS};
+use self::flows::{DNS, Known, TUNNEL, UPLINKS, WATCHES};
 use self::plan::Plan;
+use self::watch::Watcher;
 use crate::sink::Sink;
 
 /// Datapath numbers of the underlay's ports and of the tunnel.
@@ -87,6 +90,7 @@ pub(crate) struct Node {
     guard: Guard,
     announcements: Announcements,
     routes: WatchedRoutes,
+    watchers: Vec<Watcher>,
     skip: Arc<SkipPolicy>,
     /// Questions that a guard or a service without backends has turned away.
     refused: u64,
@@ -140,6 +144,7 @@ impl Node {
             guard: Guard::default(),
             announcements: Announcements::default(),
             routes: WatchedRoutes::default(),
+            watchers: Vec::new(),
             skip: Arc::default(),
             refused: 0,
             changed: false,
@@ -176,8 +181,9 @@ impl Node {
 
     /// Fills what decides: owners, gateway ports, backends, routes, blocked ports.
     fn decide(&mut self) -> Result<()> {
-        for (number, pod) in (1..).zip(&self.plan.pods) {
-            let port = OfPort(number);
+        self.watchers = watch::sessions(&self.plan.watches, self.now());
+        for pod in &self.plan.pods {
+            let port = OfPort(pod.port);
             self.owners.set(pod.address, Owner { mac: pod.mac, port });
             if pod.waits {
                 self.activation.bind(port, pod.mac);
@@ -186,9 +192,11 @@ impl Node {
         if let Some((address, _, mac)) = &self.plan.dns {
             self.owners.set(*address, Owner { mac: *mac, port: OfPort(DNS) });
         }
-        self.guard.add_router(self.plan.router.0);
-        for (place, uplink) in self.plan.uplinks.iter().enumerate() {
-            let port = OfPort(UPLINKS + u16::try_from(place)?);
+        for (router, _) in &self.plan.routers {
+            self.guard.add_router(*router);
+        }
+        for uplink in &self.plan.uplinks {
+            let port = OfPort(UPLINKS + uplink.port);
             self.gateways.add(uplink.network, port);
             self.guard.add_localnet(port);
             self.guard.add_gateway(uplink.address);
@@ -208,22 +216,29 @@ impl Node {
             wanted.push((connected, uplink.name.clone()));
         }
         for name in &self.plan.defaults {
-            let all = Prefix::new(std::net::Ipv4Addr::UNSPECIFIED.into(), 0);
-            wanted.push((key(all, Policy::Destination, Origin::Static), name.clone()));
+            for uplink in self.plan.uplinks.iter().filter(|uplink| uplink.name == *name) {
+                let all = Prefix::new(uplink.address, 0);
+                wanted.push((key(all, Policy::Destination, Origin::Static), name.clone()));
+            }
         }
         for (prefix, name) in &self.plan.sources {
             wanted.push((key(*prefix, Policy::Source, Origin::Static), name.clone()));
         }
         for (key, name) in wanted {
-            // A route is there as long as its uplink's link is up.
-            let session = self.uplink(&name).and_then(|place| u32::try_from(place).ok());
+            // A route is there as long as its uplink's link is up, and the sessions that watch it.
+            let place = self.uplink(&name, key.prefix.address());
+            let session = place.and_then(|place| u32::try_from(place).ok());
             self.routes.add(key, NextHop::new(&name, None), session)?;
         }
         Ok(())
     }
 
-    fn uplink(&self, name: &str) -> Option<usize> {
-        self.plan.uplinks.iter().position(|uplink| uplink.name == name)
+    /// The line of an uplink in the family of an address.
+    fn uplink(&self, name: &str, like: IpAddr) -> Option<usize> {
+        let is = |uplink: &plan::Uplink| {
+            uplink.name == name && uplink.address.is_ipv4() == like.is_ipv4()
+        };
+        self.plan.uplinks.iter().position(is)
     }
 
     /// Plugs tunnels and the skip policy into translation.
@@ -251,6 +266,13 @@ impl Node {
         });
     }
 
+    /// The interfaces of pods and uplinks with their OpenFlow numbers.
+    fn interfaces(&self) -> BTreeMap<u16, &str> {
+        let uplinks = self.plan.uplink_ports().into_iter();
+        let uplinks = uplinks.map(|(port, name)| (UPLINKS + port, name));
+        self.plan.pod_ports().into_iter().chain(uplinks).collect()
+    }
+
     /// Opens the interfaces and gives them to the bridges.
     fn open(&self) -> Result<()> {
         let afpacket = |number: PortNo, name: &str| -> Result<()> {
@@ -258,10 +280,9 @@ impl Node {
             Ok(self.netdev.add_port(number, port)?)
         };
         let mut ports = Vec::new();
-        let pods = (1..).zip(self.plan.pods.iter().map(|pod| &pod.name));
-        let uplinks = (UPLINKS..).zip(self.plan.uplinks.iter().map(|uplink| &uplink.name));
-        let dns = self.plan.dns.iter().map(|(_, name, _)| (DNS, name));
-        for (number, name) in pods.chain(uplinks).chain(dns) {
+        let dns = self.plan.dns.iter().map(|(_, name, _)| (DNS, name.as_str()));
+        let watches = (WATCHES..).zip(self.plan.watches.iter().map(|watch| watch.name.as_str()));
+        for (number, name) in self.interfaces().into_iter().chain(dns).chain(watches) {
             let datapath = PortNo(number.into());
             ports.push(BridgePort::new(OfPort(number), datapath, name));
             afpacket(datapath, name)?;
@@ -304,7 +325,10 @@ impl Node {
             let table = self.routes.table();
             table.commit();
             let all: Vec<Route> = table.iter().map(|route| Route::clone(route)).collect();
-            let by = |route: &Route| route.hops.first().and_then(|hop| self.uplink(&hop.device));
+            let by = |route: &Route| {
+                let hop = route.hops.first()?;
+                self.uplink(&hop.device, route.key.prefix.address())
+            };
             all.into_iter().filter_map(|route| by(&route).map(|place| (route, place))).collect()
         };
         let now = self.now();
@@ -354,7 +378,8 @@ impl Node {
     /// Links, next hops, neighbours, megaflows.
     fn look_after(&mut self) -> Result<()> {
         let now = self.now();
-        let news = self.follow_links()?;
+        let mut news = self.follow_links()?;
+        news.extend(self.watch(now)?);
         if self.asked.is_none_or(|asked| now.since(asked) >= ASK) {
             self.asked = Some(now);
             self.ask(now);
@@ -394,23 +419,29 @@ impl Node {
             let status = self.netdev.port_status(PortNo(number.into()));
             status.is_some_and(|status| status.admin_up && status.link_up)
         };
-        let pods = (1..).zip(self.plan.pods.iter().map(|pod| &pod.name));
-        let uplinks = (UPLINKS..).zip(self.plan.uplinks.iter().map(|uplink| &uplink.name));
-        let states: Vec<(u16, String, bool)> =
-            pods.chain(uplinks).map(|(number, name)| (number, name.clone(), up(number))).collect();
+        let states: Vec<(u16, String, bool)> = self
+            .interfaces()
+            .into_iter()
+            .map(|(number, name)| (number, name.to_owned(), up(number)))
+            .collect();
         for (number, name, up) in states {
             if self.links.insert(name.clone(), up) == Some(up) {
                 continue;
             }
             news.push(format!("{name}: link {}", if up { "up" } else { "down" }));
             self.changed = true;
-            if let Some(place) = self.uplink(&name) {
-                self.routes.session(u32::try_from(place)?, up)?;
-                if up {
-                    self.announce(place, now);
+            if number >= UPLINKS {
+                self.follow(&name)?;
+                let places = (0..).zip(&self.plan.uplinks).filter(|(_, it)| it.name == name);
+                for place in places.map(|(place, _)| place).collect::<Vec<usize>>() {
+                    if up {
+                        self.announce(place, now);
+                    }
                 }
-            } else if let Some(pod) = self.plan.pods.get(usize::from(number) - 1) {
-                let address = pod.address;
+                continue;
+            }
+            let addresses = self.plan.pods.iter().filter(|pod| pod.port == number);
+            for address in addresses.map(|pod| pod.address) {
                 for (service, balancer) in self.plan.services.iter().zip(&mut self.balancers) {
                     for backend in service.backends.iter().filter(|it| it.ip() == address) {
                         balancer.set_healthy(*backend, up);
@@ -421,12 +452,26 @@ impl Node {
         Ok(news)
     }
 
+    /// Makes an uplink's routes follow its link and the sessions that watch it.
+    fn follow(&mut self, uplink: &str) -> Result<()> {
+        let up = self.links.get(uplink) == Some(&true) && self.is_watched_up(uplink);
+        for (session, it) in (0..).zip(&self.plan.uplinks) {
+            if it.name == uplink {
+                self.routes.session(session, up)?;
+            }
+        }
+        self.changed = true;
+        Ok(())
+    }
+
     /// Tells an uplink's network which addresses are at it now.
     fn announce(&mut self, place: usize, now: Instant) {
         let Some(uplink) = self.plan.uplinks.get(place).cloned() else { return };
-        let port = OfPort(UPLINKS + u16::try_from(place).unwrap_or(0));
+        let port = OfPort(UPLINKS + uplink.port);
         let services = self.plan.services.iter().map(|service| service.address.ip());
-        let own = services.filter(|it| self.gateways.of(*it) == Some(port));
+        let own = services.filter(|it| {
+            self.gateways.of(*it) == Some(port) && it.is_ipv4() == uplink.address.is_ipv4()
+        });
         let mut addresses: Vec<_> = own.chain([uplink.address]).collect();
         addresses.sort_unstable();
         addresses.dedup();
@@ -443,9 +488,17 @@ impl Node {
 
     /// Asks for next hops that are not known.
     fn ask(&self, now: Instant) {
-        for (number, uplink) in (UPLINKS..).zip(&self.plan.uplinks) {
-            let known = self.neighbours.get(&uplink.name, uplink.next_hop, now).is_some();
-            let question = ask::question(uplink.mac, uplink.address, uplink.next_hop);
+        let uplinks = self
+            .plan
+            .uplinks
+            .iter()
+            .map(|it| (UPLINKS + it.port, it.name.as_str(), it.mac, it.address, it.next_hop));
+        let watches = (WATCHES..).zip(&self.plan.watches).map(|(number, it)| {
+            (number, it.name.as_str(), it.mac, it.address.into(), it.peer.into())
+        });
+        for (number, name, mac, address, next_hop) in uplinks.chain(watches) {
+            let known = self.neighbours.get(name, next_hop, now).is_some();
+            let question = ask::question(mac, address, next_hop);
             if let Some(frame) = question.filter(|_| !known) {
                 self.send(&self.bridge, OfPort::NONE, &frame, &number.to_string(), now);
             }

@@ -96,7 +96,11 @@ const KINDS: &[Kind] = &[
     kind("type=vxlan options:key=7", false, false),
     kind("type=vxlan options:key=7 options:exts=gbp", true, false),
     kind("type=vxlan options:key=7 options:exts=gpe options:packet_type=legacy_l3", false, true),
+    kind("type=vxlan options:key=7 options:exts=gpe options:packet_type=ptap", false, false),
+    kind("type=vxlan options:key=7 options:exts=gpe options:packet_type=legacy_l3", true, true),
+    kind("type=gre", false, false),
     kind("type=gre options:key=7 options:csum=true options:seq=true", false, false),
+    kind("type=gre options:key=7 options:csum=true", true, false),
     kind("type=gre options:key=7 options:packet_type=legacy_l3", false, true),
     kind("type=ip6gre options:key=7 options:csum=true options:seq=true", true, false),
     kind("type=erspan options:key=7 options:erspan_ver=1 options:erspan_idx=3", false, false),
@@ -113,6 +117,7 @@ const KINDS: &[Kind] = &[
         true,
         false,
     ),
+    kind("type=gre options:key=7 options:packet_type=legacy_l3", true, true),
     kind("type=gtpu options:key=7", false, true),
     kind("type=gtpu options:key=7", true, true),
     kind("type=srv6 options:srv6_flowlabel=compute", true, true),
@@ -214,7 +219,7 @@ fn tcp(from: &Namespace, to: &Namespace, address: &str, bytes: usize) -> Result<
 fn two_switches_carry_ping_and_tcp_over_each_kind_of_tunnel() -> Result<()> {
     let scene = Scene::new()?;
     for kind in KINDS {
-        scene.configure(kind)?;
+        scene.configure(kind).with_context(|| kind.options)?;
         let what = || {
             format!("{} over IPv{}\n{}", kind.options, if kind.v6 { 6 } else { 4 }, scene.logs())
         };
@@ -258,7 +263,7 @@ fn the_largest_packet_that_fits_passes_and_the_next_larger_is_counted() -> Resul
     }
     // Outer IPv4, UDP, Geneve and the inner Ethernet header; then the inner IP and ICMP headers.
     for (kind, overhead) in [(&KINDS[0], 20 + 8 + 8 + 14), (&KINDS[1], 40 + 8 + 8 + 14)] {
-        scene.configure(kind)?;
+        scene.configure(kind).with_context(|| kind.options)?;
         let largest = 1500 - overhead - 20 - 8;
         let size = |size: usize| size.to_string();
         let ping = |size: &str| {
