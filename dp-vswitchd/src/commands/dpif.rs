@@ -41,7 +41,7 @@ fn show(switch: &Switch) -> String {
                     "    {} {}/{number}: ({}{})",
                     interface.config.name,
                     ofport.0,
-                    interface.kind,
+                    interface.shown_kind(),
                     options(interface)
                 );
             }
@@ -82,7 +82,7 @@ fn show_json(switch: &Switch) -> Value {
                 ports.insert(
                     interface.config.name.clone(),
                     json!({
-                        "type": interface.kind,
+                        "type": interface.shown_kind(),
                         "ofport": ofport.0.to_string(),
                         "odp_port": number,
                     }),

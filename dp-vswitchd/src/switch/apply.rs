@@ -44,7 +44,7 @@ impl Switch {
         self.remove_bridges(&config);
         for bridge in &config.bridges {
             if let Some(running) = self.bridge(&bridge.name) {
-                remove_interfaces(&running, bridge);
+                remove_interfaces(&running, bridge, self.dummy);
             }
         }
         for bridge in &config.bridges {
@@ -274,7 +274,7 @@ impl Switch {
         config: &InterfaceConfig,
     ) -> Interface {
         let is_local = config.name == bridge.name;
-        let kind = open::effective_kind(&bridge.datapath.kind, &config.kind, is_local);
+        let kind = open::effective_kind(&bridge.datapath.kind, &config.kind, is_local, self.dummy);
         let mut interface = Interface {
             config: config.clone(),
             port: port.name.clone(),
@@ -379,7 +379,7 @@ impl Switch {
         config: &InterfaceConfig,
         number: Option<PortNo>,
     ) -> Result<(), String> {
-        let kind = open::effective_kind(&datapath.kind, &config.kind, false);
+        let kind = open::effective_kind(&datapath.kind, &config.kind, false, self.dummy);
         let opened = self.open(config, &kind)?;
         let port = opened.port.ok_or("Operation not supported")?;
         let number = number.or_else(|| datapath.choose_number(&config.name));
@@ -444,7 +444,7 @@ fn take_ofport(bridge: &RunningBridge, config: &InterfaceConfig, is_local: bool)
 }
 
 /// Lets interfaces go that are no longer wanted, are wanted differently, or could not be opened.
-fn remove_interfaces(bridge: &RunningBridge, config: &BridgeConfig) {
+fn remove_interfaces(bridge: &RunningBridge, config: &BridgeConfig, mode: DummyMode) {
     let wanted: BTreeMap<&str, (&PortConfig, &InterfaceConfig)> = config
         .ports
         .iter()
@@ -456,7 +456,7 @@ fn remove_interfaces(bridge: &RunningBridge, config: &BridgeConfig) {
         let Some(interface) = state.interfaces.get_mut(&name) else { continue };
         let keep = wanted.get(name.as_str()).is_some_and(|(port, it)| {
             interface.port.clone_from(&port.name);
-            interface.error.is_none() && is_same(bridge, &state.ofports, interface, it)
+            interface.error.is_none() && is_same(bridge, &state.ofports, interface, it, mode)
         });
         if keep {
             if let Some((_, new)) = wanted.get(name.as_str()) {
@@ -486,9 +486,10 @@ fn is_same(
     ofports: &OfPorts,
     running: &Interface,
     wanted: &InterfaceConfig,
+    mode: DummyMode,
 ) -> bool {
     let is_local = wanted.name == bridge.name;
-    let kind = open::effective_kind(&bridge.datapath.kind, &wanted.kind, is_local);
+    let kind = open::effective_kind(&bridge.datapath.kind, &wanted.kind, is_local, mode);
     let number = running.ofport.map(|it| i64::from(it.0));
     let free = |number: i64| u16::try_from(number).is_ok_and(|it| ofports.is_free(it));
     let wish = wanted.ofport_request.filter(|it| Some(*it) != number);

@@ -76,6 +76,16 @@ pub(crate) struct Interface {
     pub(crate) place: u64,
 }
 
+impl Interface {
+    /// The type that listings show: a dummy that replaces a tunnel keeps the tunnel's.
+    pub(crate) fn shown_kind(&self) -> &str {
+        match self.kind.as_str() {
+            "dummy" if is_tunnel(&self.config.kind) => &self.config.kind,
+            kind => kind,
+        }
+    }
+}
+
 impl RunningBridge {
     /// Asks that its OpenFlow connections end, and those to controllers are made again.
     pub(crate) fn ask_to_reconnect(&self) {

@@ -24,10 +24,17 @@ pub(super) struct Opened {
     pub(super) hand: Option<Hand>,
 }
 
-/// The type that an interface of this type is opened with in a datapath of that type.
-pub(crate) fn effective_kind(datapath: &str, kind: &str, is_local: bool) -> String {
+/// The type that an interface of this type is opened with in a datapath of that type. Where dummies
+/// replace everything, they replace tunnels too: what is sent to one is only counted.
+pub(crate) fn effective_kind(
+    datapath: &str,
+    kind: &str,
+    is_local: bool,
+    mode: DummyMode,
+) -> String {
     let kind = if is_local { "internal" } else { kind };
     match (datapath, kind) {
+        (_, kind) if mode == DummyMode::Override && tunnel::is_tunnel(kind) => "dummy",
         (DUMMY, "internal") => "dummy-internal",
         (_, "internal") => "tap",
         (_, "") => "system",
@@ -175,6 +182,7 @@ mod tests {
 
     #[test]
     fn types_depend_on_the_datapath() {
+        use crate::daemon::DummyMode;
         for (datapath, kind, local, found) in [
             ("dummy", "internal", false, "dummy-internal"),
             ("dummy", "", true, "dummy-internal"),
@@ -182,7 +190,12 @@ mod tests {
             ("netdev", "", false, "system"),
             ("netdev", "dummy", false, "dummy"),
         ] {
-            assert_eq!(effective_kind(datapath, kind, local), found);
+            assert_eq!(effective_kind(datapath, kind, local, DummyMode::Off), found);
         }
+        let vxlan = |mode| effective_kind("dummy", "vxlan", false, mode);
+        assert_eq!(
+            (vxlan(DummyMode::Override), vxlan(DummyMode::Beside)),
+            ("dummy".into(), "vxlan".into())
+        );
     }
 }

@@ -328,6 +328,9 @@ fn statistics_of(info: &PortInfo, kind: &str) -> Vec<(String, u64)> {
             ("rx_q0_bytes", stats.rx_bytes),
             ("tx_q0_packets", stats.tx_packets),
             ("tx_q0_bytes", stats.tx_bytes),
+            // What a dummy shows for statistics of its own: packets, and packets again.
+            ("rx_custom_packets_1", stats.rx_packets),
+            ("rx_custom_packets_2", stats.rx_packets),
         ]);
     } else {
         values.extend([("rx_dropped", stats.rx_dropped), ("tx_dropped", stats.tx_dropped)]);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
 use testkit::packets::samples;
-use testkit::reference::{BRIDGE, Reference};
+use testkit::reference::{BRIDGE, Reference, Setup};
 
 /// Tunnels that both switches have.
 const TUNNELS: &[(&str, &str)] = &[
@@ -278,5 +278,51 @@ fn commands_answer_as_the_references_do() -> Result<()> {
             "{own:?}"
         );
     }
+    Ok(())
+}
+
+#[test]
+fn dummies_that_replace_everything_replace_tunnels_too() -> Result<()> {
+    let setups = [Setup::new(), Setup::new().daemon(testkit::daemon::built()?)];
+    let outcome = |setup: Setup<'_>| -> Result<Vec<String>> {
+        let switch = setup.argument("--enable-dummy=override").start()?;
+        switch.add_dummy_port("v2", 1)?;
+        // What is no tunnel needs nothing that a tunnel needs.
+        for words in [
+            "vx -- set Interface vx ofport_request=2 type=vxlan options:remote_ip=1.1.2.92",
+            "gn -- set Interface gn ofport_request=3 type=geneve",
+        ] {
+            let words: Vec<&str> =
+                ["add-port", BRIDGE].into_iter().chain(words.split(' ')).collect();
+            switch.vsctl(&words)?;
+        }
+        switch.add_flows(BRIDGE, "in_port=1,actions=2\nin_port=2,actions=3\n")?;
+        let frame = samples::named("ipv4-udp").context("a sample")?;
+        switch.receive_frame("v2", &frame)?;
+        switch.receive_frame("vx", &frame)?;
+        switch.appctl(&["revalidator/wait"])?;
+        let mut found = vec![switch.appctl(&["dpif/show"])?];
+        for number in 1..=3 {
+            let ports = switch.ofctl(&["dump-ports", BRIDGE, &number.to_string()])?;
+            let of_port = |line: &&str| line.contains("pkts=");
+            found.extend(ports.lines().filter(of_port).map(|line| line.trim().to_owned()));
+            let trace = switch.trace(BRIDGE, &format!("in_port={number},ip"))?;
+            found.push(trace);
+        }
+        for column in ["link_state", "admin_state", "mtu", "error"] {
+            found.push(switch.vsctl(&["get", "Interface", "vx", column])?);
+        }
+        Ok(found)
+    };
+    let [theirs, ours] = setups.map(outcome);
+    let (theirs, ours) = (theirs?, ours?);
+    // Hits and misses above the list are the datapath's own affair.
+    let listed = |text: &str| -> Vec<String> {
+        text.lines().filter(|line| line.contains(": (")).map(str::to_owned).collect()
+    };
+    let first = |found: &[String]| listed(found.first().map_or("", String::as_str));
+    assert_eq!(first(&ours), first(&theirs));
+    assert!(first(&ours).iter().any(|line| line.contains("(vxlan)")), "{ours:?}");
+    assert_eq!(ours.get(1..), theirs.get(1..));
     Ok(())
 }
