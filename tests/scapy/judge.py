@@ -109,6 +109,7 @@ CASES = {
     "push_mpls": labelled,
     "pop_mpls": lambda octets: octets,
     "add_mpls": in_front,
+    "nothing": lambda octets: octets,
     "pop_eth": lambda octets: octets[14:],
     "push_eth": lambda octets: bytes(Ether(src="02:00:00:00:00:05", dst="02:00:00:00:00:06",
                                            type=Ether(octets).type)) + octets[14:],
@@ -122,13 +123,43 @@ CASES = {
 }
 
 
+
+SEGMENT = 100
+
+
+def segment(octets, number):
+    """The segment of this number of what its sender left to be cut."""
+    packet = Ether(octets)
+    last = (number + 1) * SEGMENT >= len(bytes(packet[TCP].payload))
+    part = bytes(packet[TCP].payload)[number * SEGMENT:(number + 1) * SEGMENT]
+    packet[TCP].remove_payload()
+    packet[TCP].add_payload(Raw(part))
+    packet[TCP].seq = packet[TCP].seq + number * SEGMENT
+    if not last:
+        packet[TCP].flags = packet[TCP].flags & ~0x09
+    if number:
+        packet[TCP].flags = packet[TCP].flags & ~0x80
+    if IP in packet:
+        packet[IP].id = packet[IP].id + number
+        packet[IP].delfieldval("len")
+    else:
+        packet[IPv6].delfieldval("plen")
+    return fresh(packet)
+
+
+def expectation(case, octets):
+    """`CASE`, or `CASE/NUMBER` for one segment of a packet."""
+    name, _, number = case.partition("/")
+    return CASES[name](segment(octets, int(number)) if number else octets)
+
+
 def main():
     judged = wrong = 0
     for line in sys.stdin:
         case, before, after = line.split()
         before, after = bytes.fromhex(before), bytes.fromhex(after)
         try:
-            expected = CASES[case](before)
+            expected = expectation(case, before)
         except (IndexError, AttributeError) as error:
             expected = repr(error).encode()
         judged += 1

@@ -12,8 +12,9 @@ use dp_core::base::{Instant, PortNo};
 use dp_core::boundary::{Datapath, Upcall, UpcallError, UpcallSink, Verdict};
 use dp_core::flow::FlowKey;
 use dp_core::flow::text::PortTable;
-use dp_core::packet::Pool;
-use dp_netdev::port::dummy::Dummy;
+use dp_core::offload::{Layout, fill_ipv4_header, pseudo_sum, put16};
+use dp_core::packet::{Offloads, Packet, Pool};
+use dp_netdev::port::dummy::{Dummy, Hand};
 use dp_netdev::{Config, Netdev};
 use testkit::packets::samples;
 
@@ -167,6 +168,114 @@ fn scapy_agrees_with_every_action() -> Result<()> {
         lines.push_str(&format!("{name} {} {}\n", hex(&plain.frame), hex(&after)));
     }
     judge(&lines)
+}
+
+/// A switch with a port that is watched.
+fn switch() -> Result<(Arc<Netdev>, Hand)> {
+    let netdev = Netdev::new(Arc::new(Nobody), Config::default())?;
+    let port = Dummy::new("p1");
+    let hand = port.hand();
+    netdev.add_port(PortNo(1), Box::new(port))?;
+    Ok((netdev, hand))
+}
+
+#[test]
+fn scapy_agrees_with_what_is_finished_under_pushed_headers() -> Result<()> {
+    testkit::packages::ensure(&["python3-scapy"])?;
+    let (netdev, out) = switch()?;
+    let names: PortTable = [(PortNo(1), "p1")].into_iter().collect();
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let samples = samples::all();
+    let mut lines = String::new();
+    let unfinished = |frame: &[u8], offloads: Offloads, list: &str| -> Result<Vec<Vec<u8>>> {
+        let text = if list.is_empty() { "1".to_owned() } else { format!("{list},1") };
+        let actions = parse_actions(&text, &names).map_err(|e| anyhow!("{text}: {e}"))?;
+        let mut packet = Pool::for_len(frame.len()).and_then(Pool::alloc).context("a buffer")?;
+        packet.append(frame.len()).context("room")?.copy_from_slice(frame);
+        partial(&mut packet).context("no transport header")?;
+        packet.meta_mut().offloads |= offloads;
+        packet.meta_mut().segment = SEGMENT;
+        netdev.execute(packet, &FlowKey::EMPTY, actions.into())?;
+        netdev.turn(NOW);
+        Ok(out.take_sent())
+    };
+    for (name, list) in PUSHED {
+        let fits = |frame: &[u8]| {
+            plain4(frame, Some(6))
+                || plain4(frame, Some(17))
+                || plain6(frame, 6)
+                || plain6(frame, 17)
+        };
+        // A sum of zero says that there is none.
+        let summed = |frame: &[u8]| {
+            let found = Layout::of(frame).and_then(|it| Some(it.l4 + it.checksum_offset()?));
+            found.is_some_and(|at| frame.get(at..at + 2) != Some(&[0, 0]))
+        };
+        let chosen = samples.iter().filter(|it| fits(&it.frame) && summed(&it.frame));
+        let mut judged = 0;
+        for sample in chosen {
+            let sent = unfinished(&sample.frame, Offloads::L4_CSUM_PARTIAL, list)?;
+            let [after] = sent.as_slice() else { return Err(anyhow!("{} packets", sent.len())) };
+            lines.push_str(&format!("{name} {} {}\n", hex(&sample.frame), hex(after)));
+            judged += 1;
+        }
+        ensure!(judged > 1, "no sample fits {name}");
+        for frame in [large(false), large(true)] {
+            let both = Offloads::L4_CSUM_PARTIAL | Offloads::TSO;
+            let sent = unfinished(&frame, both, list)?;
+            ensure!(sent.len() == 4, "{name}: {} segments", sent.len());
+            for (number, after) in sent.iter().enumerate() {
+                lines.push_str(&format!("{name}/{number} {} {}\n", hex(&frame), hex(after)));
+            }
+        }
+    }
+    judge(&lines)
+}
+
+/// Headers that packets get which are still to be finished; each is a case of the judge.
+const PUSHED: [(&str, &str); 8] = [
+    ("nothing", ""),
+    ("push_vlan", "push_vlan(vid=7,pcp=2)"),
+    ("push_svlan", "push_vlan(tpid=0x88a8,vid=9,pcp=0)"),
+    ("push_mpls", "push_mpls(label=77,tc=3,ttl=63,bos=1,eth_type=0x8847)"),
+    ("add_mpls", "add_mpls(label=77,tc=3,ttl=63,bos=1,eth_type=0x8847)"),
+    ("pop_eth", "pop_eth"),
+    ("push_eth", "pop_eth,push_eth(src=02:00:00:00:00:05,dst=02:00:00:00:00:06)"),
+    ("push_nsh", NSH),
+];
+
+/// Payload bytes of a segment, and of a frame to be cut.
+const SEGMENT: u16 = 100;
+const PAYLOAD: u16 = 350;
+
+/// Makes the transport checksum the sum of the pseudo header alone, as a kernel leaves it.
+fn partial(packet: &mut Packet) -> Option<()> {
+    let layout = Layout::of(packet.data())?;
+    let len = layout.end - layout.l4;
+    let sum = !pseudo_sum(packet.data(), &layout, len).finish();
+    put16(packet.data_mut(), layout.l4 + layout.checksum_offset()?, sum);
+    Some(())
+}
+
+/// A frame of TCP with more payload than a segment has.
+fn large(v6: bool) -> Vec<u8> {
+    let mut frame = vec![2, 0, 0, 0, 0, 7, 2, 0, 0, 0, 0, 8];
+    let tcp = 20 + PAYLOAD;
+    if v6 {
+        frame.extend([0x86, 0xdd, 0x60, 0, 0, 0]);
+        frame.extend(tcp.to_be_bytes());
+        frame.extend([6, 64]);
+        frame.extend([0xfd; 16]);
+        frame.extend([0xfe; 16]);
+    } else {
+        frame.extend([8, 0, 0x45, 0]);
+        frame.extend((20 + tcp).to_be_bytes());
+        frame.extend([0, 9, 0x40, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
+        fill_ipv4_header(&mut frame, 14, 34);
+    }
+    frame.extend([0x13, 0x88, 0, 80, 0, 0, 1, 0, 0, 0, 0, 1, 0x50, 0x99, 0x20, 0, 0, 0, 0, 0]);
+    frame.extend((0..PAYLOAD).map(|n| n.to_be_bytes()[1]));
+    frame
 }
 
 /// Gives scapy the lines; what it finds wrong is the error.

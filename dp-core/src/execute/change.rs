@@ -28,6 +28,19 @@ pub(super) const fn is_change(action: &Action) -> bool {
     )
 }
 
+/// Whether a step puts a header in front that devices do not look behind: what is left to be done
+/// for the packet is done before. Behind tags and another Ethernet header they find it.
+#[inline(always)]
+pub(super) const fn hides_transport(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::TunnelPush(_)
+            | Action::PushMpls { .. }
+            | Action::AddMpls { .. }
+            | Action::PushNsh(_)
+    )
+}
+
 /// Applies a step that changes packets; returns the slots that it could be applied to. A set of a
 /// header that a packet does not have, or not whole, leaves the packet as it is: translation knows
 /// from the key what should be there, not whether the frame was cut off.

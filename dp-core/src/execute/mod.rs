@@ -189,7 +189,7 @@ fn run(
                 run(rest, burst, slots, scope, context, exits);
                 return run_released(rest, released, scope, context, exits);
             }
-        } else if let Action::TunnelPush(_) = action {
+        } else if change::hides_transport(action) {
             let large = tunnel::unsegmented(burst, slots);
             if !large.is_empty() {
                 let rest = actions.get(index..).unwrap_or_default();
@@ -197,7 +197,7 @@ fn run(
                     let slots = burst.live();
                     run(rest, burst, slots, scope, context, exits);
                 };
-                tunnel::segmented(burst, large, context, exits, go_on);
+                tunnel::segmented(action, burst, large, context, exits, go_on);
                 slots = slots.without(large);
             }
             slots = step(action, burst, slots, &mut scope, context, exits);

@@ -7,6 +7,7 @@
 use super::bytes::{splice, write};
 use super::transport::{ETH_TYPE_MPLS, ETH_TYPE_MPLS_MULTICAST, network};
 use crate::action::Masked;
+use crate::offload;
 use crate::packet::Packet;
 
 const ENTRY: usize = 4;
@@ -14,6 +15,7 @@ const ENTRY: usize = 4;
 /// Puts an entry in front of the payload. `None`: no network header, or no headroom.
 pub(super) fn push(packet: &mut Packet, lse: u32, eth_type: u16) -> Option<()> {
     let (_, l3) = network(packet)?;
+    offload::complete_if_partial(packet);
     packet.push_front(ENTRY)?;
     let frame = packet.data_mut();
     frame.get(..l3 + ENTRY)?;
@@ -26,6 +28,7 @@ pub(super) fn push(packet: &mut Packet, lse: u32, eth_type: u16) -> Option<()> {
 /// Puts an entry in front of the whole frame, which has no Ethernet header from then on. `None`: no
 /// headroom.
 pub(super) fn encapsulate(packet: &mut Packet, lse: u32, eth_type: u16) -> Option<()> {
+    offload::complete_if_partial(packet);
     packet.push_front(ENTRY)?;
     write(packet.data_mut(), 0, lse.to_be_bytes())?;
     let meta = packet.meta_mut();

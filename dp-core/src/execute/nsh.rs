@@ -8,6 +8,7 @@ use super::mpls::packet_type;
 use super::transport::{ETH_TYPE_IPV4, ETH_TYPE_IPV6, ETH_TYPE_MPLS, ETH_TYPE_NSH, network_of};
 use crate::action::Masked;
 use crate::action::nsh::{Header, Key};
+use crate::offload;
 use crate::packet::Packet;
 
 const BASE: usize = 8;
@@ -30,6 +31,7 @@ pub(super) fn push(packet: &mut Packet, header: &Header) -> Option<()> {
     if len > MAX || !len.is_multiple_of(4) {
         return None;
     }
+    offload::complete_if_partial(packet);
     packet.push_front(len)?;
     let frame = packet.data_mut();
     let words = u16::try_from(len / 4).ok()?;

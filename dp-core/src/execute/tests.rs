@@ -4,6 +4,7 @@ mod lists;
 mod properties;
 mod tracking;
 mod tunnels;
+mod unfinished;
 
 use frames::{Kind, frame, parts, wrong};
 

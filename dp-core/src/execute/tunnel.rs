@@ -4,7 +4,7 @@
 
 use super::hash::l4_hash;
 use super::{Context, Exits, Scope, drop_all, settle};
-use crate::action::TunnelPush;
+use crate::action::{Action, TunnelPush};
 use crate::base::{DropCounters, DropReason, PortNo};
 use crate::offload::{self, Unfinished};
 use crate::packet::{Burst, Offloads, Packet, Slots};
@@ -35,8 +35,8 @@ pub(super) fn push(
     done
 }
 
-/// The packets that are still to be cut into segments: no device looks into a tunnel, so that is
-/// done before they enter one.
+/// The packets that are still to be cut into segments: no device looks into a tunnel or behind a
+/// label, so that is done before.
 pub(super) fn unsegmented(burst: &Burst, slots: Slots) -> Slots {
     let mut large = Slots::NONE;
     for slot in slots.iter() {
@@ -48,10 +48,11 @@ pub(super) fn unsegmented(burst: &Burst, slots: Slots) -> Slots {
     large
 }
 
-/// Cuts the packets in `slots` into segments, which go on in bursts of their own; the packets are
+/// Cuts the packets in `slots` into segments ahead of the step `before`, which go on in bursts of their own; the packets are
 /// gone afterwards.
 #[cold]
 pub(super) fn segmented<'a>(
+    before: &Action,
     burst: &mut Burst,
     slots: Slots,
     context: &Context<'_>,
@@ -72,7 +73,13 @@ pub(super) fn segmented<'a>(
         match done {
             Ok(()) => {}
             Err(Unfinished::NoBuffer) => exits.drops.add(DropReason::NoBuffer, 1),
-            Err(Unfinished::NotSegmentable) => exits.drops.add(DropReason::TunnelPushError, 1),
+            Err(Unfinished::NotSegmentable) => {
+                let reason = match before {
+                    Action::TunnelPush(_) => DropReason::TunnelPushError,
+                    _ => DropReason::ActionError,
+                };
+                exits.drops.add(reason, 1);
+            }
         }
         go_on(&mut cut, exits);
         cut = Burst::default();

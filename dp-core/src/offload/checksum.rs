@@ -15,6 +15,14 @@ pub fn complete_checksum(packet: &mut Packet) {
     complete_at(frame, layout.l4, layout.l4 + offset, layout.end, layout.protocol == UDP);
 }
 
+/// Completes the checksum of a packet that says it is partial.
+#[inline]
+pub fn complete_if_partial(packet: &mut Packet) {
+    if packet.meta().offloads.contains(Offloads::L4_CSUM_PARTIAL) {
+        complete_checksum(packet);
+    }
+}
+
 /// Completes the checksum at `field` over `start..end`, whatever protocol that is.
 pub fn complete_at(frame: &mut [u8], start: usize, field: usize, end: usize, udp: bool) {
     if field + 2 > end {

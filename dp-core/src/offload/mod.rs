@@ -3,7 +3,8 @@
 //! A kernel that hands us packets of its own TCP has often computed no checksum and cut no
 //! segments: it expects the next device to do that. Such packets travel through the switch as they
 //! are ([`Offloads`]) and are finished by whoever needs them whole: the port that sends them, where
-//! the other side cannot; a tunnel, since no device looks into one; the slow path.
+//! the other side cannot; a tunnel, a label or a service header pushed in front, since no device looks
+//! behind one; the slow path.
 //!
 //! | room | what |
 //! |---|---|
@@ -17,8 +18,8 @@ mod layout;
 mod segment;
 
 pub use checksum::{
-    complete_at, complete_checksum, complete_sctp, fill_ipv4_header, prepare_segmentation,
-    pseudo_sum,
+    complete_at, complete_checksum, complete_if_partial, complete_sctp, fill_ipv4_header,
+    prepare_segmentation, pseudo_sum,
 };
 pub use layout::{Layout, SCTP, TCP, UDP, put16};
 pub use segment::{Unfinished, segments};
@@ -47,9 +48,7 @@ pub fn finish(mut packet: Packet, each: &mut dyn FnMut(Packet)) -> Result<(), Un
     if offloads.contains(Offloads::TSO) {
         return segments(&packet, each);
     }
-    if offloads.contains(Offloads::L4_CSUM_PARTIAL) {
-        complete_checksum(&mut packet);
-    }
+    complete_if_partial(&mut packet);
     each(packet);
     Ok(())
 }

@@ -39,7 +39,7 @@ pub fn segments(packet: &Packet, each: &mut dyn FnMut(Packet)) -> Result<(), Unf
         let part = part.get(..size).unwrap_or(part);
         let len = head.len() + part.len();
         let mut segment = Pool::for_len(len).and_then(Pool::alloc).ok_or(Unfinished::NoBuffer)?;
-        *segment.meta_mut() = *packet.meta();
+        copy_metadata(packet, &mut segment);
         segment.meta_mut().offloads.remove(super::PENDING | Offloads::RX_L4_CSUM_GOOD);
         segment.meta_mut().segment = 0;
         let room = segment.append(len).ok_or(Unfinished::NoBuffer)?;
@@ -51,6 +51,18 @@ pub fn segments(packet: &Packet, each: &mut dyn FnMut(Packet)) -> Result<(), Unf
         each(segment);
     }
     Ok(())
+}
+
+/// Gives a segment what is known of its packet.
+fn copy_metadata(packet: &Packet, segment: &mut Packet) {
+    *segment.meta_mut() = *packet.meta();
+    // What lies beside the metadata is not copied with them.
+    if let Some(ct) = packet.ct() {
+        segment.set_ct(*ct);
+    }
+    if let Some(tunnel) = packet.tunnel() {
+        segment.set_tunnel(tunnel);
+    }
 }
 
 /// Adapts the copied headers of one segment.

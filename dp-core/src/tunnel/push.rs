@@ -44,9 +44,7 @@ fn fill(
         return None;
     }
     // No device looks into a tunnel.
-    if packet.meta().offloads.contains(Offloads::L4_CSUM_PARTIAL) {
-        offload::complete_checksum(packet);
-    }
+    offload::complete_if_partial(packet);
     packet.push_front(push.header.len())?.copy_from_slice(&push.header);
     let frame = packet.data_mut();
     if push.kind == Kind::Srv6 {

@@ -68,8 +68,8 @@ pub fn transmit(packet: &mut Packet) -> [u8; LEN] {
     if pending.is_empty() {
         return header;
     }
+    let Some(layout) = Layout::of_packet(packet) else { return header };
     let frame = packet.data_mut();
-    let Some(layout) = Layout::of(frame) else { return header };
     let Some(offset) = layout.checksum_offset() else { return header };
     if pending.contains(Offloads::TSO) {
         let Some(payload) = layout.payload(frame) else { return header };

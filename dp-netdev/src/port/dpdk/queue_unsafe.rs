@@ -228,9 +228,8 @@ impl<W: Way> Tx<W> {
     /// Leaves the work to the device; the packet again if it is of a kind that the device cannot.
     fn leave(&mut self, packet: Packet, segments: bool, sent: &mut Sent) -> Option<Packet> {
         let flags = *self.way.flags();
-        let frame = packet.data();
-        let Some(layout) = Layout::of(frame) else { return Some(packet) };
-        let Some(payload) = layout.payload(frame) else { return Some(packet) };
+        let Some(layout) = Layout::of_packet(&packet) else { return Some(packet) };
+        let Some(payload) = layout.payload(packet.data()) else { return Some(packet) };
         let what = match (layout.protocol, segments) {
             (TCP, false) => flags.tx_tcp_csum,
             (UDP, false) => flags.tx_udp_csum,
