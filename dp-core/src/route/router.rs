@@ -158,6 +158,8 @@ pub enum SourceNeed {
     Any,
     /// This one; there is no way unless it lies in a network of one of the switch's devices.
     Own(IpAddr),
+    /// This one, which a packet has that is only forwarded: routes by source look at it.
+    Forwarded(IpAddr),
 }
 
 /// Tables, rules and addresses as readers see them.
@@ -186,6 +188,7 @@ impl Routing {
                 }
                 Some(address)
             }
+            SourceNeed::Forwarded(address) => Some(address),
         };
         let query = Query { source: own, mark, hash, ..Query::to(destination) };
         let mut found = self.ask(&query)?;

@@ -23,6 +23,8 @@ pub enum PortKind {
     },
     /// Tunnels: the datapath's port is shared by all of one kind.
     Tunnel,
+    /// The switch's routes: an IP packet goes where they lead.
+    Routed,
 }
 
 /// Which 802.1p tags a port puts on packets without a VLAN (`priority-tags`).
@@ -192,8 +194,9 @@ impl PortMap {
             if let Some(name) = other(map.by_ofport.insert(port.ofport, index)) {
                 return Err(PortMapError::SameOfPort(name, port.name.clone(), port.ofport));
             }
-            // Patches and tunnels have no datapath port of their own.
-            let own = !matches!(port.kind, PortKind::Patch { .. } | PortKind::Tunnel);
+            // Patches, tunnels and routes have no datapath port of their own.
+            let own =
+                !matches!(port.kind, PortKind::Patch { .. } | PortKind::Tunnel | PortKind::Routed);
             if own && let Some(name) = other(map.by_port.insert(port.port, index)) {
                 return Err(PortMapError::SamePort(name, port.name.clone(), port.port));
             }

@@ -91,6 +91,41 @@ pub struct Waiting {
     pub frame: Box<[u8]>,
 }
 
+/// A packet that is to be forwarded by routes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RouteAsked {
+    /// Its source: some routes are chosen by it.
+    pub source: IpAddr,
+    /// Where it goes.
+    pub destination: IpAddr,
+    /// Its mark.
+    pub mark: u32,
+    /// The time.
+    pub now: Instant,
+}
+
+/// Where routes lead a packet.
+#[derive(Clone, Debug)]
+pub enum RouteFound {
+    /// Nowhere.
+    NoWay,
+    /// To a neighbour whose address is not known yet.
+    Waits(WantedNeighbour),
+    /// Out of a bridge's own port, or into it.
+    Way {
+        /// The bridge and its own port.
+        device: Location,
+        /// The next hop.
+        next: IpAddr,
+        /// The device's address.
+        eth_src: MacAddr,
+        /// The next hop's.
+        eth_dst: MacAddr,
+        /// The packet is for the host itself.
+        is_own: bool,
+    },
+}
+
 /// Tunnels.
 pub trait Tunnels: Send + Sync + Debug {
     /// Moves on whenever an answer may differ.
@@ -104,6 +139,8 @@ pub trait Tunnels: Send + Sync + Debug {
     /// Whether a packet that is sent to a bridge's own port is for a tunnel that ends there: the
     /// datapath port that takes it out of the tunnel.
     fn terminates(&self, flow: &FlowKey, wc: &mut FlowMask) -> Option<PortNo>;
+    /// Which way an IP packet takes that is forwarded by the switch's routes.
+    fn route(&self, asked: &RouteAsked) -> RouteFound;
     /// What a packet to or from a bridge's own port tells about neighbours (ARP, ND, tunnels). It is
     /// an effect: [`Tunnels::learn`] is told when there has been a packet.
     fn snoop(&self, bridge: &Bridge, flow: &FlowKey, wc: &mut FlowMask) -> Option<SeenNeighbour>;

@@ -65,6 +65,7 @@ mod patch;
 pub mod recirc;
 mod record;
 mod resubmit;
+mod routed;
 pub mod view;
 mod vlan;
 mod walk;

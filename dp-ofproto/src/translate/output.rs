@@ -116,6 +116,7 @@ impl Context<'_> {
         let marked = self.mark_as_queue(port);
         match &port.kind {
             PortKind::Tunnel => self.output_tunnel(port, last),
+            PortKind::Routed => self.output_routed(port, last),
             kind => {
                 let ends = matches!(kind, PortKind::Internal) && self.terminates_tunnel(port);
                 if !ends {

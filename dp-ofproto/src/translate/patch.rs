@@ -28,7 +28,7 @@ impl Context<'_> {
 
     /// Whether no other bridge may be entered: translation gives up then. Tunnels count as patches
     /// do, for one may lead into itself.
-    fn is_too_deep(&mut self) -> bool {
+    pub(super) fn is_too_deep(&mut self) -> bool {
         let limit = self.view.config.limits.depth;
         let too_deep = self.depth >= limit;
         if too_deep {
@@ -40,11 +40,11 @@ impl Context<'_> {
     }
 
     /// What goes out of a patch or a tunnel is counted here: no device does.
-    fn count_out(&mut self, port: &BridgePort) {
+    pub(super) fn count_out(&mut self, port: &BridgePort) {
         self.effects.push(Effect::Count(self.view.bridge.carried(port.ofport).tx));
     }
 
-    fn translate_in_peer(&mut self, port: &Arc<BridgePort>, _last: bool) {
+    pub(super) fn translate_in_peer(&mut self, port: &Arc<BridgePort>, _last: bool) {
         if self.consumed(port) {
             return;
         }
@@ -63,7 +63,7 @@ impl Context<'_> {
     }
 
     /// Runs something in another bridge and comes back as though nothing had been.
-    fn in_other_bridge(
+    pub(super) fn in_other_bridge(
         &mut self,
         to: &Location,
         last: bool,

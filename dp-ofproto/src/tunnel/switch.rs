@@ -21,7 +21,9 @@ use super::send::{self, Way};
 use super::waiting::WaitingRoom;
 use crate::bridge::Bridge;
 use crate::learn::Neighbours;
-use crate::translate::hooks::{self, Location, SeenNeighbour, TunnelSend, TunnelSent};
+use crate::translate::hooks::{
+    self, Location, RouteAsked, RouteFound, SeenNeighbour, TunnelSend, TunnelSent,
+};
 use crate::translate::recirc::WantedNeighbour;
 
 /// A device underneath tunnels: a bridge's own port.
@@ -46,6 +48,8 @@ pub struct Tunnels {
     version: AtomicU64,
     /// Leaves headers to the datapath: packets get tunnel metadata and go to the tunnel's port.
     by_metadata: AtomicBool,
+    /// Some port stands for the routes.
+    routes_packets: AtomicBool,
 }
 
 impl Tunnels {
@@ -114,6 +118,17 @@ impl Tunnels {
     pub fn set_by_metadata(&self, by_metadata: bool) {
         self.by_metadata.store(by_metadata, Ordering::Relaxed);
         self.moved_on();
+    }
+
+    /// Whether there are ports that stand for the routes: neighbours are listened to then.
+    pub fn set_is_routing(&self, routing: bool) {
+        if self.routes_packets.swap(routing, Ordering::Relaxed) != routing {
+            self.moved_on();
+        }
+    }
+
+    fn is_routing(&self) -> bool {
+        self.routes_packets.load(Ordering::Relaxed)
     }
 
     /// Whether headers are left to the datapath.
@@ -300,8 +315,52 @@ impl hooks::Tunnels for Tunnels {
         ports.listening(destination.is_ipv6(), flow.nw_proto(), to)
     }
 
+    fn route(&self, asked: &RouteAsked) -> RouteFound {
+        let destination = asked.destination;
+        let need = SourceNeed::Forwarded(asked.source);
+        let found = self.routing.load().lookup(destination, asked.mark, need, 0);
+        let devices = self.devices.load();
+        if let Some(own) = devices.values().find(|it| it.addresses.contains(&destination)) {
+            return RouteFound::Way {
+                device: own.location.clone(),
+                next: destination,
+                eth_src: own.mac,
+                eth_dst: own.mac,
+                is_own: true,
+            };
+        }
+        let Some((found, device)) =
+            found.and_then(|found| devices.get(&*found.device).map(|device| (found, device)))
+        else {
+            return RouteFound::NoWay;
+        };
+        let next = found.gateway.unwrap_or(destination);
+        let bridge = device.location.bridge.name();
+        match self.neighbours.get(bridge, next, asked.now) {
+            Some(eth_dst) => RouteFound::Way {
+                device: device.location.clone(),
+                next,
+                eth_src: device.mac,
+                eth_dst,
+                is_own: false,
+            },
+            None => {
+                // It is asked in the name of an address of the device's own.
+                let of_family = |it: &&IpAddr| it.is_ipv4() == next.is_ipv4();
+                match device.addresses.iter().find(of_family) {
+                    Some(source) => RouteFound::Waits(WantedNeighbour {
+                        bridge: bridge.into(),
+                        target: next,
+                        source: *source,
+                    }),
+                    None => RouteFound::NoWay,
+                }
+            }
+        }
+    }
+
     fn snoop(&self, bridge: &Bridge, flow: &FlowKey, wc: &mut FlowMask) -> Option<SeenNeighbour> {
-        if self.ports.load().is_empty() {
+        if self.ports.load().is_empty() && !self.is_routing() {
             return None;
         }
         let told = match flow.eth_type() {

@@ -19,7 +19,6 @@ use dp_ofproto::openflow::port::{LinkFeatures, PortDesc, PortStats, config, stat
 use dp_ofproto::openflow::queue::QueueStats;
 use dp_ofproto::session::host::{Description, IpfixStats};
 use dp_ofproto::session::{Host, HostPort, QueueInfo};
-use dp_ofproto::tunnel::is_tunnel;
 
 use super::packets;
 use crate::switch::bridge::own_mac;
@@ -74,7 +73,7 @@ impl Host for BridgeHost {
                 mac = status.mac;
             }
             link |= self.switch.services.tree_openflow_state(&self.bridge.name, port);
-            let virtual_port = interface.kind == "patch" || is_tunnel(&interface.kind);
+            let virtual_port = interface.is_virtual();
             if virtual_port {
                 mac = own_mac(interface.config.uuid);
                 link |= state::LIVE;

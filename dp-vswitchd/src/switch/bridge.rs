@@ -14,6 +14,7 @@ use dp_ofproto::tunnel::is_tunnel;
 
 use super::Datapath;
 use super::ofports::OfPorts;
+use super::open::ROUTED;
 use super::qos::AppliedQos;
 use super::tunnels::config_of;
 use super::vlan;
@@ -83,6 +84,11 @@ impl Interface {
             "dummy" if is_tunnel(&self.config.kind) => &self.config.kind,
             kind => kind,
         }
+    }
+
+    /// Whether it is a thing of the tables alone, without a device or a port of the datapath's.
+    pub(crate) fn is_virtual(&self) -> bool {
+        matches!(self.kind.as_str(), "patch" | ROUTED) || is_tunnel(&self.kind)
     }
 }
 
@@ -227,6 +233,7 @@ fn bridge_port(interface: &Interface, port: &PortConfig) -> Option<BridgePort> {
             let peer = interface.config.options.get("peer").cloned().unwrap_or_default();
             PortKind::Patch { peer }
         }
+        ROUTED => PortKind::Routed,
         kind if is_tunnel(kind) => PortKind::Tunnel,
         _ => PortKind::Device,
     };

@@ -45,7 +45,7 @@ pub(crate) fn effective_kind(
 
 /// The types that can be opened, as `iface_types` lists them.
 pub(super) fn known_kinds(dummy: DummyMode) -> Vec<&'static str> {
-    let mut kinds = vec!["afxdp", "afxdp-nonpmd", "internal", "patch", "system", "tap"];
+    let mut kinds = vec!["afxdp", "afxdp-nonpmd", "internal", "patch", ROUTED, "system", "tap"];
     kinds.extend(tunnel::kinds());
     if dummy != DummyMode::Off {
         kinds.extend(["dummy", "dummy-internal", "dummy-pmd"]);
@@ -98,6 +98,7 @@ pub(super) fn open(
             Ok(Opened { port: Some(port), kind: kind.to_owned(), hand: None })
         }
         "patch" => patch(config),
+        ROUTED => routed(config),
         kind if tunnel::is_tunnel(kind) => tunnel(config, kind),
         _ => {
             log::warn!(target: "netdev", "could not create netdev {name} of unknown type {kind}");
@@ -128,6 +129,20 @@ fn patch(config: &InterfaceConfig) -> Result<Opened, String> {
     log::warn!(target: "netdev_vport", "{name}: {why}");
     Err(format!("{name}: {why}"))
 }
+
+/// The switch's routes: there is nothing to be said of them here.
+fn routed(config: &InterfaceConfig) -> Result<Opened, String> {
+    let name = &config.name;
+    if let Some(option) = config.options.keys().next() {
+        let why = format!("{ROUTED} type has no options, and no '{option}'");
+        log::warn!(target: "netdev_vport", "{name}: {why}");
+        return Err(format!("{name}: {why}"));
+    }
+    Ok(Opened { port: None, kind: ROUTED.to_owned(), hand: None })
+}
+
+/// The type of a port that stands for the switch's routes.
+pub(crate) const ROUTED: &str = "routed";
 
 /// The system's words for why a port did not open, where it has any.
 fn words(error: &OpenError) -> String {

@@ -84,7 +84,7 @@ pub(crate) fn types(kind: &str) -> &'static [&'static str] {
             "egress-policer",
             "trtcm-policer",
         ],
-        "dummy" | "dummy-internal" | "patch" => &[],
+        "dummy" | "dummy-internal" | "patch" | "routed" => &[],
         _ => &["linux-htb", "linux-noop", "egress-policer", "trtcm-policer"],
     }
 }

@@ -117,9 +117,7 @@ impl Switch {
                 if interface.ofport.is_some() && is_tunnel(&interface.kind) {
                     tunnel_columns(self, interface, &mut columns);
                 }
-                let ofport = interface.ofport.filter(|_| {
-                    statistics && (interface.kind == "patch" || is_tunnel(&interface.kind))
-                });
+                let ofport = interface.ofport.filter(|_| statistics && interface.is_virtual());
                 if let Some(ofport) = ofport {
                     let carried = bridge.bridge.carried(ofport);
                     let values = [
@@ -220,7 +218,7 @@ fn interface_columns(bridge: &RunningBridge, interface: &Interface, columns: &mu
         for column in NEEDS_DEVICE {
             set(column, Datum::empty_set());
         }
-        if interface.kind == "patch" && interface.ofport.is_some() {
+        if matches!(interface.kind.as_str(), "patch" | open::ROUTED) && interface.ofport.is_some() {
             set("admin_state", text("up"));
             set("link_state", text("up"));
             set("link_resets", number(0));

@@ -30,6 +30,7 @@ use dp_ofproto::tunnel::{self, Device, Setting, TunnelConfig, TunnelPort, Tunnel
 use super::announce::Moves;
 use super::bridge::{Interface, RunningBridge};
 use super::datapath::DatapathPort;
+use super::open::ROUTED;
 use super::{Datapath, Switch};
 use crate::event_loop::Wants;
 
@@ -310,6 +311,10 @@ impl Switch {
     pub(crate) fn refresh_tunnels(&self) {
         for datapath in self.datapaths() {
             datapath.tunnels.set_ports(self.tunnel_ports(&datapath));
+            let routed = |bridge: &Arc<RunningBridge>| {
+                bridge.state().interfaces.values().any(|it| it.kind == ROUTED)
+            };
+            datapath.tunnels.set_is_routing(self.bridges_of(&datapath).iter().any(routed));
         }
         self.refresh_routes();
     }

@@ -3,4 +3,5 @@
 
 mod beside;
 mod live;
+mod routed;
 mod waiting;
