@@ -7,8 +7,10 @@ use std::fmt::Write as _;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use dp_core::base::{PortNo, RecircId};
 use dp_core::flow::fields::{Maskable, Prereq};
-use dp_core::flow::{FIELDS, Field};
+use dp_core::flow::{Extractor, FIELDS, Field, FlowKey};
+use dp_core::packet::{CtAddrs, CtMeta, Metadata, Packet, Pool, TunnelMeta};
 use dp_ofproto::matching::Match;
 use dp_ofproto::openflow::Version;
 use dp_ofproto::openflow::matches::{decode, encode_fields, oxm};
@@ -312,4 +314,161 @@ fn reference(lines: &[String]) -> Result<Vec<String>> {
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(answers.len() == lines.len(), "{} answers: {said}", answers.len());
     Ok(answers)
+}
+
+/// Checks that a match on a field finds a key: whole, and each of its bits alone; and that it does not
+/// find one that differs there.
+fn matches(field: &Field, key: &FlowKey, value: u128) -> Result<()> {
+    let name = field.name;
+    // All bits but two of the type of service, which are the field of another name.
+    let bits = field.ones() & oxm::exact_mask(field.id);
+    let found = key.get(field.id) & bits;
+    ensure!(found == value, "{name} is {found:#x}, not {value:#x}");
+    let exact = |value| Match::build().masked(field.id, value, bits).finish();
+    ensure!(exact(value).matches(key), "{name}={value:#x} does not match");
+    for bit in (0..field.bits).map(|at| 1u128 << at).filter(|bit| bits & bit != 0) {
+        ensure!(!exact(value ^ bit).matches(key), "{name}={:#x} matches {value:#x}", value ^ bit);
+        let masked = |value| Match::build().masked(field.id, value, bit).finish();
+        ensure!(masked(value).matches(key), "{name}={value:#x}/{bit:#x} does not match");
+        // All other bits are wrong.
+        ensure!(masked(!value ^ bit).matches(key), "{name} looks at more than {bit:#x}");
+        ensure!(!masked(!value).matches(key), "{name} does not look at {bit:#x}");
+    }
+    Ok(())
+}
+
+/// A packet with everything that a packet can carry beside its frame; connections and tunnels of either
+/// family.
+fn carrying(v6: bool) -> Result<Packet> {
+    let mut packet = Pool::standard().alloc().context("a buffer")?;
+    packet.append(60).context("room")?[12..14].copy_from_slice(&[0x88, 0xcc]);
+    let meta = packet.meta_mut();
+    (meta.in_port, meta.recirc_id) = (PortNo(77), RecircId(0x1234_5678));
+    meta.set_marks(0x8765_4321, 0x1357_2468);
+    meta.set_hash(0xfeed_beef);
+    let addrs = if v6 {
+        CtAddrs::V6(six(0x77).into(), six(0x88).into())
+    } else {
+        CtAddrs::V4(0xc000_024d.into(), 0xc633_6458.into())
+    };
+    let (mark, zone) = (0xcafe_1234, 0xbeef);
+    let (tp_src, tp_dst) = (0x1122, 0x3344);
+    let label = 0x0123_4567_89ab_cdef_fedc_ba98_7654_3210;
+    packet.set_ct(CtMeta { label, mark, zone, state: 0x2a, proto: 17, tp_src, tp_dst, addrs });
+    let mut tunnel = TunnelMeta {
+        id: 0x1122_3344_5566_7788,
+        flags: 0x0f,
+        tos: 0xb8,
+        ttl: 61,
+        gbp_id: 0x4321,
+        gbp_flags: 0x48,
+        erspan_ver: 2,
+        erspan_idx: 0x9_8765,
+        erspan_dir: 1,
+        erspan_hwid: 0x2a,
+        gtpu_flags: 0x34,
+        gtpu_msgtype: 0xff,
+        ..TunnelMeta::NONE
+    };
+    if v6 {
+        (tunnel.ipv6_src, tunnel.ipv6_dst) = (six(0x99).into(), six(0xaa).into());
+    } else {
+        (tunnel.src, tunnel.dst) = (0xcb00_7105.into(), 0xcb00_7106.into());
+    }
+    packet.set_tunnel(&tunnel);
+    Ok(packet)
+}
+
+const fn six(last: u128) -> u128 {
+    0x2001_0db8 << 96 | last
+}
+
+/// What packets carry: field, value, whether the packet of IPv6 carries it.
+const CARRIED: [(&str, u128, bool); 33] = [
+    ("in_port", 77, false),
+    ("in_port_oxm", 77, false),
+    ("recirc_id", 0x1234_5678, false),
+    ("dp_hash", 0xfeed_beef, false),
+    ("pkt_mark", 0x8765_4321, false),
+    ("skb_priority", 0x1357_2468, false),
+    ("ct_state", 0x2a, false),
+    ("ct_zone", 0xbeef, false),
+    ("ct_mark", 0xcafe_1234, false),
+    ("ct_label", 0x0123_4567_89ab_cdef_fedc_ba98_7654_3210, false),
+    ("ct_nw_proto", 17, false),
+    ("ct_nw_src", 0xc000_024d, false),
+    ("ct_nw_dst", 0xc633_6458, false),
+    ("ct_ipv6_src", six(0x77), true),
+    ("ct_ipv6_dst", six(0x88), true),
+    ("ct_tp_src", 0x1122, false),
+    ("ct_tp_dst", 0x3344, false),
+    ("tun_id", 0x1122_3344_5566_7788, false),
+    ("tun_src", 0xcb00_7105, false),
+    ("tun_dst", 0xcb00_7106, false),
+    ("tun_ipv6_src", six(0x99), true),
+    ("tun_ipv6_dst", six(0xaa), true),
+    ("tun_flags", 1, false),
+    ("tun_tos", 0xb8, false),
+    ("tun_ttl", 61, false),
+    ("tun_gbp_id", 0x4321, false),
+    ("tun_gbp_flags", 0x48, false),
+    ("tun_erspan_ver", 2, false),
+    ("tun_erspan_idx", 0x9_8765, false),
+    ("tun_erspan_dir", 1, false),
+    ("tun_erspan_hwid", 0x2a, false),
+    ("tun_gtpu_flags", 0x34, false),
+    ("tun_gtpu_msgtype", 0xff, false),
+];
+
+/// Whether a field is the flow tables' own: no packet comes with it.
+fn is_of_tables(name: &str) -> bool {
+    ["metadata", "conj_id", "actset_output"].contains(&name) || family(name).is_some()
+}
+
+#[test]
+fn every_field_is_extracted_and_matched_with_and_without_a_mask() -> Result<()> {
+    testkit::packages::ensure(&["python3-scapy"])?;
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scapy/fields.py");
+    let output = Command::new("/usr/bin/python3").arg(script).output().context("python3")?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let extractor = Extractor::default();
+    let mut seen = BTreeSet::new();
+    for line in String::from_utf8(output.stdout)?.lines() {
+        let mut words = line.split(' ');
+        let mut next = || words.next().context("three words");
+        let (field, value, frame) = (named(next()?)?, next()?, next()?);
+        let value = u128::from_str_radix(value, 16)?;
+        let pairs = frame.as_bytes().chunks(2).map(std::str::from_utf8);
+        let frame =
+            pairs.map(|pair| Ok(u8::from_str_radix(pair?, 16)?)).collect::<Result<Vec<_>>>()?;
+        let (key, malformed) = extractor.frame(&frame, &Metadata::default());
+        ensure!(malformed.is_none(), "{}: {malformed:?}", field.name);
+        matches(field, &key, value)?;
+        seen.insert(field.name);
+    }
+    let packets = [carrying(false)?, carrying(true)?];
+    for (name, value, v6) in CARRIED {
+        let field = named(name)?;
+        let (key, malformed) = extractor.packet(&packets[usize::from(v6)]);
+        ensure!(malformed.is_none(), "{name}: {malformed:?}");
+        matches(field, &key, value).with_context(|| name.to_owned())?;
+        seen.insert(field.name);
+    }
+    // A packet that begins with its IPv4 header says so.
+    let mut bare = Metadata::default();
+    bare.set_outermost(0x0001_0800);
+    let (key, _) = extractor.frame(&[0x45, 0, 0, 20, 0, 0, 0, 0, 64, 59], &bare);
+    matches(named("packet_type")?, &key, 0x0001_0800)?;
+    seen.insert("packet_type");
+    for field in FIELDS.iter().filter(|field| is_of_tables(field.name)) {
+        let value = 0x0123_4567_89ab_cdef_0246_8ace_1357_9bdf & field.ones();
+        let mut key = FlowKey::EMPTY;
+        key.set(field.id, value);
+        matches(field, &key, value)?;
+        ensure!(seen.insert(field.name), "{} is of packets too", field.name);
+    }
+    let missing: Vec<_> =
+        FIELDS.iter().map(|field| field.name).filter(|name| !seen.contains(name)).collect();
+    ensure!(missing.is_empty(), "no packet has {missing:?}");
+    Ok(())
 }
