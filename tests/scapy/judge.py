@@ -6,6 +6,7 @@ not as it should be. Lengths and checksums of the expected packet are scapy's ow
 """
 
 import sys
+from ipaddress import IPv6Address
 
 from scapy.contrib.mpls import MPLS
 from scapy.contrib.nsh import NSH
@@ -65,6 +66,22 @@ def labelled(octets):
     return bytes(outer / MPLS(label=77, cos=3, s=1, ttl=63)) + octets[14:]
 
 
+def relabelled(octets):
+    packet = Ether(octets)
+    outer = Ether(src=packet.src, dst=packet.dst, type=0x8847)
+    return bytes(outer / MPLS(label=78, cos=1, s=1, ttl=9)) + octets[14:]
+
+
+def served(octets):
+    header = NSH(oam=1, mdtype=1, nextproto=3, ttl=5, spi=0x4321, si=254,
+                 context_header=bytes.fromhex("112233440000007700000000" + "0000bbaa"))
+    return bytes(header) + octets
+
+
+def prefixed(text):
+    return str(IPv6Address(0x20010db8 << 96 | int(IPv6Address(text)) & (1 << 96) - 1))
+
+
 def in_front(octets):
     return bytes(MPLS(label=77, cos=3, s=1, ttl=63)) + octets
 
@@ -109,6 +126,25 @@ CASES = {
     "push_mpls": labelled,
     "pop_mpls": lambda octets: octets,
     "add_mpls": in_front,
+    "set_vlan": lambda octets: bytes(
+        Ether(src=Ether(octets).src, dst=Ether(octets).dst, type=0x8100)
+        / Dot1Q(vlan=99, prio=1, id=octets[14] >> 4 & 1, type=int.from_bytes(octets[16:18], "big"))
+    ) + octets[18:],
+    "set_mpls": lambda octets: relabelled(octets),
+    "set_nsh": lambda octets: served(octets),
+    "eth_masked": lambda octets: bytes(Ether(
+        src="aa:bb:cc" + Ether(octets).src[8:], dst=Ether(octets).dst,
+        type=int.from_bytes(octets[12:14], "big"))) + octets[14:],
+    "ipv4_masked": lambda octets: changed(
+        IP, src="10." + Ether(octets)[IP].src.split(".", 1)[1],
+        tos=0x8c | Ether(octets)[IP].tos & 3)(octets),
+    "ipv6_masked": lambda octets: changed(
+        IPv6, dst=prefixed(Ether(octets)[IPv6].dst),
+        fl=0x300 | Ether(octets)[IPv6].fl & 0xff0ff)(octets),
+    "tcp_masked": lambda octets: changed(
+        TCP, dport=80 | Ether(octets)[TCP].dport & 0xff00)(octets),
+    "udp_masked": lambda octets: changed(
+        UDP, sport=0x1200 | Ether(octets)[UDP].sport & 0xff)(octets),
     "nothing": lambda octets: octets,
     "pop_eth": lambda octets: octets[14:],
     "push_eth": lambda octets: bytes(Ether(src="02:00:00:00:00:05", dst="02:00:00:00:00:06",

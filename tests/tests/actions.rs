@@ -66,12 +66,31 @@ const CASES: &[Case] = &[
     ("pop_eth", "pop_eth", ip),
     ("push_eth", "pop_eth,push_eth(src=02:00:00:00:00:05,dst=02:00:00:00:00:06)", ip),
     ("push_nsh", NSH, any),
+    ("set_vlan", "set(vlan(vid=99,pcp=1))", tagged),
+    (
+        "set_mpls",
+        "push_mpls(label=77,tc=3,ttl=63,bos=1,eth_type=0x8847),\
+         set(mpls(label=78,tc=1,ttl=9,bos=1))",
+        |f| ip(f),
+    ),
+    ("set_nsh", SET_NSH, any),
+    ("eth_masked", "set(eth(src=aa:bb:cc:00:00:00/ff:ff:ff:00:00:00))", any),
+    ("ipv4_masked", "set(ipv4(src=10.0.0.0/255.0.0.0,tos=0x8c/0xfc))", |f| plain4(f, None)),
+    ("ipv6_masked", "set(ipv6(dst=2001:db8::/ffff:ffff::,label=0x300/0xf00))", |f| {
+        plain6(f, 17) || plain6(f, 6) || plain6(f, 58)
+    }),
+    ("tcp_masked", "set(tcp(dst=80/0xff))", |f| plain4(f, Some(6)) || plain6(f, 6)),
+    ("udp_masked", "set(udp(src=0x1200/0xff00))", |f| plain4(f, Some(17)) || plain6(f, 17)),
     ("trunc", "trunc(40)", any),
     ("clone", "clone(push_vlan(vid=7,pcp=2),set(eth(src=00:00:00:00:00:01)),2)", any),
 ];
 
 const NSH: &str = "push_nsh(flags=0,ttl=63,mdtype=1,np=3,spi=0x1234,si=255,\
                    c1=0x11223344,c2=0x0,c3=0x0,c4=0xaa)";
+
+const SET_NSH: &str = "push_nsh(flags=0,ttl=63,mdtype=1,np=3,spi=0x1234,si=255,\
+                       c1=0x11223344,c2=0x0,c3=0x0,c4=0xaa),\
+                       set(nsh(flags=2,ttl=5,spi=0x4321,si=254,c2=0x77,c4=0xbb00/0xff00))";
 
 /// A frame with an Ethertype.
 fn any(frame: &[u8]) -> bool {
@@ -293,5 +312,93 @@ fn judge(lines: &str) -> Result<()> {
     ensure!(answer.status.success(), "{text}");
     ensure!(text.contains(" judged, 0 wrong"), "{text}");
     println!("{text}");
+    Ok(())
+}
+
+/// Each action, and each header that is written: the case of the judge, or the test of the core that
+/// shows what it does where it changes no bytes.
+const SHOWN: [(&str, &str); 40] = [
+    ("Output", "each_output_sends_the_packet_as_it_is_then"),
+    ("LbOutput", "a_bond_sends_a_flow_by_one_member_and_flows_by_several"),
+    ("Drop", "an_empty_list_drops_and_so_does_one_without_an_exit"),
+    ("Userspace", "the_slow_path_gets_frame_and_key_as_they_are_at_that_step"),
+    ("Psample", "samples_go_to_their_group_with_their_cookie"),
+    ("PushVlan", "push_vlan"),
+    ("PopVlan", "pop_vlan"),
+    ("PushMpls", "push_mpls"),
+    ("AddMpls", "add_mpls"),
+    ("PopMpls", "pop_mpls"),
+    ("PushEthernet", "push_eth"),
+    ("PopEthernet", "pop_eth"),
+    ("PushNsh", "push_nsh"),
+    ("PopNsh", "pop_nsh"),
+    ("Set", "eth"),
+    ("DecTtl", "dec_ttl"),
+    ("Trunc", "trunc"),
+    ("Meter", "a_meter_drops_what_exceeds_it_and_one_that_is_not_there_nothing"),
+    ("Hash", "hashes_are_stable_and_symmetric_where_they_are_to_be"),
+    ("Sample", "a_sample_takes_its_share"),
+    ("Clone", "clone"),
+    ("CheckPktLen", "the_length_decides_between_two_lists"),
+    ("Ct", "tracked_packets_carry_their_state_to_the_next_pass"),
+    ("CtClear", "ct_clear_forgets_what_was_tracked"),
+    ("TunnelPush", "what_goes_into_a_tunnel_comes_out_as_it_was"),
+    ("TunnelPop", "what_goes_into_a_tunnel_comes_out_as_it_was"),
+    ("Recirc", "a_packet_passes_again_as_often_as_it_may"),
+    ("Ethernet", "eth_masked"),
+    ("Ipv4", "ipv4_masked"),
+    ("Ipv6", "ipv6_masked"),
+    ("Tcp", "tcp_masked"),
+    ("Udp", "udp_masked"),
+    ("Sctp", "sctp"),
+    ("Icmp", "icmp"),
+    ("Icmpv6", "icmpv6"),
+    ("Arp", "arp"),
+    ("Nd", "nd"),
+    ("NdExt", "nd_ext"),
+    ("Vlan", "set_vlan"),
+    ("Mpls", "set_mpls"),
+];
+
+/// The same of headers and metadata that share their names with others.
+const SHOWN_TOO: [(&str, &str); 4] = [
+    ("Nsh", "set_nsh"),
+    ("Tunnel", "tunnel_metadata_is_noted_for_whoever_encapsulates"),
+    ("PktMark", "mark_and_priority_travel_with_the_packet"),
+    ("SkbPriority", "mark_and_priority_travel_with_the_packet"),
+];
+
+/// The variants of an enum in a source.
+fn variants<'a>(source: &'a str, name: &str) -> Vec<&'a str> {
+    let body = source.split_once(&format!("pub enum {name} {{\n")).map_or("", |(_, rest)| rest);
+    let body = body.split_once("\n}").map_or("", |(body, _)| body);
+    let lines = body.lines().filter_map(|line| line.strip_prefix("    "));
+    lines
+        .filter(|line| line.starts_with(|first: char| first.is_ascii_uppercase()))
+        .map(|line| line.trim_end_matches(|last: char| last != ')' && !last.is_alphanumeric()))
+        .map(|line| line.split(['(', ' ', ',']).next().unwrap_or(line))
+        .collect()
+}
+
+#[test]
+fn every_action_has_a_case_or_a_test() -> Result<()> {
+    let tests = [
+        include_str!("../../dp-core/src/execute/tests.rs"),
+        include_str!("../../dp-core/src/execute/tests/encapsulation.rs"),
+        include_str!("../../dp-core/src/execute/tests/lists.rs"),
+        include_str!("../../dp-core/src/execute/tests/tracking.rs"),
+        include_str!("../../dp-core/src/execute/tests/tunnels.rs"),
+    ];
+    let judge = include_str!("../scapy/judge.py");
+    let shown: Vec<_> = SHOWN.iter().chain(&SHOWN_TOO).collect();
+    let actions = variants(include_str!("../../dp-core/src/action/mod.rs"), "Action");
+    let sets = variants(include_str!("../../dp-core/src/action/set.rs"), "Set");
+    ensure!(actions.len() + sets.len() == shown.len(), "{actions:?} {sets:?}");
+    for name in actions.iter().chain(&sets) {
+        let (_, by) = shown.iter().find(|(it, _)| it == name).with_context(|| name.to_string())?;
+        let is_test = tests.iter().any(|source| source.contains(&format!("fn {by}()")));
+        let is_case = judge.contains(&format!("    \"{by}\": "));
+        ensure!(is_test || is_case, "{name}: there is no {by}");
+    }
     Ok(())
 }
