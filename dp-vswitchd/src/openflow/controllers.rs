@@ -69,9 +69,10 @@ pub(super) struct Made {
 }
 
 impl Controllers {
-    /// Whether there are any.
-    pub(super) fn is_empty(&self) -> bool {
-        self.configs.is_empty()
+    /// Whether the bridge calls any. Whoever calls the bridge is a tool, as far as it is concerned:
+    /// nobody waits for him.
+    pub(super) fn calls_some(&self) -> bool {
+        self.all.iter().any(|it| matches!(it.way, Way::Active { .. }))
     }
 
     /// Takes another configuration: connections to where they led before stay, under the new
@@ -168,7 +169,7 @@ impl Controllers {
     /// How the controllers are that the bridge calls; `None`: it calls none.
     pub(super) fn reach(&mut self, service: &mut Service, now: Instant) -> Option<Reach> {
         let mut longest = None;
-        let called = self.all.iter_mut().filter(|it| !matches!(it.way, Way::Passive(_)));
+        let called = self.all.iter_mut().filter(|it| matches!(it.way, Way::Active { .. }));
         let mut since = Vec::new();
         for controller in called {
             longest = longest.max(Some(probe(&controller.config)));

@@ -161,7 +161,7 @@ impl Endpoint {
         for made in self.controllers.run(&mut self.service, name, now) {
             self.streams.insert(made.id, made.stream);
         }
-        let mode = (!self.controllers.is_empty(), secure);
+        let mode = (self.controllers.calls_some(), secure);
         match self.fail_mode.replace(mode) {
             Some(before) if before == mode => {}
             before => self.change_fail_mode(before, mode, now),

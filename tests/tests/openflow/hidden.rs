@@ -110,4 +110,43 @@ fn a_bridge_without_its_controllers_becomes_a_plain_switch_if_it_may() -> Result
     Ok(())
 }
 
+#[test]
+fn flows_go_with_the_controllers_that_a_bridge_calls_and_not_with_those_that_call() -> Result<()> {
+    let (reference, ours) = (Reference::start()?, Reference::start_ours()?);
+    let both = [&reference, &ours];
+    let off = format!("set Bridge {BRIDGE} fail_mode=standalone other_config:disable-in-band=true");
+    let passive = format!("set-controller {BRIDGE} ptcp:0:127.0.0.1");
+    let active = format!("set-controller {BRIDGE} ptcp:0:127.0.0.1 tcp:127.0.0.9:9");
+    let (secure, standalone) =
+        (format!("set-fail-mode {BRIDGE} secure"), format!("set-fail-mode {BRIDGE} standalone"));
+    let none = format!("del-controller {BRIDGE}");
+    // What is set, and how many rules there are then; a flow is added after each.
+    let steps = [
+        (&off, 1),
+        (&passive, 2),
+        (&active, 0),
+        (&secure, 1),
+        (&standalone, 1),
+        (&passive, 1),
+        (&secure, 0),
+        (&none, 1),
+        (&standalone, 1),
+    ];
+    for (n, (words, count)) in steps.into_iter().enumerate() {
+        for switch in both {
+            switch.vsctl(&words.split(' ').collect::<Vec<_>>())?;
+        }
+        let come = patience::wait(LIMIT, || {
+            let counts = both.map(|switch| rules(switch).ok().map(|rules| rules.len()));
+            (counts == [Some(count), Some(count)]).then_some(())
+        });
+        let shown = both.map(|switch| rules(switch).ok());
+        ensure!(come.is_some() && shown[0] == shown[1], "{n}: {words}: {count}: {shown:#?}");
+        for switch in both {
+            switch.add_flow(BRIDGE, &format!("priority=7,dl_type={},actions=drop", 0x1000))?;
+        }
+    }
+    Ok(())
+}
+
 const LIMIT: Duration = Duration::from_secs(10);
