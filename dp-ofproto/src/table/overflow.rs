@@ -32,7 +32,7 @@ type Candidate<'a> = (u16, Instant, &'a Arc<Rule>);
 /// The rule that a full table lets go; `None` if all of them stay.
 pub(super) fn victim(table: &Table, grouped_by: &[Subfield], now: Instant) -> Option<Arc<Rule>> {
     let mut groups: HashMap<Vec<u128>, (usize, Option<Candidate<'_>>)> = HashMap::new();
-    for rule in table.rules() {
+    for rule in table.mortal() {
         let values = |sub: &Subfield| {
             let (value, mask) = rule.matching().field(sub.field);
             (value & mask) >> sub.start & sub.ones()

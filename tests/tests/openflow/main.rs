@@ -8,6 +8,7 @@ mod detrace;
 mod hidden;
 mod hostile;
 mod limits;
+mod lives;
 mod pace;
 mod raw;
 mod told;

@@ -13,7 +13,7 @@ use crate::action::{Action, Ct, Encap, PacketType, Subfield, ZoneSource};
 use crate::bridge::{Bridge, BridgePort, PortMap};
 use crate::group::{Bucket, Group, GroupId, GroupKind, Selection};
 use crate::learn::MacTableConfig;
-use crate::table::{Match, TablesConfig};
+use crate::table::{FlowMod, Match, TablesConfig};
 
 #[test]
 fn a_fourth_label_is_too_many() {
@@ -203,6 +203,41 @@ fn a_clause_acts_only_together_with_the_others() {
     let mut other = udp();
     other.set(F::Ipv4Dst, 0x0a00_0003);
     assert_eq!(run(&bridge, &other).actions.to_vec(), [out(3)]);
+}
+
+#[test]
+fn thousands_of_clauses_are_one_policy_and_each_pair_of_them_acts() {
+    const CLAUSES: u128 = 3000;
+    let bridge = bridge();
+    let ip = || Match::build().exact(F::EthType, 0x0800);
+    let mut edit = bridge.tables().edit();
+    // Two conjunctions share their sources and have destinations of their own.
+    for n in 0..CLAUSES {
+        let sources = [7, 8].map(|id| Action::Conjunction { id, clause: 0, clauses: 2 });
+        let id = if n % 2 == 0 { 7 } else { 8 };
+        let destination = Action::Conjunction { id, clause: 1, clauses: 2 };
+        let from = ip().exact(F::Ipv4Src, 0x0a00_0000 + n).finish();
+        let to = ip().exact(F::Ipv4Dst, 0x1400_0000 + n).finish();
+        for (matching, actions) in [(from, sources.to_vec()), (to, vec![destination])] {
+            edit.apply(&FlowMod::add(0, 5, matching, actions), Instant::default()).unwrap();
+        }
+    }
+    edit.commit();
+    for (id, port) in [(7, 2), (8, 3)] {
+        add(&bridge, 0, 5, ip().exact(F::ConjId, id).finish(), vec![output(port)]);
+    }
+    for (src, dst) in [(0, 0), (17, 2999), (2999, 1500), (1234, 1), (3000, 2), (5, 3000)] {
+        let mut key = udp();
+        key.set(F::Ipv4Src, 0x0a00_0000 + src);
+        key.set(F::Ipv4Dst, 0x1400_0000 + dst);
+        let made = run(&bridge, &key).actions.to_vec();
+        let expect = match (src < CLAUSES && dst < CLAUSES, dst % 2) {
+            (true, 0) => vec![out(2)],
+            (true, _) => vec![out(3)],
+            _ => run(&self::bridge(), &udp()).actions.to_vec(),
+        };
+        assert_eq!(made, expect, "{src} {dst}");
+    }
 }
 
 #[test]
