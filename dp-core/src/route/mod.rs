@@ -34,7 +34,7 @@ mod table;
 pub mod text;
 
 pub use addresses::Addresses;
-pub use explain::Explanation;
+pub use explain::{Explanation, WayExplained};
 pub use hop::{NextHop, pick};
 pub use prefix::{Family, Prefix, PrefixError, left_aligned};
 pub use rank::{Origin, Policy, Rank, RouteKey, preferred};

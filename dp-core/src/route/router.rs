@@ -216,7 +216,7 @@ impl Routing {
     }
 
     /// Whether an address may be sent from: it lies in a network of one of the switch's devices.
-    fn is_own(&self, address: IpAddr, mark: u32) -> bool {
+    pub(super) fn is_own(&self, address: IpAddr, mark: u32) -> bool {
         let query = Query { mark, ..Query::to(address) };
         self.ask(&query).is_some_and(|found| found.local)
     }
@@ -252,6 +252,11 @@ struct Group {
 }
 
 impl Router {
+    /// A table's routes for packets with a mark.
+    pub(super) fn table(&self, table: u32, mark: u32) -> Option<&RouteTable> {
+        self.tables.get(&(table, mark))
+    }
+
     /// The addresses of devices.
     #[must_use]
     pub fn addresses(&self) -> &Addresses {

@@ -4,6 +4,7 @@
 //! first table that has a route decides. Every family begins with three rules: `local` (table 255)
 //! first, `main` (254) and `default` (253) last.
 
+use core::fmt;
 use core::net::IpAddr;
 
 use super::prefix::{Family, Prefix};
@@ -65,6 +66,28 @@ impl Rule {
     fn says_as(&self, other: &Self) -> bool {
         (self.from, self.invert, self.mark, self.family, self.table)
             == (other.from, other.invert, other.mark, other.family, other.table)
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}from ", self.priority, if self.invert { "not " } else { "" })?;
+        match self.from {
+            Some(prefix) => write!(f, "{prefix}")?,
+            None => f.write_str("all")?,
+        }
+        if let Some((value, mask)) = self.mark {
+            write!(f, " fwmark {value:#x}")?;
+            if mask != u32::MAX {
+                write!(f, "/{mask:#x}")?;
+            }
+        }
+        match self.table {
+            Rules::LOCAL => f.write_str(" lookup local"),
+            Rules::MAIN => f.write_str(" lookup main"),
+            Rules::DEFAULT => f.write_str(" lookup default"),
+            id => write!(f, " lookup {id}"),
+        }
     }
 }
 

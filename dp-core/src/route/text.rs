@@ -172,6 +172,23 @@ pub fn lookup(router: &mut Router, arguments: &[&str]) -> Result<String, String>
     ))
 }
 
+/// `ovs/route/explain IP [pkt_mark=MARK] [src=IP]`: what [`lookup`] looks at, and why it takes what it
+/// takes.
+///
+/// # Errors
+///
+/// The text of the refusal.
+pub fn explain(router: &mut Router, arguments: &[&str]) -> Result<String, String> {
+    let [address, rest @ ..] = arguments else {
+        return Err("\"ovs/route/explain\" command requires at least 1 arguments".into());
+    };
+    let address: IpAddr = address.parse().map_err(|_| "Invalid parameters".to_string())?;
+    let options = options(rest, Family::of(address))
+        .filter(|options| options.gateway.is_none() && options.table.is_none())
+        .ok_or_else(|| "Invalid parameter; expected pkt_mark=MARK or src=IP".to_string())?;
+    Ok(router.why(address, options.mark, options.source).to_string())
+}
+
 /// A rule's arguments: `[-6] [not] from=all|IP/PLEN [prio=N] [mark=V[/M]] table=ID`.
 fn rule(arguments: &[&str]) -> Result<(Rule, Option<u32>), String> {
     let mut family = None;
@@ -264,25 +281,7 @@ pub fn rule_show(router: &Router, arguments: &[&str]) -> Result<String, String> 
     let mut out = String::new();
     for rule in router.rules().as_slice().iter().filter(|rule| rule.family == family) {
         let maker = if rule.made_by == RuleSource::User { "User" } else { "Cached" };
-        let not = if rule.invert { "not " } else { "" };
-        let _ = write!(out, "{maker}: {}: {not}from ", rule.priority);
-        match rule.from {
-            Some(prefix) => out.push_str(&prefix.to_string()),
-            None => out.push_str("all"),
-        }
-        if let Some((value, mask)) = rule.mark {
-            let _ = write!(out, " fwmark {value:#x}");
-            if mask != u32::MAX {
-                let _ = write!(out, "/{mask:#x}");
-            }
-        }
-        let name = match rule.table {
-            Rules::LOCAL => "local".into(),
-            Rules::MAIN => "main".into(),
-            Rules::DEFAULT => "default".into(),
-            id => id.to_string(),
-        };
-        let _ = writeln!(out, " lookup {name}");
+        let _ = writeln!(out, "{maker}: {rule}");
     }
     Ok(out)
 }

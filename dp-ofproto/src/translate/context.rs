@@ -191,16 +191,18 @@ impl<'a> Context<'a> {
         }
         let ip = matches!(self.flow.eth_type(), ETH_TYPE_IPV4 | ETH_TYPE_IPV6);
         let tos = self.flow.load(layout::TUN_TOS);
-        if !ip || tos & 3 != 3 {
+        // The ways in which what was met outside says more than what stands inside (RFC 6040, 4.2).
+        if !ip || !matches!(tos & 3, ECT_1 | CE) {
             return;
         }
         self.wc.unwildcard_place(layout::TUN_TOS);
         self.wc.unwildcard_bits(FieldId::NwEcn, u128::MAX);
         let inner = self.flow.load(layout::NW_TOS);
-        if inner & 3 == 0 {
-            self.dropped = Some(DropReason::Congestion);
-        } else {
-            self.flow.store(layout::NW_TOS, inner | 3);
+        match (tos & 3, inner & 3) {
+            (CE, 0) => self.dropped = Some(DropReason::Congestion),
+            (CE, _) => self.flow.store(layout::NW_TOS, inner | CE),
+            (ECT_1, ECT_0) => self.flow.store(layout::NW_TOS, inner & !3 | ECT_1),
+            _ => {}
         }
     }
 
@@ -375,6 +377,11 @@ impl<'a> Context<'a> {
         full
     }
 }
+
+/// Codepoints of congestion notification (RFC 3168).
+const ECT_1: u128 = 1;
+const ECT_0: u128 = 2;
+const CE: u128 = 3;
 
 /// A copy of a flow on the heap, to come back to it. Lists nest: what is on the stack is there once
 /// for each of them.

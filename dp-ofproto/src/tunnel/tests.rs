@@ -648,6 +648,35 @@ fn congestion_met_in_a_tunnel_is_told_to_those_who_understand() {
     assert_eq!(verdict.actions[..], [Dp::Output(PortNo(9))]);
 }
 
+/// RFC 6040, figure 4: inner fields down, outer ones across.
+#[test]
+fn every_combination_of_congestion_inside_and_outside_comes_out_as_it_should() {
+    const DROP: u8 = 9;
+    let mut world = World::new();
+    world.add("vx", "vxlan", "remote_ip=1.1.2.92 key=7").expect("the first");
+    let ofproto = switch(&world);
+    // Columns: not ECT, ECT(1), ECT(0), CE, by their bits.
+    for (inner, expected) in
+        [(0, [0, 0, 0, DROP]), (1, [1, 1, 1, 3]), (2, [2, 1, 2, 3]), (3, [3; 4])]
+    {
+        for (outer, expected) in (0..).zip(expected) {
+            let mut key = received(4789, 0x28 | outer);
+            key.store(layout::NW_TOS, 0x44 | u128::from(inner));
+            let verdict = upcall(&ofproto, &key).expect("it has an answer");
+            let told = match &verdict.actions[0] {
+                Dp::Drop(DropReason::Congestion) => DROP,
+                Dp::Set(Set::Ipv4(set)) => {
+                    assert_eq!(set.value.tos & set.mask.tos & 0xfc, 0x44 & set.mask.tos);
+                    inner & !set.mask.tos | set.value.tos & set.mask.tos & 3
+                }
+                Dp::Output(_) => inner,
+                other => panic!("{inner} in {outer}: {other:?}"),
+            };
+            assert_eq!(told, expected, "{inner} in {outer}");
+        }
+    }
+}
+
 #[test]
 fn a_critical_option_that_nobody_knows_stops_its_packet() {
     let mut world = World::new();

@@ -33,6 +33,10 @@ pub(super) fn register(registry: &mut CommandRegistry, switch: &Arc<Switch>) {
         text::lookup(&mut own.underlay.router(), &words(request.arguments()))
     });
     let own = Arc::clone(switch);
+    registry.register("ovs/route/explain", usage, 1, 3, move |request| {
+        text::explain(&mut own.underlay.router(), &words(request.arguments()))
+    });
+    let own = Arc::clone(switch);
     let usage =
         "[-6] [not] from=all|ip/plen [prio=num] [mark=value[/mask]] table=local|main|default|id";
     registry.register("ovs/route/rule/add", usage, 2, 6, move |request| {

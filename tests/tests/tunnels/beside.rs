@@ -66,8 +66,8 @@ const TUNNELS: &[(&str, &str)] = &[
     ("new", "type=vxlan options:remote_ip=1.1.2.93 options:key=1 options:dst_port=4802"),
 ];
 
-/// A switch with the bridge `under`, which has addresses, and tunnels in the bridge above.
-fn with_tunnels(switch: Reference) -> Result<Reference> {
+/// A switch with the bridge `under`, which has addresses.
+pub(crate) fn with_underlay(switch: Reference) -> Result<Reference> {
     switch.add_dummy_port("v2", 1)?;
     let words = "add-br under -- set bridge under datapath_type=dummy fail_mode=secure \
                  other_config:hwaddr=aa:55:aa:55:00:00 -- add-port under p1 -- set Interface p1 \
@@ -84,6 +84,12 @@ fn with_tunnels(switch: Reference) -> Result<Reference> {
     for network in ["1.1.2.92/24", "2001:cafe::92/64"] {
         switch.appctl(&["ovs/route/add", network, "under"])?;
     }
+    Ok(switch)
+}
+
+/// A switch with tunnels in the bridge above.
+fn with_tunnels(switch: Reference) -> Result<Reference> {
+    let switch = with_underlay(switch)?;
     for (number, (name, options)) in (11..).zip(TUNNELS) {
         let words = format!(
             "add-port {BRIDGE} {name} -- set Interface {name} ofport_request={number} {options}"
@@ -126,7 +132,7 @@ fn tunnels_are_traced_and_listed_as_the_reference_does() -> Result<()> {
 
 /// What does not depend on the flow's hash or on the time: everything but UDP's source port and
 /// checksum.
-fn without_hash(frame: &[u8]) -> Vec<u8> {
+pub(crate) fn without_hash(frame: &[u8]) -> Vec<u8> {
     let mut frame = frame.to_vec();
     let l4 = if frame.get(12) == Some(&0x86) { 54 } else { 34 };
     let protocol = if l4 == 54 { 20 } else { 23 };

@@ -378,6 +378,9 @@ fn the_kernels_policy_rules_and_silent_devices_choose_the_way() -> Result<()> {
     let rules = switch.appctl(&["ovs/route/rule/show"])?;
     assert!(rules.contains("Cached: 70: from 192.168.8.1/32 lookup 100"), "{rules}");
     assert!(rules.contains("Cached: 80: from all fwmark 0x9 lookup 100"), "{rules}");
+    let why = switch.appctl(&["ovs/route/explain", "10.77.0.1", "pkt_mark=9"])?;
+    let told = "rule 80: from all fwmark 0x9 lookup 100\n  taken: to 10.77.0.0/16 learned";
+    assert!(why.contains(told) && why.contains("192.168.8.254"), "{why}");
     host.ip(&["rule", "del", "priority", "70"])?;
     until("src=192.168.8.1", "gateway 192.168.7.254")?;
 

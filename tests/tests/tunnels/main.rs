@@ -3,5 +3,6 @@
 
 mod beside;
 mod live;
+mod matrix;
 mod routed;
 mod waiting;
