@@ -63,6 +63,10 @@ pub struct Connection {
     /// Packets that may wait to be sent to it.
     pub(super) packet_queue: usize,
     pub(super) probe: Duration,
+    /// When it began.
+    pub(super) since: Instant,
+    /// The peer has shown that it takes the switch for its own.
+    pub(super) tends: bool,
     pub(super) heard: Instant,
     pub(super) probed: bool,
     pub(super) next_xid: u32,
@@ -102,6 +106,8 @@ impl Connection {
             paces: None,
             packet_queue: PACKET_QUEUE,
             probe,
+            since: now,
+            tends: false,
             heard: now,
             probed: false,
             next_xid: 1,
@@ -137,6 +143,29 @@ impl Connection {
     #[must_use]
     pub fn is_closing(&self) -> bool {
         self.phase == Phase::Closing
+    }
+
+    /// Whether the peer tends the switch: it has asked for more than who the switch is, or has
+    /// stayed for a while. One that takes connections only to drop them does not.
+    #[must_use]
+    pub const fn tends(&self) -> bool {
+        self.tends
+    }
+
+    /// Notes that the peer has sent a message of this type.
+    pub(super) fn note_message(&mut self, ty: u8, now: Instant) {
+        const IDLE: [u8; 8] = [
+            message_type::HELLO,
+            message_type::ERROR,
+            message_type::ECHO_REQUEST,
+            message_type::ECHO_REPLY,
+            message_type::EXPERIMENTER,
+            message_type::FEATURES_REQUEST,
+            message_type::GET_CONFIG_REQUEST,
+            message_type::SET_CONFIG,
+        ];
+        let stays = ty != message_type::HELLO && now.since(self.since) >= STAYS;
+        self.tends |= stays || !IDLE.contains(&ty);
     }
 
     /// Whether what the peer sends may be read.
@@ -270,6 +299,9 @@ impl Connection {
         self.dropped
     }
 }
+
+/// Whoever still sends something after so long has come to stay.
+const STAYS: Duration = Duration::from_secs(30);
 
 /// Packets that may wait to be sent to a controller, unless it is said otherwise.
 pub const PACKET_QUEUE: usize = 100;

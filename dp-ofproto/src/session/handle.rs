@@ -59,6 +59,7 @@ pub(super) fn message(
     now: Instant,
 ) {
     let Some(header) = Header::peek(message) else { return };
+    connection.note_message(header.ty, now);
     let body = message.get(Header::LEN..).unwrap_or(&[]);
     let version = match connection.phase {
         Phase::Hello if header.ty == message_type::HELLO => {

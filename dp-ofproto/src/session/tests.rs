@@ -206,6 +206,25 @@ fn a_silent_peer_is_asked_and_then_let_go() {
 }
 
 #[test]
+fn a_peer_tends_the_switch_when_it_asks_for_something_or_stays() {
+    let tends = |session: &mut Session| session.service.connection(session.id).unwrap().tends();
+    let mut session = Session::new(Version::V13);
+    for ty in [message_type::ECHO_REQUEST, message_type::FEATURES_REQUEST] {
+        session.request(ty, |_| {});
+        assert!(!tends(&mut session), "{ty}");
+    }
+    session.send(&add_flow(Version::V13, 1, vec![]));
+    assert!(tends(&mut session));
+    let mut session = Session::new(Version::V13);
+    let echo = control::reply(Version::V13, message_type::ECHO_REQUEST, 1, |_| {});
+    for (seconds, stays) in [(29, false), (30, true)] {
+        let now = T0.after(std::time::Duration::from_secs(seconds));
+        session.service.input(session.id, &echo, &mut session.host, now);
+        assert_eq!(tends(&mut session), stays);
+    }
+}
+
+#[test]
 fn a_new_primary_deposes_the_old_one() {
     let mut session = Session::new(Version::V13);
     let role = |role: u32, generation: u64| {

@@ -33,7 +33,7 @@ pub(super) struct Controllers {
 struct Controller {
     config: ControllerConfig,
     way: Way,
-    /// Since when it has not been there, as far as that has been looked at.
+    /// Since when it has not tended the switch, as far as that has been looked at.
     away_since: Option<Instant>,
 }
 
@@ -166,24 +166,30 @@ impl Controllers {
         made
     }
 
-    /// How the controllers are that the bridge calls; `None`: it calls none.
-    pub(super) fn reach(&mut self, service: &mut Service, now: Instant) -> Option<Reach> {
+    /// How the controllers are that the bridge calls; `None`: it calls none. Once the bridge has
+    /// failed open, it takes more than a connection to be there.
+    pub(super) fn reach(
+        &mut self,
+        service: &mut Service,
+        is_open: bool,
+        now: Instant,
+    ) -> Option<Reach> {
         let mut longest = None;
         let called = self.all.iter_mut().filter(|it| matches!(it.way, Way::Active { .. }));
         let mut since = Vec::new();
         for controller in called {
             longest = longest.max(Some(probe(&controller.config)));
-            let there = match &controller.way {
-                Way::Active { state: State::Connected(id), .. } => {
-                    service.connection(*id).is_some_and(|it| it.version().is_some())
-                }
-                _ => false,
+            let connection = match &controller.way {
+                Way::Active { state: State::Connected(id), .. } => service.connection(*id),
+                _ => None,
             };
-            controller.away_since = match there {
+            let speaks = connection.as_ref().is_some_and(|it| it.version().is_some());
+            let tends = speaks && connection.is_some_and(|it| it.tends());
+            controller.away_since = match tends {
                 true => None,
                 false => controller.away_since.or(Some(now)),
             };
-            since.push(controller.away_since);
+            since.push(controller.away_since.filter(|_| !speaks || is_open));
         }
         Some(Reach { lost: fail_open::lost_for(since.into_iter(), now), probe: longest? })
     }

@@ -173,7 +173,8 @@ impl Endpoint {
 
     /// Has the rules that controllers do not make: the way to them, and what stands in for them.
     fn follow_hidden(&mut self, switch: &Switch, secure: bool, now: Instant) {
-        let reach = self.controllers.reach(&mut self.service, now).filter(|_| !secure);
+        let is_open = self.fail_open.is_open();
+        let reach = self.controllers.reach(&mut self.service, is_open, now).filter(|_| !secure);
         let step = self.fail_open.look(reach, &self.bridge.name);
         let mut rules = self.in_band.rules(&self.bridge, switch, now).to_vec();
         let in_band = !rules.is_empty();

@@ -149,4 +149,39 @@ fn flows_go_with_the_controllers_that_a_bridge_calls_and_not_with_those_that_cal
     Ok(())
 }
 
+#[test]
+fn a_controller_that_comes_and_goes_does_not_keep_a_bridge_from_failing_open() -> Result<()> {
+    let switch = Reference::start_ours()?;
+    let path = switch.folder().join("fickle");
+    let listener = std::os::unix::net::UnixListener::bind(&path)?;
+    // Says hello and hangs up, as long as the switch calls.
+    std::thread::spawn(move || {
+        while let Ok((mut stream, _)) = listener.accept() {
+            let _ = std::io::Write::write_all(&mut stream, &[1, 0, 0, 8, 0, 0, 0, 1]);
+        }
+    });
+    switch.time_stop()?;
+    let target = format!("unix:{}", path.display());
+    let off = "other_config:disable-in-band=true";
+    let words = ["set-fail-mode", BRIDGE, "standalone", "--", "set", "Bridge", BRIDGE, off];
+    switch.vsctl(&[&words[..], &["--", "set-controller", BRIDGE, &target]].concat())?;
+    switch.add_flow(BRIDGE, "priority=9,arp,actions=drop")?;
+    let open = |switch: &Reference| {
+        rules(switch).is_ok_and(|it| it.iter().any(|line| line.contains("priority=15790320")))
+    };
+    let opened = patience::wait(LIMIT, || {
+        switch.time_warp(Duration::from_secs(1), None).ok()?;
+        open(&switch).then_some(())
+    });
+    ensure!(opened.is_some(), "{:?}\n{}", rules(&switch), switch.log_tail());
+    // It calls again, and that changes nothing.
+    for _ in 0..20 {
+        switch.time_warp(Duration::from_secs(1), None)?;
+        ensure!(open(&switch), "{}", switch.log_tail());
+    }
+    let log = std::fs::read_to_string(switch.folder().join("ovs-vswitchd.log"))?;
+    assert_eq!(log.matches("failing open").count(), 1, "{log}");
+    Ok(())
+}
+
 const LIMIT: Duration = Duration::from_secs(10);
