@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use dp_core::action::tunnel::Metadata;
 use dp_core::action::{Action, Set};
-use dp_core::base::{DropReason, Instant, MacAddr, PortNo};
+use dp_core::base::{DropReason, Instant, MacAddr, PortNo, hash_words};
 use dp_core::flow::{FlowKey, FlowMask, layout};
 use dp_core::route::{Routing, SourceNeed};
 
@@ -157,7 +157,7 @@ impl Tunnels {
         let own = send::end(send.flow, layout::TUN_SRC, layout::TUN_IPV6_SRC);
         let need = own.map_or(SourceNeed::Any, SourceNeed::Own);
         let mark = u32::try_from(send.flow.load(layout::PKT_MARK)).unwrap_or(0);
-        let found = self.routing.load().lookup(remote, mark, need, 0);
+        let found = self.routing.load().lookup(remote, mark, need, share(remote, own));
         let devices = self.devices.load();
         let Some((found, device)) =
             found.and_then(|found| devices.get(&*found.device).map(|device| (found, device)))
@@ -318,7 +318,12 @@ impl hooks::Tunnels for Tunnels {
     fn route(&self, asked: &RouteAsked) -> RouteFound {
         let destination = asked.destination;
         let need = SourceNeed::Forwarded(asked.source);
-        let found = self.routing.load().lookup(destination, asked.mark, need, 0);
+        let found = self.routing.load().lookup(
+            destination,
+            asked.mark,
+            need,
+            share(destination, Some(asked.source)),
+        );
         let devices = self.devices.load();
         if let Some(own) = devices.values().find(|it| it.addresses.contains(&destination)) {
             return RouteFound::Way {
@@ -433,4 +438,19 @@ fn told_by_nd(flow: &FlowKey, wc: &mut FlowMask) -> Option<(IpAddr, MacAddr)> {
     wc.unwildcard_place(layout::ARP_THA);
     let target = IpAddr::V6(flow.load(layout::ND_TARGET).into());
     (!target.is_multicast()).then(|| (target, mac(flow, layout::ARP_THA)))
+}
+
+/// What picks among next hops that share the traffic: the ends alone, so that packets between two ends
+/// keep their way and flows need to look at nothing else.
+fn share(destination: IpAddr, source: Option<IpAddr>) -> u32 {
+    let words = |address: IpAddr| {
+        let bits = match address {
+            IpAddr::V4(address) => u128::from(address.to_bits()),
+            IpAddr::V6(address) => address.to_bits(),
+        };
+        [(bits >> 64) as u64, (bits & u128::from(u64::MAX)) as u64]
+    };
+    let [a, b] = words(destination);
+    let [c, d] = source.map_or([0, 0], words);
+    (hash_words(&[a, b, c, d], 0) >> 32) as u32
 }

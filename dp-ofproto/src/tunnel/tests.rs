@@ -678,6 +678,33 @@ fn every_combination_of_congestion_inside_and_outside_comes_out_as_it_should() {
 }
 
 #[test]
+fn next_hops_of_a_route_share_its_tunnels() {
+    let mut world = World::new();
+    world.add("fl", "vxlan", "remote_ip=flow key=flow").expect("the first");
+    let mut router = Router::default();
+    router.addresses_mut().add("br0", ip("1.1.2.88"), 24);
+    let hops = ["1.1.2.92", "1.1.2.93"].map(|hop| NextHop::new("br0", Some(ip(hop))));
+    let prefix = "9.0.0.0/8".parse().expect("a prefix");
+    let hops = hops.to_vec();
+    let route = CachedRoute { prefix, mark: 0, table: Rules::MAIN, hops, local: false };
+    router.add_cached(route).expect("there is room");
+    world.tunnels.set_routing(router.snapshot());
+    let other = MacAddr::new(2, 0, 0, 0, 0, 93);
+    world.tunnels.neighbours().set("br0", ip("1.1.2.93"), other, NOW);
+    let mut by = |remote: u128| {
+        let mut flow = packet();
+        flow.store(layout::TUN_DST, 0x0900_0000 + remote);
+        let (sent, _, notes) = world.send("fl", &mut flow);
+        assert!(matches!(sent, TunnelSent::Native { .. }), "{notes:?}");
+        notes.iter().any(|note| note.contains("tunneling to 1.1.2.93"))
+    };
+    let first: Vec<bool> = (0..200).map(&mut by).collect();
+    let second = first.iter().filter(|it| **it).count();
+    assert!((60..140).contains(&second), "{second} of 200 by the second");
+    assert_eq!((0..200).map(&mut by).collect::<Vec<_>>(), first, "each keeps its way");
+}
+
+#[test]
 fn a_critical_option_that_nobody_knows_stops_its_packet() {
     let mut world = World::new();
     world.add("gn", "geneve", "remote_ip=1.1.2.92 key=7").expect("the first");

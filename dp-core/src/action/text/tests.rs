@@ -110,6 +110,36 @@ fn ports_have_names_where_they_are_known() {
     assert_eq!(text, "1,clone(tnl_pop(6)),userspace(pid=0,ipfix(output_port=1))");
 }
 
+/// As the reference writes them, flow labels in decimal among them.
+#[test]
+fn headers_of_tunnels_are_printed_as_they_are_read() {
+    let v4 = "eth(dst=f8:bc:12:44:34:b6,src=aa:55:aa:55:00:00,dl_type=0x0800),\
+              ipv4(src=1.1.2.88,dst=1.1.2.27";
+    let v6 = "eth(dst=f8:bc:12:44:34:b6,src=aa:55:aa:55:00:00,dl_type=0x86dd),\
+              ipv6(src=2001:cafe::88,dst=2001:cafe::24";
+    for header in [
+        format!(
+            "size=42,type=3,{v4},proto=47,tos=0,ttl=64,frag=0x4000),\
+             gre((flags=0x2000,proto=0x6558),key=0x3)"
+        ),
+        format!(
+            "size=50,type=4,{v4},proto=17,tos=0,ttl=64,frag=0x4000),\
+             udp(src=0,dst=4789,csum=0x0),vxlan(flags=0xc000003,vni=0x5)"
+        ),
+        format!(
+            "size=70,type=110,{v6},label=0,proto=17,tclass=0x0,hlimit=64),\
+             udp(src=0,dst=2152,csum=0xffff),gtpu(flags=0x30,msgtype=255,teid=0x5)"
+        ),
+        format!(
+            "size=78,type=112,{v6},label=12,proto=43,tclass=0x1,hlimit=64),\
+             srv6(segments_left=0,segs(2001:cafe::24))"
+        ),
+    ] {
+        let text = format!("tnl_push(tnl_port(4),header({header}),out_port(3))");
+        assert_eq!(printed(&text).as_deref(), Ok(text.as_str()));
+    }
+}
+
 #[test]
 fn both_ends_of_a_connection_may_be_translated() {
     let text = "ct(commit,nat(src=10.0.0.9:5-6,random),nat(dst=10.0.0.7))";

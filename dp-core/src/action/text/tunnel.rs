@@ -99,7 +99,7 @@ pub(super) fn print(f: &mut dyn fmt::Write, push: &TunnelPush, ports: &dyn DpPor
         let ip = |at| Ip6Text(u128::from_be_bytes(header.array::<16>(at)));
         let first = header.word(ETH);
         write!(f, ",ipv6(src={},dst={}", ip(ETH + 8), ip(ETH + 24))?;
-        write!(f, ",label={},proto={}", hex(first & 0xf_ffff), header.byte(ETH + 6))?;
+        write!(f, ",label={},proto={}", first & 0xf_ffff, header.byte(ETH + 6))?;
         write!(f, ",tclass={:#x},hlimit={}),", first >> 20 & 0xff, header.byte(ETH + 7))?;
         ETH + 40
     };
