@@ -4,6 +4,7 @@
 //! to both, one by one, and the outputs are compared but for times, transaction numbers and
 //! addresses. Where a command is refused, it is refused with the same error.
 
+mod bundles;
 mod detrace;
 mod hidden;
 mod hostile;
