@@ -139,6 +139,12 @@ impl BridgePort {
         self
     }
 
+    /// Whether packets that come in by it are looked at at all.
+    #[must_use]
+    pub const fn lets_in(&self) -> bool {
+        !self.no_receive && (self.forwards || self.learns)
+    }
+
     /// The same with another VLAN mode.
     #[must_use]
     pub fn with_vlan(mut self, vlan: VlanMode) -> Self {

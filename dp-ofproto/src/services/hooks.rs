@@ -105,11 +105,9 @@ impl Protocols for Services {
         }
         let interest = self.interest.load();
         let Some(spoken) = interest.of(bridge.name()) else { return SlowReasons::empty() };
+        // All slow protocols are the aggregate's, whatever address they are sent to.
         if flow.eth_type() == lacp::ETH_TYPE && spoken.lacp.contains(&port.bundle) {
-            wc.unwildcard(FieldId::EthDst);
-            if destination(flow) == lacp::DST {
-                return SlowReasons::LACP;
-            }
+            return SlowReasons::LACP;
         }
         if spoken.tree {
             wc.unwildcard(FieldId::EthDst);

@@ -65,16 +65,17 @@ fn link(hash: u32, multipath: &Multipath) -> u32 {
             .reduce(|best, next| if next.0 > best.0 { next } else { best })
             .map_or(0, |(_, at)| at),
         MultipathAlgorithm::IterHash => {
-            let mut state = hash;
-            // Bounded by chance: each turn ends with a probability of a half at least.
-            for _ in 0..64 {
-                state = hash_two(state, multipath.arg);
-                let mask = links.checked_next_power_of_two().map_or(u32::MAX, |power| power - 1);
-                if state & mask < links {
-                    return state & mask;
-                }
-            }
-            hash % links
+            // The argument says by what the hashes are divided; where it is below the number of
+            // links or beyond its double, the next power of two does.
+            let divisor = match multipath.arg {
+                arg if arg >= links && arg / 2 <= links => arg,
+                _ => links.next_power_of_two(),
+            };
+            // Each turn ends with a chance of a half or nearly so: more than these are not needed.
+            (0..64)
+                .map(|turn| (hash_two(hash, turn) % divisor) & 0xffff)
+                .find(|&link| link < links)
+                .unwrap_or(hash % links)
         }
     }
 }

@@ -140,12 +140,10 @@ impl<'a> Context<'a> {
                 _ => "dropping tunnel packet with a critical option that nobody knows",
             };
             self.note(format_args!("{why}"));
-        } else if actions.is_none() && self.consumed(&port) {
-            // A bridge protocol has it.
-        } else if actions.is_none() && port.no_receive {
-            self.note(format_args!("port {} does not receive, dropping", port.name));
-        } else if actions.is_none() && !(port.forwards || port.learns) {
-            self.note(format_args!("port is in non-forwarding state, dropping"));
+        } else if actions.is_none() && (self.consumed(&port) || !port.lets_in()) {
+            // A bridge protocol has it, or nobody; the rule that would have had it counts it all the
+            // same.
+            self.count_in_first_table();
         } else {
             let at = self.actions.len();
             self.sample_entry(&port);

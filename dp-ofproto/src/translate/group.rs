@@ -8,7 +8,7 @@ use dp_core::flow::{FieldId, layout};
 use super::action_set::in_set_order;
 use super::context::boxed;
 use super::effect::Effect;
-use super::hash::{hash_bytes, hash_two};
+use super::hash::{hash_bytes, hash_two, murmur_add, murmur_finish};
 use super::{Context, Part};
 use crate::group::{Bucket, Group, GroupId, GroupKind, SelectionMethod};
 
@@ -164,13 +164,18 @@ impl Context<'_> {
     fn hash_fields(&mut self, group: &Group) -> u32 {
         let param = group.selection.param;
         let half = |value: u64| u32::try_from(value & 0xffff_ffff).unwrap_or(0);
-        let mut basis = hash_two(half(param), half(param >> 32));
+        let words = murmur_add(murmur_add(0, half(param)), half(param >> 32));
+        let mut basis = murmur_finish(words, 8);
         for &(field, mask) in &group.selection.fields {
             let row = field.field();
             if !self.has(row.prereq) {
                 continue;
             }
-            let value = self.flow.get(field) & mask;
+            let value = match field {
+                // In OpenFlow a VID comes with the bit that says that it is there.
+                FieldId::VlanVid => self.flow.load(layout::VLAN_TCI),
+                _ => self.flow.get(field),
+            } & mask;
             self.wc.unwildcard_bits(field, mask);
             let len = usize::from(row.wire_len).min(16);
             let bytes = value.to_be_bytes();

@@ -110,9 +110,9 @@ pub fn hash_flow(flow: &FlowKey, fields: HashFields, basis: u16) -> u32 {
         HashFields::NwDst if is_v6(flow) => lookup3(&bytes(FieldId::Ipv6Dst, 16), basis),
         HashFields::NwSrc | HashFields::NwDst => basis,
         HashFields::SymmetricL4 => symmetric_l4(flow, basis),
-        HashFields::SymmetricL3L4 => symmetric_l3(flow, basis, true, false),
-        HashFields::SymmetricL3L4Udp => symmetric_l3(flow, basis, true, true),
-        HashFields::SymmetricL3 => symmetric_l3(flow, basis, false, false),
+        HashFields::SymmetricL3L4 => symmetric_l3_l4(flow, basis, false),
+        HashFields::SymmetricL3L4Udp => symmetric_l3_l4(flow, basis, true),
+        HashFields::SymmetricL3 => symmetric_l3(flow, basis),
     }
 }
 
@@ -153,7 +153,25 @@ fn symmetric_l4(flow: &FlowKey, basis: u32) -> u32 {
     lookup3(bytes.get(..32).unwrap_or_default(), basis)
 }
 
-fn symmetric_l3(flow: &FlowKey, basis: u32, ports: bool, udp: bool) -> u32 {
+/// Addresses and Ethertype; of what is not IP, the Ethertype alone.
+fn symmetric_l3(flow: &FlowKey, basis: u32) -> u32 {
+    let fold = |a, b| flow.get(a) ^ flow.get(b);
+    let addresses = match (is_v4(flow), is_v6(flow)) {
+        // As if the rest of a longer address were zero.
+        (true, _) => fold(FieldId::Ipv4Src, FieldId::Ipv4Dst) << 96,
+        (_, true) => fold(FieldId::Ipv6Src, FieldId::Ipv6Dst),
+        _ => 0,
+    };
+    let mut bytes = [0; 20];
+    if let Some((to, rest)) = bytes.split_first_chunk_mut::<16>() {
+        *to = addresses.to_be_bytes();
+        rest.iter_mut().zip(flow.eth_type().to_be_bytes()).for_each(|(to, byte)| *to = byte);
+    }
+    lookup3(&bytes, basis)
+}
+
+/// Addresses, protocol and ports; Ethernet's part of what is not IP.
+fn symmetric_l3_l4(flow: &FlowKey, basis: u32, udp: bool) -> u32 {
     let mut state = basis;
     let proto = flow.nw_proto();
     let words = |value: u128, count: u32| {
@@ -171,13 +189,11 @@ fn symmetric_l3(flow: &FlowKey, basis: u32, ports: bool, udp: bool) -> u32 {
     } else {
         return symmetric_l2(flow, basis);
     }
-    if ports {
-        state = murmur_add(state, u32::from(proto));
-        if matches!(proto, 6 | 132) || udp && proto == 17 {
-            let fold = flow.get(FieldId::TcpSrc) ^ flow.get(FieldId::TcpDst);
-            let fold = u16::try_from(fold).unwrap_or(0).swap_bytes();
-            state = murmur_add(state, u32::from(fold));
-        }
+    state = murmur_add(state, u32::from(proto));
+    if matches!(proto, 6 | 132) || udp && proto == 17 {
+        let fold = flow.get(FieldId::TcpSrc) ^ flow.get(FieldId::TcpDst);
+        let fold = u16::try_from(fold).unwrap_or(0).swap_bytes();
+        state = murmur_add(state, u32::from(fold));
     }
     murmur_finish(state, basis)
 }
@@ -211,20 +227,17 @@ pub fn unwildcard_hashed(wc: &mut FlowMask, flow: &FlowKey, fields: HashFields) 
         HashFields::EthSrc => all(&[FieldId::EthSrc]),
         HashFields::NwSrc => all(sources.get(..1).unwrap_or_default()),
         HashFields::NwDst => all(sources.get(1..).unwrap_or_default()),
-        HashFields::SymmetricL3 if v4 || v6 => all(sources),
+        HashFields::SymmetricL3 => all(sources),
         HashFields::SymmetricL4 => {
             all(&[FieldId::EthSrc, FieldId::EthDst]);
             all(sources);
             tags_count(wc, flow);
             ports_count(wc, flow, false);
         }
-        HashFields::SymmetricL3 | HashFields::SymmetricL3L4 | HashFields::SymmetricL3L4Udp
-            if !(v4 || v6) =>
-        {
+        HashFields::SymmetricL3L4 | HashFields::SymmetricL3L4Udp if !(v4 || v6) => {
             all(&[FieldId::EthSrc, FieldId::EthDst]);
             tags_count(wc, flow);
         }
-        HashFields::SymmetricL3 => {}
         HashFields::SymmetricL3L4 | HashFields::SymmetricL3L4Udp => {
             all(sources);
             ports_count(wc, flow, fields == HashFields::SymmetricL3L4Udp);

@@ -20,6 +20,26 @@ impl Context<'_> {
         self.act_on(found, true, true, true);
     }
 
+    /// Looks the packet up in the first table and counts it there, without acting on what is found:
+    /// somebody else has taken it.
+    #[inline(never)]
+    pub(super) fn count_in_first_table(&mut self) {
+        self.table = 0;
+        let found = self.find_rule();
+        self.recorder.enter(Part::Table { table: 0, rule: found.rule.as_deref() });
+        match found.rule {
+            Some(rule) => self.effects.push(Effect::Credit(rule)),
+            None => {
+                self.effects.push(Effect::Miss(self.view.tables.counters(0)));
+                self.credit_internal(match self.view.bridge.table_miss(0) {
+                    TableMiss::Controller => Internal::MissController,
+                    _ => Internal::MissDrop,
+                });
+            }
+        }
+        self.recorder.leave();
+    }
+
     /// Looks the packet up in a table and acts on what is found.
     pub(super) fn enter_table(&mut self, table: u8) {
         self.table = table;

@@ -56,7 +56,8 @@ fn decode_tlv(mut from: Cursor<'_>, masks: bool) -> Result<Action, Code> {
     if !field.field().writable {
         return Err(Code::BacBadSetArgument);
     }
-    if field == FieldId::VlanVid && !header.masked && value & 0x1000 == 0 {
+    // The bit that says that there is a tag must be set, whatever the mask covers.
+    if field == FieldId::VlanVid && value & 0x1000 == 0 {
         return Err(Code::BacBadSetArgument);
     }
     let ones = field.field().ones();

@@ -219,6 +219,21 @@ fn faults_have_their_codes() {
 }
 
 #[test]
+fn a_vid_is_set_together_with_the_bit_that_it_is_there() {
+    let set = |value: [u8; 2]| {
+        let mut bytes = vec![0, 25, 0, 16, 0x80, 0, 0x0d, 4, 0, 0, 0x0f, 0xff, 0, 0, 0, 0];
+        bytes[8..10].copy_from_slice(&value);
+        decode_list(Cursor::new(&bytes), Version::V15)
+    };
+    assert_eq!(set([0, 1]), Err(Code::BacBadSetArgument));
+    // The mask need not cover that bit, but there it must be.
+    let mut covered = vec![0, 25, 0, 16, 0x80, 0, 0x0d, 4, 0x10, 1, 0x1f, 0xff, 0, 0, 0, 0];
+    assert!(decode_list(Cursor::new(&covered), Version::V15).is_ok());
+    covered[8] = 0;
+    assert_eq!(decode_list(Cursor::new(&covered), Version::V15), Err(Code::BacBadSetArgument));
+}
+
+#[test]
 fn actions_inside_actions_have_a_bound() {
     let mut action = Action::Exit;
     for _ in 0..super::MAX_DEPTH + 2 {
