@@ -375,11 +375,21 @@ fn everything_is_carried_over_ipv6_too() -> Result<()> {
         six(outside, address, None)?;
         outside.address("lo", "2001:db8:9::9/128")?;
     }
-    let world = world.start(&format!("{NODE_A}{SIX_A}"), &format!("{NODE_B}{SIX_B}"))?;
+    // The tunnel between the nodes goes over IPv6 as well.
+    let six = |plan: String| {
+        plan.replace("192.168.7.", "fd07::").replace("/24 02:00:00:00:07", "/64 02:00:00:00:07")
+    };
+    let (plan_a, plan_b) = (format!("{NODE_A}{SIX_A}"), format!("{NODE_B}{SIX_B}"));
+    let wire = world.a.frames("eth0")?;
+    let world = world.start(&six(plan_a), &six(plan_b))?;
     let [pod1, pod2, _] = &world.pods[..] else { unreachable!("there are three") };
     for to in ["fd10:16:1::12", "fd10:16:2::11", "10.16.2.11"] {
         reaches(pod1, to).with_context(|| world.logs())?;
     }
+    let geneve = wire.receive_matching(SOON, |frame| {
+        frame.get(12..14) == Some(&[0x86, 0xdd]) && frame.get(56..58) == Some(&[0x17, 0xc1])
+    })?;
+    assert!(geneve.is_some(), "nothing in a tunnel was seen");
     for (pod, outside, expected) in
         [(pod1, &world.outside, "2001:db8::10"), (pod2, &world.carrier, "2001:db8:1::10")]
     {

@@ -349,6 +349,8 @@ impl Node {
         let underlay = format!(
             "priority=100,in_port=1,arp,arp_op=1,actions=CONTROLLER:65535\n\
              priority=90,in_port=1,arp,actions=LOCAL\n\
+             priority=100,in_port=1,icmp6,icmp_type=135,actions=CONTROLLER:65535\n\
+             priority=90,in_port=1,icmp6,icmp_type=136,actions=LOCAL\n\
              priority=80,in_port=1,dl_dst={mac},{mine},actions=LOCAL\n\
              priority=70,in_port=LOCAL,actions=1\n"
         );

@@ -342,6 +342,39 @@ fn a_remote_end_that_changes_its_mac_is_followed() -> Result<()> {
 }
 
 #[test]
+fn a_remote_end_that_moves_over_ipv6_is_followed_and_outer_ports_keep_to_their_range() -> Result<()>
+{
+    let scene = Scene::new()?;
+    scene.configure(&KINDS[1])?;
+    reaches(&scene.pods[0], "10.9.0.2", "56").with_context(|| scene.logs())?;
+    // The other host is at another address from now on.
+    scene.hosts[1].ip(&["addr", "del", "fd07::2/64", "dev", "br-phy"])?;
+    scene.hosts[1].address("br-phy", "fd07::12/64")?;
+    let ping = ["ping", "-c", "1", "-W", "1", "10.9.0.2"];
+    scene.switches[0].vsctl(&["set", "Interface", "tun0", "options:remote_ip=fd07::12"])?;
+    reaches(&scene.pods[0], "10.9.0.2", "56").with_context(|| scene.logs())?;
+    let listed = scene.switches[0].appctl(&["tnl/neigh/show"])?;
+    assert!(listed.contains("fd07::12"), "{listed}");
+
+    scene.switches[0].appctl(&["tnl/egress_port_range", "40000", "40007"])?;
+    let wire = scene.hosts[1].frames("eth0")?;
+    let here: std::net::Ipv6Addr = "fd07::1".parse()?;
+    let outer_port = |frame: &[u8]| -> Option<u16> {
+        let geneve = frame.get(56..58) == Some(&[0x17, 0xc1]) && frame.get(20) == Some(&17);
+        let ours = geneve && frame.get(22..38) == Some(&here.octets());
+        ours.then(|| frame.get(54..56)?.try_into().ok().map(u16::from_be_bytes)).flatten()
+    };
+    // Packets on their way may still have a port of before.
+    let within = |frame: &[u8]| outer_port(frame).is_some_and(|it| (40_000..40_008).contains(&it));
+    let seen = testkit::patience::wait(Duration::from_secs(10), || {
+        scene.pods[0].exec(&ping).ok()?;
+        wire.receive_matching(Duration::from_millis(500), within).ok().flatten()
+    });
+    // By chance one of 28,000 would be among eight.
+    seen.map(drop).context("no packet with a port of the range")
+}
+
+#[test]
 fn the_kernels_policy_rules_and_silent_devices_choose_the_way() -> Result<()> {
     let host = Namespace::new("tun-rules")?;
     veth_pair((&host, "eth0"), (&host, "peer0"))?;
