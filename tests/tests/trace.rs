@@ -417,3 +417,47 @@ fn packets_of_protocols_are_traced_as_the_reference_traces_them() -> Result<()> 
     ensure!(same == masks, "only {same} of {masks} megaflows are the same");
     Ok(())
 }
+
+/// Flows that are one packet's, and some that are not quite.
+const SAID: [&str; 20] = [
+    "udp,tp_src=5",
+    "udp,udp_src=5",
+    "dl_type=0x0800,nw_proto=17,tp_src=5",
+    "dl_type=0x0800,nw_proto=6,tp_dst=5",
+    "tcp,udp_src=5",
+    "icmp6,icmp_type=1",
+    "icmp6,icmpv6_type=135,icmpv6_code=0,nd_target=::1",
+    "arp,nw_proto=1",
+    "arp,arp_op=1",
+    "nw_proto=6,ip",
+    "ip,nw_src=10.0.0.0/24",
+    "ip,ip_frag=first",
+    "ip,ip_frag=yes",
+    "ip,tcp",
+    "in_port=1,in_port=2",
+    "dl_vlan=5,vlan_tci=0x1005",
+    "ct_state=+trk",
+    "tcp,tcp_flags=syn|ack",
+    "conj_id=5",
+    "foo=1",
+];
+
+#[test]
+fn flows_are_refused_as_the_reference_refuses_them() -> Result<()> {
+    let pair = Pair::start()?;
+    for flow in SAID {
+        let [theirs, ours] = pair.both().map(|switch| {
+            match switch.appctl(&["ofproto/trace", BRIDGE, flow]) {
+                Ok(text) => text,
+                // The lines that the switch has written, not how the command was called.
+                Err(error) => {
+                    let text = format!("{error:#}");
+                    let line = text.lines().find(|line| line.contains("Bad openflow flow syntax"));
+                    line.unwrap_or(&text).to_owned()
+                }
+            }
+        });
+        ensure!(theirs == ours, "{flow}\n--- reference\n{theirs}\n--- ours\n{ours}");
+    }
+    Ok(())
+}

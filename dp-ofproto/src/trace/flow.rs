@@ -67,7 +67,7 @@ fn is_tunnel(place: Place) -> bool {
 /// The fields that a packet like this has.
 fn own_mask(flow: &FlowKey) -> FlowMask {
     let mut mask = FlowMask::EMPTY;
-    let named = [layout::ACTSET_OUTPUT, layout::TUN_METADATA_PRESENT];
+    let named = [layout::ACTSET_OUTPUT, layout::TUN_METADATA_PRESENT, layout::CONJ_ID];
     for &(_, place) in layout::ALL {
         let lane = place.lane();
         let ours = METADATA.contains(&place) || lane > dp_core::flow::PACKET_LANES;

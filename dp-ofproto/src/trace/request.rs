@@ -18,7 +18,7 @@ use super::in_port_of;
 use super::tree::{BridgeNames, Numbered};
 use crate::action::Action;
 use crate::bridge::{Bridge, BridgePort};
-use crate::text::{parse_actions, parse_match};
+use crate::text::{parse_actions, parse_exact};
 use crate::translate::hooks::Location;
 use crate::translate::{View, World};
 
@@ -141,7 +141,7 @@ impl Options {
 /// A flow as flow tables match it.
 fn by_bridge(bridge: &Arc<Bridge>, text: &str) -> Result<Traced, String> {
     let view = View::of(bridge);
-    let parsed = parse_match(text, &Numbered(BridgeNames(&view)));
+    let parsed = parse_exact(text, &Numbered(BridgeNames(&view)));
     let matching = parsed.map_err(|error| format!("Bad openflow flow syntax: {text}: {error}"))?;
     let (mut key, mask) = matching.expand();
     for (tci, tpid) in
