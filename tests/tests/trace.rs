@@ -461,3 +461,26 @@ fn flows_are_refused_as_the_reference_refuses_them() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn groups_hash_fields_as_openflow_carries_them() -> Result<()> {
+    let pair = Pair::start()?;
+    for fields in ["in_port_oxm", "vlan_vid", "in_port,ip_dscp", "ipv6_label,tcp_flags"] {
+        let bucket = |id: u32| format!("bucket=bucket_id:{id},weight:{},actions={id}", id + 1);
+        let group = format!(
+            "group_id=4,type=select,selection_method=hash,selection_method_param=9,\
+             fields({fields}),{},{},{}",
+            bucket(1),
+            bucket(2),
+            bucket(3)
+        );
+        ensure!(pair.set(&[group], &["actions=group:4".to_owned()])?, "{fields} are refused");
+        for packet in ["in_port=LOCAL,tcp", "in_port=4,dl_vlan=7,tcp,nw_tos=160", "in_port=4,udp6"]
+        {
+            if let Some(difference) = pair.difference(packet)? {
+                anyhow::bail!("{fields}\n{}\n{}", difference.line, difference.texts);
+            }
+        }
+    }
+    Ok(())
+}

@@ -173,9 +173,14 @@ impl Context<'_> {
             }
             let value = match field {
                 // In OpenFlow a VID comes with the bit that says that it is there.
-                FieldId::VlanVid => self.flow.load(layout::VLAN_TCI),
-                _ => self.flow.get(field),
-            } & mask;
+                FieldId::VlanVid => self.flow.load(layout::VLAN_TCI) & mask,
+                // It has no mask, and reserved ports have longer numbers since OpenFlow 1.1.
+                FieldId::InPortOxm => match self.flow.get(FieldId::InPort) {
+                    port if port >= 0xff00 => port | 0xffff_0000,
+                    port => port,
+                },
+                _ => self.flow.get(field) & mask,
+            };
             self.wc.unwildcard_bits(field, mask);
             let len = usize::from(row.wire_len).min(16);
             let bytes = value.to_be_bytes();
