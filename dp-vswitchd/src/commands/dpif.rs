@@ -84,7 +84,7 @@ fn show_json(switch: &Switch) -> Value {
                     json!({
                         "type": interface.shown_kind(),
                         "ofport": ofport.0.to_string(),
-                        "odp_port": number,
+                        "port_no": number,
                     }),
                 );
             }
@@ -95,8 +95,8 @@ fn show_json(switch: &Switch) -> Value {
             json!({
                 "bridges": bridges,
                 "stats": {
-                    "n_hit": totals.hits().to_string(),
-                    "n_missed": totals.upcalls.to_string(),
+                    "hit": totals.hits().to_string(),
+                    "missed": totals.upcalls.to_string(),
                 },
             }),
         );
