@@ -183,6 +183,7 @@ impl Netdev {
         if let Some(queue) = own {
             entry.tx.count_with(self.keep_own_tx(number, queue));
         }
+        let is_poll_mode = entry.port.is_poll_mode();
         let load = self.load(ports);
         match self.wire(&mut entry, number, queues.rx, load) {
             Ok(()) => {
@@ -192,7 +193,10 @@ impl Netdev {
                     index.numbers.take(number);
                 }
                 ports.insert(number, entry);
-                self.reschedule(ports);
+                // Threads of their own are dealt queues of such ports alone.
+                if is_poll_mode {
+                    self.reschedule(ports);
+                }
                 Ok(())
             }
             Err(error) => {
@@ -248,6 +252,10 @@ impl Netdev {
     /// Receive queues by thread.
     fn load(&self, ports: &BTreeMap<PortNo, Entry>) -> BTreeMap<u32, usize> {
         let mut load = BTreeMap::new();
+        // Where there is but one thread to choose, nothing has to be weighed.
+        if self.workers().iter().filter(|worker| worker.place == Place::Any).count() < 2 {
+            return load;
+        }
         for thread in ports.values().flat_map(|entry| &entry.rx).filter_map(|rx| rx.thread) {
             *load.entry(thread).or_default() += 1;
         }
