@@ -1,13 +1,11 @@
 //! Thousands of ports: one more costs what the first ones cost. Alone in its program, so that nobody
 //! else takes the processor from it; what is compared are the quickest of several chunks.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::sync::Arc;
 use std::time::{Duration, Instant as Wall};
 
 use dp_core::base::{Instant, PortNo};
-use dp_core::boundary::{Datapath, Upcall, UpcallError, UpcallSink, Verdict};
+use dp_core::boundary::{Upcall, UpcallError, UpcallSink, Verdict};
 use dp_netdev::port::dummy::Dummy;
 use dp_netdev::{Config, Idle, Netdev};
 
