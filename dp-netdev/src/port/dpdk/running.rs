@@ -9,7 +9,9 @@ use super::queue_unsafe::{Rx, ToDevice, Tx};
 pub use super::report_unsafe::{report, set_log};
 pub use super::vhost_unsafe::open_vhost;
 use super::{Options, PoolInfo, mempool_unsafe};
-use crate::port::{Change, OpenError, Port, QueueCount, Queues, RxQueue, Status, TxQueue};
+use crate::port::{
+    Change, LinkMode, OpenError, Port, QueueCount, Queues, RxQueue, Status, TxQueue,
+};
 
 /// A port of type dpdk. The device is attached when the queues are asked for, since until then it is
 /// not known how many senders there are.
