@@ -10,7 +10,9 @@ processor time the daemon, and how much memory it holds more for each flow. The 
 are medians over the rounds. Needs Debian's openvswitch-switch and openvswitch-common; it
 opens no port and sends nothing.
 """
-import argparse, os, random, shutil, statistics, subprocess, sys, tempfile, time
+import argparse, os, random, statistics, sys, tempfile, time
+
+from lab import switch
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -24,38 +26,13 @@ def flows(count):
         yield f"priority={1 + i % 65000},udp,nw_src={src}/{plen},nw_dst=20.{i >> 16 & 255}.{i >> 8 & 255}.{i & 255}{port},actions=output:{1 + i % 8}\n"
 
 def measure(daemon, path, count):
-    root = tempfile.mkdtemp(prefix="flows-")
-    env = dict(os.environ, OVS_RUNDIR=root, OVS_LOGDIR=root, OVS_DBDIR=root)
-    run = lambda *cmd: subprocess.run(cmd, env=env, check=True, capture_output=True, text=True).stdout
-    pids = []
-    try:
-        run("ovsdb-tool", "create", f"{root}/conf.db", "/usr/share/openvswitch/vswitch.ovsschema")
-        run("ovsdb-server", f"{root}/conf.db", f"--remote=punix:{root}/db.sock", f"--pidfile={root}/db.pid", "--detach", "--no-chdir", f"--log-file={root}/db.log")
-        pids.append(int(open(f"{root}/db.pid").read()))
-        run("ovs-vsctl", f"--db=unix:{root}/db.sock", "--no-wait", "init")
-        run(*daemon.split(), f"unix:{root}/db.sock", f"--pidfile={root}/sw.pid", f"--log-file={root}/sw.log", "--detach", "--no-chdir", "--enable-dummy", "--disable-system")
-        pids.append(int(open(f"{root}/sw.pid").read()))
-        run("ovs-vsctl", f"--db=unix:{root}/db.sock", "add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=dummy", "fail_mode=secure")
-        def held():
-            lines = dict(l.split(":", 1) for l in open(f"/proc/{pids[1]}/status"))
-            return int(lines["VmRSS"].split()[0]) * 1024
-        def spent():
-            words = open(f"/proc/{pids[1]}/stat").read().rsplit(")", 1)[1].split()
-            return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
-        memory, cpu, begin = held(), spent(), time.monotonic()
-        run("ovs-ofctl", "--bundle", "add-flows", "br0", path)
-        took, cpu = time.monotonic() - begin, spent() - cpu
-        there = run("ovs-ofctl", "dump-aggregate", "br0")
+    with switch(daemon) as it:
+        memory, cpu, begin = it.held(), it.spent(), time.monotonic()
+        it.run("ovs-ofctl", "--bundle", "add-flows", "br0", path)
+        took, cpu = time.monotonic() - begin, it.spent() - cpu
+        there = it.run("ovs-ofctl", "dump-aggregate", "br0")
         assert f"flow_count={count}" in there, there
-        return took, cpu, (held() - memory) / count
-    finally:
-        for pid in reversed(pids):
-            try: os.kill(pid, 15)
-            except OSError: continue
-            for _ in range(200):
-                if not os.path.exists(f"/proc/{pid}"): break
-                time.sleep(0.05)
-        shutil.rmtree(root, ignore_errors=True)
+        return took, cpu, (it.held() - memory) / count
 
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

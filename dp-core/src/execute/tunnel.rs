@@ -48,8 +48,8 @@ pub(super) fn unsegmented(burst: &Burst, slots: Slots) -> Slots {
     large
 }
 
-/// Cuts the packets in `slots` into segments ahead of the step `before`, which go on in bursts of their own; the packets are
-/// gone afterwards.
+/// Cuts the packets in `slots` into segments ahead of the step `before`; the segments go on in bursts
+/// of their own, the packets are gone afterwards.
 #[cold]
 pub(super) fn segmented<'a>(
     before: &Action,

@@ -35,6 +35,26 @@ pub struct LinkCounters {
     pub rx_missed_errors: u64,
 }
 
+impl LinkCounters {
+    /// The same from the other end of the link: what the host drops on sending is dropped there on
+    /// receipt. What else the host's receiver counts says nothing of the other's.
+    #[must_use]
+    pub const fn of_other_end(&self) -> Self {
+        Self {
+            rx_errors: self.tx_errors,
+            tx_errors: self.rx_errors,
+            rx_dropped: self.tx_dropped,
+            tx_dropped: self.rx_dropped,
+            multicast: 0,
+            collisions: self.collisions,
+            rx_over_errors: 0,
+            rx_crc_errors: 0,
+            rx_frame_errors: 0,
+            rx_missed_errors: 0,
+        }
+    }
+}
+
 /// What the kernel has counted of the link of this number in the calling thread's namespace.
 ///
 /// # Errors
@@ -103,6 +123,10 @@ mod tests {
         let whole = [content.clone(), numbers].concat();
         let found = counters(&whole).unwrap();
         assert_eq!((found.rx_errors, found.collisions, found.rx_missed_errors), (104, 109, 115));
+        let other = found.of_other_end();
+        assert_eq!((other.rx_errors, other.tx_errors), (found.tx_errors, found.rx_errors));
+        assert_eq!((other.rx_dropped, other.tx_dropped), (found.tx_dropped, found.rx_dropped));
+        assert_eq!((other.collisions, other.rx_missed_errors), (109, 0));
         for length in 0..whole.len() {
             assert_eq!(counters(&whole[..length]), None, "{length}");
         }

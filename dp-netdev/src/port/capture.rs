@@ -13,8 +13,7 @@ use dp_core::base::Instant;
 use dp_core::packet::{Burst, Slots};
 
 use super::{
-    Change, LinkMode, Lost, OpenError, Port, PortError, QueueCount, Queues, RxEnd, RxQueue, Sent,
-    Status, TxQueue, Wake,
+    Lost, OpenError, Port, PortError, QueueCount, Queues, RxEnd, RxQueue, Sent, TxQueue, Wake,
 };
 use crate::pcapfile::{Epoch, Writer};
 
@@ -76,13 +75,7 @@ impl Tape {
 }
 
 impl Port for Capture {
-    fn name(&self) -> &str {
-        self.inner.name()
-    }
-
-    fn kind(&self) -> &'static str {
-        self.inner.kind()
-    }
+    super::left_to_the_inner_port!();
 
     fn queues(&mut self, want: QueueCount) -> Result<Queues, OpenError> {
         let Queues { rx, tx } = self.inner.queues(want)?;
@@ -93,34 +86,6 @@ impl Port for Capture {
             Box::new(CaptureTx { inner, tape: self.tape.clone() }) as Box<dyn TxQueue>
         });
         Ok(Queues { rx: rx.collect(), tx: tx.collect() })
-    }
-
-    fn status(&self) -> Status {
-        self.inner.status()
-    }
-
-    fn numa_node(&self) -> Option<u32> {
-        self.inner.numa_node()
-    }
-
-    fn counters(&self) -> Vec<(String, u64)> {
-        self.inner.counters()
-    }
-
-    fn details(&self) -> Vec<(&'static str, String)> {
-        self.inner.details()
-    }
-
-    fn link(&self) -> Option<LinkMode> {
-        self.inner.link()
-    }
-
-    fn configuration(&self) -> Vec<(&'static str, String)> {
-        self.inner.configuration()
-    }
-
-    fn configure(&mut self, change: Change) -> Result<(), OpenError> {
-        self.inner.configure(change)
     }
 }
 

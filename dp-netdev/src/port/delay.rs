@@ -11,9 +11,7 @@ use std::collections::VecDeque;
 use dp_core::base::{Duration, Instant};
 use dp_core::packet::{Burst, Packet};
 
-use super::{
-    Change, LinkMode, Lost, OpenError, Port, QueueCount, Queues, RxEnd, RxQueue, Status, Wake,
-};
+use super::{Lost, OpenError, Port, QueueCount, Queues, RxEnd, RxQueue, Wake};
 
 /// A port whose incoming packets are delayed.
 pub struct Delay {
@@ -31,13 +29,7 @@ impl Delay {
 }
 
 impl Port for Delay {
-    fn name(&self) -> &str {
-        self.inner.name()
-    }
-
-    fn kind(&self) -> &'static str {
-        self.inner.kind()
-    }
+    super::left_to_the_inner_port!();
 
     fn queues(&mut self, want: QueueCount) -> Result<Queues, OpenError> {
         let Queues { rx, tx } = self.inner.queues(want)?;
@@ -47,34 +39,6 @@ impl Port for Delay {
             Box::new(DelayRx { inner, by, limit, scratch, waiting, end: None }) as Box<dyn RxQueue>
         });
         Ok(Queues { rx: rx.collect(), tx })
-    }
-
-    fn status(&self) -> Status {
-        self.inner.status()
-    }
-
-    fn numa_node(&self) -> Option<u32> {
-        self.inner.numa_node()
-    }
-
-    fn counters(&self) -> Vec<(String, u64)> {
-        self.inner.counters()
-    }
-
-    fn details(&self) -> Vec<(&'static str, String)> {
-        self.inner.details()
-    }
-
-    fn link(&self) -> Option<LinkMode> {
-        self.inner.link()
-    }
-
-    fn configuration(&self) -> Vec<(&'static str, String)> {
-        self.inner.configuration()
-    }
-
-    fn configure(&mut self, change: Change) -> Result<(), OpenError> {
-        self.inner.configure(change)
     }
 }
 

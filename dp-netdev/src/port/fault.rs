@@ -15,8 +15,7 @@ use dp_core::base::Instant;
 use dp_core::packet::{Burst, Packet};
 
 use super::{
-    Change, LinkMode, Lost, OpenError, Port, PortError, QueueCount, Queues, RxEnd, RxQueue, Sent,
-    Status, TxQueue, Wake,
+    Lost, OpenError, Port, PortError, QueueCount, Queues, RxEnd, RxQueue, Sent, TxQueue, Wake,
 };
 
 /// How many packets of a million suffer what. Each is decided by itself, in this order.
@@ -117,13 +116,7 @@ impl Dice {
 }
 
 impl Port for Fault {
-    fn name(&self) -> &str {
-        self.inner.name()
-    }
-
-    fn kind(&self) -> &'static str {
-        self.inner.kind()
-    }
+    super::left_to_the_inner_port!();
 
     fn queues(&mut self, want: QueueCount) -> Result<Queues, OpenError> {
         let Queues { rx, tx } = self.inner.queues(want)?;
@@ -140,34 +133,6 @@ impl Port for Fault {
             Box::new(FaultTx { inner, dice, scratch: Burst::default() }) as Box<dyn TxQueue>
         });
         Ok(Queues { rx, tx: tx.collect() })
-    }
-
-    fn status(&self) -> Status {
-        self.inner.status()
-    }
-
-    fn numa_node(&self) -> Option<u32> {
-        self.inner.numa_node()
-    }
-
-    fn counters(&self) -> Vec<(String, u64)> {
-        self.inner.counters()
-    }
-
-    fn details(&self) -> Vec<(&'static str, String)> {
-        self.inner.details()
-    }
-
-    fn link(&self) -> Option<LinkMode> {
-        self.inner.link()
-    }
-
-    fn configuration(&self) -> Vec<(&'static str, String)> {
-        self.inner.configuration()
-    }
-
-    fn configure(&mut self, change: Change) -> Result<(), OpenError> {
-        self.inner.configure(change)
     }
 }
 

@@ -51,7 +51,7 @@ use std::os::fd::RawFd;
 use dp_core::base::{DropReason, Instant, MacAddr};
 use dp_core::packet::Burst;
 
-use crate::netlink::link_counters;
+use crate::netlink::LinkCounters;
 pub use crate::system::LinkMode;
 use crate::system::Netif;
 
@@ -155,10 +155,8 @@ fn netif_link(netif: &Netif) -> Option<LinkMode> {
 }
 
 /// What the kernel counts of an interface beyond what we do, by the names of the column `statistics`.
-/// `turned`: the host's end is the other one, so that what it receives is what we send.
-fn netif_counters(netif: &Netif, turned: bool) -> Vec<(String, u64)> {
-    let Ok(all) = link_counters(netif.index()) else { return Vec::new() };
-    let mut counters = [
+fn netif_counters(all: &LinkCounters) -> Vec<(String, u64)> {
+    [
         ("collisions", all.collisions),
         ("rx_crc_err", all.rx_crc_errors),
         ("rx_dropped", all.rx_dropped),
@@ -169,16 +167,9 @@ fn netif_counters(netif: &Netif, turned: bool) -> Vec<(String, u64)> {
         ("rx_over_err", all.rx_over_errors),
         ("tx_dropped", all.tx_dropped),
         ("tx_errors", all.tx_errors),
-    ];
-    if turned {
-        (counters[2].1, counters[8].1) = (all.tx_dropped, all.rx_dropped);
-        (counters[3].1, counters[9].1) = (all.tx_errors, all.rx_errors);
-        // What the other end receives is nothing that we receive.
-        for at in [1, 4, 5, 6, 7] {
-            counters[at].1 = 0;
-        }
-    }
-    counters.map(|(name, value)| (name.to_owned(), value)).into()
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into()
 }
 
 /// Changes a property of a kernel interface.
@@ -264,6 +255,51 @@ pub trait Port: Send {
         Err(OpenError::Unsupported { port: self.name().to_owned(), kind: self.kind() })
     }
 }
+
+/// What a decorator leaves to the port that it is around: everything but the queues.
+macro_rules! left_to_the_inner_port {
+    () => {
+        fn name(&self) -> &str {
+            self.inner.name()
+        }
+
+        fn kind(&self) -> &'static str {
+            self.inner.kind()
+        }
+
+        fn numa_node(&self) -> Option<u32> {
+            self.inner.numa_node()
+        }
+
+        fn counters(&self) -> Vec<(String, u64)> {
+            self.inner.counters()
+        }
+
+        fn details(&self) -> Vec<(&'static str, String)> {
+            self.inner.details()
+        }
+
+        fn link(&self) -> Option<$crate::port::LinkMode> {
+            self.inner.link()
+        }
+
+        fn configuration(&self) -> Vec<(&'static str, String)> {
+            self.inner.configuration()
+        }
+
+        fn status(&self) -> $crate::port::Status {
+            self.inner.status()
+        }
+
+        fn configure(
+            &mut self,
+            change: $crate::port::Change,
+        ) -> Result<(), $crate::port::OpenError> {
+            self.inner.configure(change)
+        }
+    };
+}
+use left_to_the_inner_port;
 
 /// What was lost at receipt, since the call before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -59,6 +59,28 @@ impl LinkFeatures {
     /// Negotiates by itself.
     pub const AUTONEG: Self = Self(1 << 13);
 
+    /// What a link runs at: its speed in megabits a second, and how.
+    #[must_use]
+    pub const fn of(mbps: u32, full_duplex: bool, copper: bool, negotiated: bool) -> Self {
+        let speed = match (mbps, full_duplex) {
+            (10, false) => 0,
+            (10, true) => 1,
+            (100, false) => 2,
+            (100, true) => 3,
+            (1_000, false) => 4,
+            (1_000, true) => 5,
+            (10_000, _) => 6,
+            (40_000, _) => 7,
+            (100_000, _) => 8,
+            (1_000_000, _) => 9,
+            // Another speed.
+            _ => 10,
+        };
+        let copper = if copper { Self::COPPER.0 } else { 0 };
+        let negotiated = if negotiated { Self::AUTONEG.0 } else { 0 };
+        Self(1 << speed | copper | negotiated)
+    }
+
     /// Numbered as OpenFlow 1.0 has them; it has no speeds beyond 10 Gb/s.
     #[must_use]
     pub const fn to_wire10(self) -> u32 {

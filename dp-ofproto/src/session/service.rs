@@ -156,14 +156,9 @@ impl Service {
         &mut self,
         name: impl Into<String>,
         probe: Duration,
-        limit: RateLimit,
         now: Instant,
     ) -> ConnectionId {
-        let id = self.add(ConnectionKind::Primary, name.into(), probe, now);
-        if let Some(connection) = self.connections.get_mut(&id) {
-            connection.set_limit(limit, now);
-        }
-        id
+        self.add(ConnectionKind::Primary, name.into(), probe, now)
     }
 
     /// Says how fast packets go to a controller, and how many may wait to be sent.

@@ -1,4 +1,5 @@
-//! Rules of the switch itself: they stand before those of controllers and no flow-mod reaches them.
+//! Rules of the switch itself that stand before those of controllers; no flow-mod reaches them. (What
+//! becomes of a packet that no rule matches is in [`super::internal`].)
 //!
 //! In-band control and fail-open are made of such rules (OpenFlow 1.3 leaves both to the switch). They
 //! act on packets in table 0 as though their priorities, which are beyond 16 bits, stood there; they
@@ -9,7 +10,7 @@ use std::sync::Arc;
 use dp_core::base::Instant;
 
 use super::edit::Edit;
-use super::rule::{Rule, RuleFlags, RuleStats};
+use super::rule::Rule;
 use super::{Match, Table};
 use crate::action::Action;
 
@@ -76,22 +77,9 @@ impl Edit<'_> {
             table.insert(kept);
         }
         for new in rules.iter().filter(|new| comes(new)) {
-            let rule = Rule {
-                id: self.next_id(),
-                matching: new.matching.clone(),
-                actions: new.actions.as_slice().into(),
-                stats: Arc::new(RuleStats::new(now)),
-                cookie: 0,
-                created: now,
-                modified: now,
-                priority: new.priority,
-                idle_timeout: 0,
-                hard_timeout: 0,
-                importance: 0,
-                table: 0,
-                flags: RuleFlags::default(),
-                counters: self.tables.counters(0),
-            };
+            let (matching, actions) = (new.matching.clone(), new.actions.as_slice().into());
+            let (id, counters) = (self.next_id(), self.tables.counters(0));
+            let rule = Rule::of_switch(id, (0, new.priority), matching, actions, &counters, now);
             table.insert(rule);
         }
         self.set.hidden =

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use dp_core::base::Instant;
 use dp_core::flow::FieldId;
 
-use super::rule::{Rule, RuleFlags, RuleId, RuleStats};
+use super::rule::{Rule, RuleId};
 use super::tables::INTERNAL_TABLE;
 use super::{Match, TableCounters};
 use crate::action::{Action, Controller, PacketInReason};
@@ -42,23 +42,9 @@ impl InternalRules {
     pub fn new(now: Instant) -> Self {
         let counters = Arc::new(TableCounters::default());
         let rule = |priority, matching, actions: Vec<Action>| {
-            Arc::new(Rule {
-                // Rules of tables are numbered from 1.
-                id: RuleId(0),
-                matching,
-                actions: actions.into(),
-                stats: Arc::new(RuleStats::new(now)),
-                cookie: 0,
-                created: now,
-                modified: now,
-                priority,
-                idle_timeout: 0,
-                hard_timeout: 0,
-                importance: 0,
-                table: INTERNAL_TABLE,
-                flags: RuleFlags::default(),
-                counters: Arc::clone(&counters),
-            })
+            // Rules of tables are numbered from 1.
+            let (id, place) = (RuleId(0), (INTERNAL_TABLE, priority));
+            Arc::new(Rule::of_switch(id, place, matching, actions.into(), &counters, now))
         };
         let numbered = |number| Match::build().exact(FieldId::Reg0, number).finish();
         let controller = Controller {

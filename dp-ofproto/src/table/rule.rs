@@ -125,6 +125,33 @@ pub struct Rule {
 }
 
 impl Rule {
+    /// A rule that no controller made and that stays until the switch takes it away.
+    pub(super) fn of_switch(
+        id: RuleId,
+        (table, priority): (u8, u32),
+        matching: Match,
+        actions: Actions,
+        counters: &Arc<TableCounters>,
+        now: Instant,
+    ) -> Self {
+        Self {
+            id,
+            matching,
+            actions,
+            stats: Arc::new(RuleStats::new(now)),
+            cookie: 0,
+            created: now,
+            modified: now,
+            priority,
+            idle_timeout: 0,
+            hard_timeout: 0,
+            importance: 0,
+            table,
+            flags: RuleFlags::default(),
+            counters: Arc::clone(counters),
+        }
+    }
+
     /// Its unique number.
     #[must_use]
     pub fn id(&self) -> RuleId {

@@ -255,9 +255,11 @@ pub struct TableSet {
     pub(super) tables: Vec<Arc<Table>>,
     /// By the hash of their number, which is different for each.
     pub(super) groups: HashTrie<Arc<Group>>,
+    /// How many rules use each group and meter.
     pub(super) users: Users,
-    /// The switch's own rules, if it has any.
+    /// The switch's own rules that stand before table 0, if there are any.
     pub(super) hidden: Option<Arc<Hidden>>,
+    /// Those of its own table, the last.
     pub(super) internal: Arc<InternalRules>,
     counters: Counters,
 }
@@ -306,7 +308,7 @@ impl TableSet {
         &self.internal
     }
 
-    /// The switch's own rules, if it has any.
+    /// The switch's own rules that stand before table 0, if there are any.
     #[must_use]
     pub fn hidden(&self) -> Option<&Hidden> {
         self.hidden.as_deref()

@@ -134,10 +134,8 @@ impl Controllers {
                     match outcome {
                         Ok(Some(stream)) => {
                             let name = format!("{bridge}<->{remote}");
-                            let id = service.connect(name, probe(config), limit(config), now);
-                            service.set_quiet(id, !config.enable_async_messages);
-                            let queue = queue_size(config, self.packet_queue);
-                            service.set_pace(id, limit(config), queue, now);
+                            let id = service.connect(name, probe(config), now);
+                            tune(service, id, config, self.packet_queue, now);
                             log::info!(target: "rconn", "{bridge}<->{remote}: connected");
                             *state = State::Connected(id);
                             *error = None;
@@ -266,9 +264,8 @@ impl Controller {
         if let Way::Active { backoff, state, .. } = &mut self.way {
             backoff.set_longest(longest_wait(config));
             if let State::Connected(id) = state {
-                service.set_quiet(*id, !config.enable_async_messages);
                 service.set_probe(*id, probe(config));
-                service.set_pace(*id, limit(config), queue_size(config, packet_queue), now);
+                tune(service, *id, config, packet_queue, now);
             }
         }
         self.config = config.clone();
@@ -351,6 +348,18 @@ fn longest_wait(config: &ControllerConfig) -> u64 {
 fn queue_size(config: &ControllerConfig, of_bridge: Option<usize>) -> usize {
     let own = config.controller_queue_size.and_then(|it| usize::try_from(it).ok());
     own.or(of_bridge).unwrap_or(PACKET_QUEUE)
+}
+
+/// Has a connection told what its controller wants to be told, and as fast.
+fn tune(
+    service: &mut Service,
+    id: ConnectionId,
+    config: &ControllerConfig,
+    packet_queue: Option<usize>,
+    now: Instant,
+) {
+    service.set_quiet(id, !config.enable_async_messages);
+    service.set_pace(id, limit(config), queue_size(config, packet_queue), now);
 }
 
 /// What limiting the rate has done, as the column `status` says it.

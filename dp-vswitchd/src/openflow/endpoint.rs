@@ -14,7 +14,7 @@ use dp_ofproto::table::{FlowMod, HiddenRule};
 use dp_ofproto::upcall::PacketIn;
 
 use super::controllers::{Controllers, Wanted};
-use super::fail_open::{self, FailOpen, Step};
+use super::fail_open::{self, FailOpen};
 use super::host::BridgeHost;
 use super::in_band::InBand;
 use super::packets;
@@ -175,20 +175,20 @@ impl Endpoint {
     fn follow_hidden(&mut self, switch: &Switch, secure: bool, now: Instant) {
         let is_open = self.fail_open.is_open();
         let reach = self.controllers.reach(&mut self.service, is_open, now).filter(|_| !secure);
-        let step = self.fail_open.look(reach, &self.bridge.name);
+        let opens = self.fail_open.look(reach, &self.bridge.name);
         let mut rules = self.in_band.rules(&self.bridge, switch, now).to_vec();
         let in_band = !rules.is_empty();
         if self.fail_open.is_open() {
             rules.push(fail_open::rule());
         }
         let hidden = (rules, in_band);
-        if step != Some(Step::Open) && hidden == self.hidden {
+        if !opens && hidden == self.hidden {
             return;
         }
         self.hidden = hidden;
         let bridge = Arc::clone(&self.bridge.bridge);
         let mut edit = bridge.tables().edit();
-        if step == Some(Step::Open) {
+        if opens {
             // Deleting everything cannot be refused.
             let _ = edit.apply(&FlowMod::delete(None, Match::any()), now);
         }

@@ -18,15 +18,6 @@ pub(super) struct Reach {
     pub(super) probe: Duration,
 }
 
-/// What has to be done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
-    /// All flows go, and [`rule`] takes their place.
-    Open,
-    /// The rule goes.
-    Close,
-}
-
 /// Where a bridge stands.
 #[derive(Debug, Default)]
 pub(super) struct FailOpen {
@@ -41,16 +32,16 @@ impl FailOpen {
     }
 
     /// Looks at the controllers; `None`: the bridge has none, or does not stand alone without them.
-    pub(super) fn look(&mut self, reach: Option<Reach>, bridge: &str) -> Option<Step> {
+    /// Returns whether the bridge has failed open just now: all its flows are to go.
+    pub(super) fn look(&mut self, reach: Option<Reach>, bridge: &str) -> bool {
         let probe = |reach: Reach| if reach.probe.is_zero() { PROBE } else { reach.probe };
         let late = reach.filter(|it| !it.lost.is_zero() && it.lost >= probe(*it) * PROBES);
         let Some(reach) = late else {
             if self.told.is_some() && reach.is_none_or(|it| it.lost.is_zero()) {
                 self.told = None;
                 log::warn!(target: "fail_open", "{bridge}: No longer in fail-open mode");
-                return Some(Step::Close);
             }
-            return None;
+            return false;
         };
         let seconds = reach.lost.as_secs();
         match self.told {
@@ -61,7 +52,7 @@ impl FailOpen {
                      post-connection admission control policy) for {seconds} seconds, failing open"
                 );
                 self.told = Some(reach.lost);
-                Some(Step::Open)
+                true
             }
             Some(told) => {
                 if reach.lost >= told + TELL_EVERY {
@@ -72,7 +63,7 @@ impl FailOpen {
                     );
                     self.told = Some(reach.lost);
                 }
-                None
+                false
             }
         }
     }
@@ -110,17 +101,17 @@ mod tests {
     #[test]
     fn three_probes_open_it_and_a_controller_closes_it() {
         let mut it = FailOpen::default();
-        assert_eq!(it.look(away(14, 5), "br0"), None);
-        assert_eq!(it.look(away(15, 5), "br0"), Some(Step::Open));
-        assert_eq!(it.look(away(16, 5), "br0"), None);
-        assert!(it.is_open());
-        assert_eq!(it.look(away(0, 5), "br0"), Some(Step::Close));
-        assert_eq!(it.look(away(0, 5), "br0"), None);
-        assert_eq!(it.look(away(29, 10), "br0"), None);
-        assert_eq!(it.look(away(30, 10), "br0"), Some(Step::Open));
+        // Whether it opens just now, and whether it is open then.
+        let mut look = |reach| (it.look(reach, "br0"), it.is_open());
+        assert_eq!(look(away(14, 5)), (false, false));
+        assert_eq!(look(away(15, 5)), (true, true));
+        assert_eq!(look(away(16, 5)), (false, true));
+        assert_eq!(look(away(0, 5)), (false, false));
+        assert_eq!(look(away(0, 5)), (false, false));
+        assert_eq!(look(away(29, 10)), (false, false));
+        assert_eq!(look(away(30, 10)), (true, true));
         // The configuration says secure now, or has no controllers any more.
-        assert_eq!(it.look(None, "br0"), Some(Step::Close));
-        assert!(!it.is_open());
+        assert_eq!(look(None), (false, false));
     }
 
     #[test]

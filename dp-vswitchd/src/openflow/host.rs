@@ -312,23 +312,7 @@ impl BridgeHost {
 /// A link's speed and kind as OpenFlow has it.
 fn features(mode: LinkMode) -> LinkFeatures {
     let full = mode.full_duplex != Some(false);
-    let speed = match (mode.mbps, full) {
-        (10, false) => 1 << 0,
-        (10, true) => 1 << 1,
-        (100, false) => 1 << 2,
-        (100, true) => 1 << 3,
-        (1_000, false) => 1 << 4,
-        (1_000, true) => LinkFeatures::FD_1G.0,
-        (10_000, _) => LinkFeatures::FD_10G.0,
-        (40_000, _) => 1 << 7,
-        (100_000, _) => 1 << 8,
-        (1_000_000, _) => 1 << 9,
-        // Another speed.
-        _ => 1 << 10,
-    };
-    let copper = if mode.copper == Some(true) { LinkFeatures::COPPER.0 } else { 0 };
-    let negotiated = if mode.negotiated { LinkFeatures::AUTONEG.0 } else { 0 };
-    LinkFeatures(speed | copper | negotiated)
+    LinkFeatures::of(mode.mbps, full, mode.copper == Some(true), mode.negotiated)
 }
 
 /// Meters that are looked at for a free one.

@@ -52,7 +52,7 @@ impl Site {
             site.joined(at)?;
         }
         site.vsctl("--no-wait init")?;
-        let mut words = vec!["env".to_owned(), site.run_folder(), "setsid".to_owned()];
+        let mut words = vec!["env".to_owned(), site.run_folder()];
         words.push(daemon::built()?.display().to_string());
         words.push(site.remotes());
         words.extend(["--enable-dummy", "--disable-system", "-vconsole:off"].map(str::to_owned));

@@ -5,6 +5,7 @@ use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -49,6 +50,34 @@ fn told(socket: &UnixDatagram) -> Result<String> {
     Ok(String::from_utf8(room[..length].to_vec())?)
 }
 
+/// A daemon in the background and its watcher, ended by their own numbers where a test fails.
+struct Background {
+    watcher: u32,
+    pid_file: PathBuf,
+}
+
+impl Background {
+    fn of(folder: &Folder) -> Result<Self> {
+        let id = pid(folder).context("no pid file")?;
+        let status = fs::read_to_string(format!("/proc/{id}/status"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("PPid:"));
+        let watcher = line.context("no parent")?.trim().parse()?;
+        ensure!(watcher > 1, "nobody watches");
+        Ok(Self { watcher, pid_file: folder.join("pid") })
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        // The pid file goes with the daemon, in good order; then there is nothing to end.
+        if let Ok(id) = fs::read_to_string(&self.pid_file) {
+            for id in [self.watcher.to_string().as_str(), id.trim()] {
+                let _ = run(Command::new("kill").args(["-KILL", id]));
+            }
+        }
+    }
+}
+
 #[test]
 fn a_service_manager_is_told_when_the_switch_is_ready_and_when_it_stops() -> Result<()> {
     let folder = Folder::new("notify")?;
@@ -77,6 +106,7 @@ fn a_watched_daemon_that_dies_of_a_fault_is_started_again_and_one_that_is_stoppe
     let folder = Folder::new("watched")?;
     // The starter comes back when the switch is ready.
     run(command(&folder)?.args(["--detach", "--monitor", "--no-chdir"]))?;
+    let _guard = Background::of(&folder)?;
     let first = pid(&folder).context("ready without a pid file")?;
     signal("SEGV", first)?;
     let again = || pid(&folder).filter(|it| *it != first);

@@ -30,6 +30,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use super::{Change, LinkMode, OpenError, Port, QueueCount, Queues, Status, TxQueue};
+use crate::netlink::link_counters;
 use crate::system::Netif;
 use ring_unsafe::Ring;
 
@@ -124,7 +125,8 @@ impl Port for AfPacket {
     }
 
     fn counters(&self) -> Vec<(String, u64)> {
-        super::netif_counters(&self.netif, false)
+        let counters = link_counters(self.netif.index());
+        counters.map(|it| super::netif_counters(&it)).unwrap_or_default()
     }
 
     fn configure(&mut self, change: Change) -> Result<(), OpenError> {

@@ -30,6 +30,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Change, LinkMode, OpenError, Port, QueueCount, Queues, RxQueue, Status, TxQueue};
+use crate::netlink::link_counters;
 use crate::system::Netif;
 use memory_unsafe::Socket;
 use program_unsafe::Program;
@@ -252,6 +253,7 @@ impl Port for AfXdp {
     }
 
     fn counters(&self) -> Vec<(String, u64)> {
-        super::netif_counters(&self.netif, false)
+        let counters = link_counters(self.netif.index());
+        counters.map(|it| super::netif_counters(&it)).unwrap_or_default()
     }
 }

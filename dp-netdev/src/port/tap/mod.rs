@@ -25,6 +25,7 @@ use super::{
     Change, LinkMode, Lost, OpenError, Port, PortError, QueueCount, Queues, RxEnd, RxQueue, Sent,
     Status, TxQueue, Wake, change_netif,
 };
+use crate::netlink::link_counters;
 use crate::offload::vnet;
 use crate::system::Netif;
 
@@ -133,7 +134,8 @@ impl Port for Tap {
     }
 
     fn counters(&self) -> Vec<(String, u64)> {
-        super::netif_counters(&self.netif, true)
+        let counters = link_counters(self.netif.index());
+        counters.map(|it| super::netif_counters(&it.of_other_end())).unwrap_or_default()
     }
 
     fn configure(&mut self, change: Change) -> Result<(), OpenError> {
