@@ -252,6 +252,13 @@ def ceiling(path, seconds):
     p.terminate(); p.communicate(timeout=20)
     return max(rates, default=0) / 1e6
 
+def hugepages():
+    """Reserves and mounts what libdpdk needs."""
+    with open("/proc/sys/vm/nr_hugepages", "r+") as f:
+        if int(f.read() or 0) < 1024: f.seek(0); f.write("1024")
+    os.makedirs("/dev/hugepages", exist_ok=True)
+    if "hugetlbfs" not in open("/proc/mounts").read(): subprocess.run(["mount", "-t", "hugetlbfs", "none", "/dev/hugepages"], check=True)
+
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--a", default=OURS, help="daemon under test, with any leading options"); ap.add_argument("--b", default=PEER)
@@ -267,10 +274,7 @@ def main():
     if os.environ.get("SBS_NS") != "1":
         os.environ["SBS_NS"] = "1"
         os.execvp("unshare", ["unshare", "-n", sys.executable, *sys.argv])
-    with open("/proc/sys/vm/nr_hugepages", "r+") as f:
-        if int(f.read() or 0) < 1024: f.seek(0); f.write("1024")
-    os.makedirs("/dev/hugepages", exist_ok=True)
-    if "hugetlbfs" not in open("/proc/mounts").read(): subprocess.run(["mount", "-t", "hugetlbfs", "none", "/dev/hugepages"], check=True)
+    hugepages()
     capdir = tempfile.mkdtemp(prefix="sbs-caps-"); caps = {}; bad = 0
     try:
         print(f"{'case':<13} {'A Mpps':>8} {'B Mpps':>8} {'A/B':>6}   A RSS MB  B RSS MB  frames" + ("    ceiling" if o.ceiling else ""), flush=True)

@@ -94,7 +94,8 @@ pub fn counted() -> impl Iterator<Item = Case> {
 }
 
 /// The parser that goes with a kernel.
-const fn parser(kernel: Kernel) -> Parser {
+#[must_use]
+pub const fn parser(kernel: Kernel) -> Parser {
     match kernel {
         Kernel::Portable => Parser::Scalar,
         Kernel::Avx2(proof) => Parser::Avx2(proof),

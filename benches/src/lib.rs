@@ -12,6 +12,8 @@
 //! | [`cases`] | the cases: extraction, caches, the whole pipeline over rings |
 //! | [`allocations_unsafe`] | an allocator that counts |
 
+use dp_core::lookup::Kernel;
+
 pub mod allocations_unsafe;
 pub mod cases;
 pub mod cycles_unsafe;
@@ -22,6 +24,17 @@ pub mod frames;
 #[must_use]
 pub fn measuring() -> bool {
     std::env::args().any(|argument| argument == "--bench")
+}
+
+/// The kernels that are to be measured: the one that `DP_KERNEL` names, `each` of those that the
+/// processor runs, or its fastest.
+#[must_use]
+pub fn kernels() -> Vec<Kernel> {
+    let each = || Kernel::available().filter(|kernel| !matches!(kernel, Kernel::Autovalidate(_)));
+    match std::env::var("DP_KERNEL").unwrap_or_default().as_str() {
+        "each" => each().collect(),
+        name => vec![each().find(|kernel| kernel.name() == name).unwrap_or_else(Kernel::best)],
+    }
 }
 
 /// A size: itself where figures are wanted, a hundredth otherwise.

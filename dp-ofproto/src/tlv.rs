@@ -6,16 +6,14 @@
 //! megaflow has the same options in the same places, and of the values those bits that the decision
 //! looked at.
 //!
-//! *Bounds*: an option has at most 16 bytes that a field can hold, and fields whose numbers are 16
-//! apart share their room: only one of them can be mapped.
+//! *Bounds*: all options together have at most 256 bytes, as in `ovs-fields(7)`.
 
-use dp_core::flow::{FieldId, FlowKey, FlowMask, layout};
+use dp_core::flow::wide::WIDE_BYTES;
+use dp_core::flow::{FieldId, FlowKey, FlowMask, Wide, layout};
 use thiserror::Error;
 
-/// Bytes of an option's value that a field holds.
-pub const VALUE_MAX: u8 = 16;
-/// Fields that are as many apart share their room.
-const SLOTS: u8 = 16;
+/// Bytes of the values of all options that are mapped.
+pub const SPACE: u16 = 256;
 /// First byte of the raw options in a key, and how many there may be.
 const OPTIONS: usize = layout::TUN_OPTIONS_LANE * 64;
 const OPTIONS_MAX: usize = 252;
@@ -49,7 +47,7 @@ pub enum TlvError {
     #[error("the option is mapped already")]
     Duplicate,
     /// There is no room for it.
-    #[error("no room: an option has at most 16 bytes, and one of two fields 16 apart is mapped")]
+    #[error("no room: all options together have at most 256 bytes")]
     Full,
 }
 
@@ -77,8 +75,8 @@ impl TlvTable {
         if self.entries.values().any(|known| (known.class, known.kind) == (tlv.class, tlv.kind)) {
             return Err(TlvError::Duplicate);
         }
-        let taken = self.entries.keys().any(|known| known % SLOTS == index % SLOTS);
-        if taken || tlv.len > VALUE_MAX {
+        let taken: u16 = self.entries.values().map(|known| u16::from(known.len)).sum();
+        if taken + u16::from(tlv.len) > SPACE {
             return Err(TlvError::Full);
         }
         self.entries.insert(index, tlv);
@@ -110,6 +108,26 @@ impl TlvTable {
         self.entries.get(&field.tun_metadata_number()?).copied()
     }
 
+    /// How many bits a field has; `None` if no option is mapped to it.
+    #[must_use]
+    pub fn bits(&self, field: FieldId) -> Option<u16> {
+        self.get(field).map(|tlv| u16::from(tlv.len) * 8)
+    }
+
+    /// What is said of a field, as an option of this length can have it: of a value that is too long
+    /// the leading bytes count; a mask that has all its bits has all.
+    #[must_use]
+    pub fn fitted(bits: u16, value: Wide, mask: Wide) -> (Wide, Wide) {
+        let said = if mask == Wide::ONES { value } else { mask };
+        let beyond = u32::from(said.width().next_multiple_of(8).saturating_sub(bits));
+        let whole = Wide::ones(bits);
+        if mask == Wide::ONES {
+            return (value >> beyond & whole, mask);
+        }
+        let (value, mask) = (value >> beyond & whole, mask >> beyond & whole);
+        (value, if mask == whole { Wide::ONES } else { mask })
+    }
+
     fn field_of(&self, class: u16, kind: u8, len: usize) -> Option<FieldId> {
         let found = self
             .entries
@@ -126,12 +144,11 @@ impl TlvTable {
         let mut found = Vec::new();
         each_option(key, |_, class, kind, value| {
             if let Some(field) = self.field_of(class, kind, value.len()) {
-                let number = value.iter().fold(0, |number, &byte| number << 8 | u128::from(byte));
-                found.push((field, number));
+                found.push((field, Wide::from_bytes(value)));
             }
         });
         for (field, number) in found {
-            key.set(field, number);
+            key.set_wide(field, number, Wide::ONES);
         }
     }
 
@@ -146,7 +163,7 @@ impl TlvTable {
         each_option(key, |at, class, kind, value| {
             bytes.extend([(at, 0xff), (at + 1, 0xff), (at + 2, 0xff), (at + 3, LEN_BITS)]);
             let field = self.field_of(class, kind, value.len());
-            let wanted = field.map_or(0, |field| wc.get(field)).to_be_bytes();
+            let wanted = field.map_or(Wide::ZERO, |field| wc.get_wide(field)).bytes();
             let low = wanted.get(wanted.len().saturating_sub(value.len())..).unwrap_or(&wanted);
             bytes.extend(low.iter().enumerate().map(|(n, byte)| (at + 4 + n, *byte)));
         });
@@ -185,8 +202,8 @@ impl TlvTable {
             }
             out.extend(tlv.class.to_be_bytes());
             out.extend([tlv.kind, tlv.len / 4]);
-            let value = flow.get(field).to_be_bytes();
-            out.extend(value.get(value.len().saturating_sub(len)..).unwrap_or(&value));
+            let value = flow.get_wide(field).bytes();
+            out.extend(value.get(WIDE_BYTES.saturating_sub(len)..).unwrap_or_default());
         }
         out
     }
@@ -209,7 +226,7 @@ fn each_option(key: &FlowKey, mut each: impl FnMut(usize, u16, u8, &[u8])) {
 #[cfg(test)]
 mod tests {
     use dp_core::flow::text::{PortNumbers, parse_flow};
-    use dp_core::flow::{FieldId, FlowKey, FlowMask, layout};
+    use dp_core::flow::{FieldId, FlowKey, FlowMask, Wide, layout};
 
     use super::{Tlv, TlvError, TlvTable};
 
@@ -269,6 +286,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_too_long_for_an_option_keeps_its_leading_bytes() {
+        let wide = |number: u128| Wide::from(number);
+        let fitted = |value, mask| TlvTable::fitted(32, value, mask);
+        assert_eq!(fitted(wide(0x12_3456_7890), Wide::ONES), (wide(0x1234_5678), Wide::ONES));
+        assert_eq!(fitted(wide(0x1_2345_6789), Wide::ONES), (wide(0x0123_4567), Wide::ONES));
+        assert_eq!(fitted(wide(5), Wide::ONES), (wide(5), Wide::ONES));
+        assert_eq!(fitted(wide(5), wide(0xffff_ffff)), (wide(5), Wide::ONES));
+        assert_eq!(fitted(wide(5), wide(0xff)), (wide(5), wide(0xff)));
+    }
+
+    #[test]
     fn mappings_that_cannot_be_are_refused() {
         let mut table = table();
         let c = Tlv { class: 5, kind: 5, len: 4 };
@@ -277,12 +305,15 @@ mod tests {
         assert_eq!(table.add(1, Tlv { len: 0, ..c }), Err(TlvError::BadLength));
         assert_eq!(table.add(0, c), Err(TlvError::AlreadyMapped));
         assert_eq!(table.add(1, A), Err(TlvError::Duplicate));
-        assert_eq!(table.add(16, c), Err(TlvError::Full));
-        assert_eq!(table.add(1, Tlv { len: 20, ..c }), Err(TlvError::Full));
-        assert_eq!(table.add(63, c), Ok(()));
-        table.remove(63, A);
-        assert_eq!(table.iter().count(), 3);
-        table.remove(63, c);
+        let long = Tlv { len: 124, ..c };
+        assert_eq!(table.add(16, long), Ok(()));
+        assert_eq!(table.add(1, Tlv { kind: 6, ..long }), Err(TlvError::Full));
+        assert_eq!(table.add(1, Tlv { kind: 6, len: 120, ..c }), Ok(()));
+        assert_eq!(table.add(63, Tlv { kind: 7, ..c }), Err(TlvError::Full), "256 bytes");
+        table.remove(16, A);
+        assert_eq!(table.iter().count(), 4);
+        table.remove(16, long);
+        assert_eq!(table.add(63, Tlv { kind: 7, ..c }), Ok(()));
         table.clear();
         assert_eq!(table, TlvTable::default());
     }

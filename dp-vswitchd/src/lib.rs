@@ -7,6 +7,7 @@
 //!                          ovsdb::client ◄──► ovsdb-server
 //! ```
 
+mod census;
 mod commands;
 mod config;
 pub mod daemon;

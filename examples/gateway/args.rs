@@ -182,7 +182,7 @@ mod tests {
         let arg: PortArg = "veth0,tag=10".parse().unwrap();
         assert_eq!((arg.vlan.clone(), arg.replays()), (VlanMode::Access(10), false));
         let arg: PortArg = "tap:t0,trunks=1+2".parse().unwrap();
-        assert!(arg.vlan.carries(2) && !arg.vlan.carries(3));
+        assert!(arg.vlan.carries(2, 0) && !arg.vlan.carries(3, 0));
         let arg: PortArg = "veth0,tag=5,trunks=1+2".parse().unwrap();
         assert!(matches!(arg.vlan, VlanMode::NativeUntagged { tag: 5, .. }));
     }

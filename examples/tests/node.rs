@@ -44,10 +44,12 @@ router fd10:16:1::1 02:00:00:00:16:01
 peer 192.168.7.2 fd10:16:2::/64
 pod pod1 fd10:16:1::11 02:00:00:00:16:11
 pod pod2 fd10:16:1::12 02:00:00:00:16:12
+pod pod3 fd10:16:1::13 02:00:00:00:16:13 waits
 uplink out0 2001:db8::10/64 02:00:00:00:99:10 2001:db8::1
 uplink out1 2001:db8:1::10/64 02:00:00:00:98:10 2001:db8:1::1
 source fd10:16:1::12/128 out1
 service [2001:db8::80]:80 [fd10:16:1::11]:8080 [fd10:16:2::11]:8080
+dns fd53::10 dns0 02:00:00:00:16:53
 ";
 
 const SIX_B: &str = "\
@@ -157,6 +159,25 @@ impl World {
             .with_context(|| format!("node {node}, {text}: {}", self.logs()))
     }
 
+    /// The first pod asks the name server from an address, and gets its answer.
+    fn asks_its_name_server(&self, pod: &str, name_server: &str) -> Result<()> {
+        let [from, to]: [SocketAddr; 2] = [pod.parse()?, name_server.parse()?];
+        let server = self.dns.within(|| UdpSocket::bind(to))??;
+        server.set_read_timeout(Some(SOON))?;
+        let client = self.pods[0].within(|| UdpSocket::bind(from))??;
+        client.set_read_timeout(Some(SOON))?;
+        client.send_to(b"who is it?", to)?;
+        let mut buffer = [0; 64];
+        let (len, asker) =
+            server.recv_from(&mut buffer).with_context(|| format!("asking\n{}", self.logs()))?;
+        ensure!(asker == from, "{asker} asked");
+        server.send_to(buffer.get(..len).unwrap_or_default(), asker)?;
+        let (len, answerer) =
+            client.recv_from(&mut buffer).with_context(|| format!("answering\n{}", self.logs()))?;
+        ensure!((len, answerer) == (10, to), "{len} bytes of {answerer}");
+        Ok(())
+    }
+
     fn log(&self, node: &str) -> String {
         std::fs::read_to_string(self.folder.join(format!("{node}.log"))).unwrap_or_default()
     }
@@ -260,18 +281,7 @@ fn pods_reach_each_other_the_outside_and_their_name_server() -> Result<()> {
     assert_eq!((client.as_str(), answer.as_str()), ("198.51.100.10", "carrier"));
 
     // The name server answers, and nobody has tracked that.
-    let server = world.dns.within(|| UdpSocket::bind("169.254.20.10:53"))??;
-    server.set_read_timeout(Some(SOON))?;
-    let client = pod1.within(|| UdpSocket::bind("10.16.1.11:5353"))??;
-    client.set_read_timeout(Some(SOON))?;
-    client.send_to(b"who is it?", "169.254.20.10:53")?;
-    let mut buffer = [0; 64];
-    let (len, from) =
-        server.recv_from(&mut buffer).with_context(|| format!("asking\n{}", world.logs()))?;
-    server.send_to(buffer.get(..len).unwrap_or_default(), from)?;
-    let (len, from) =
-        client.recv_from(&mut buffer).with_context(|| format!("answering\n{}", world.logs()))?;
-    assert_eq!((len, from.to_string().as_str()), (10, "169.254.20.10:53"));
+    world.asks_its_name_server("10.16.1.11:5353", "169.254.20.10:53")?;
     let report = world.end()?;
     assert!(report.contains("node-local DNS: 2 packets not tracked"), "{report}");
     Ok(())
@@ -352,6 +362,23 @@ fn a_bound_pod_wakes_by_its_rarp_and_the_outside_does_not_learn_of_inner_routers
     Ok(())
 }
 
+/// Gives namespaces of a world IPv6, each with its addresses.
+fn sixes(world: &World) -> Result<()> {
+    for (pod, n) in world.pods.iter().zip(1..) {
+        six(pod, &format!("fd10:16:1::1{n}/64"), Some("fd10:16:1::1"))?;
+    }
+    six(&world.far, "fd10:16:2::11/64", Some("fd10:16:2::1"))?;
+    for (outside, address) in
+        [(&world.outside, "2001:db8::1/64"), (&world.carrier, "2001:db8:1::1/64")]
+    {
+        six(outside, address, None)?;
+        outside.address("lo", "2001:db8:9::9/128")?;
+    }
+    six(&world.dns, "fd53::10/64", None)?;
+    world.dns.ip(&["-6", "route", "add", "default", "dev", "eth0"])?;
+    Ok(())
+}
+
 /// Gives a namespace IPv6 with an address, and a router if it needs one.
 fn six(namespace: &Namespace, address: &str, router: Option<&str>) -> Result<()> {
     namespace.exec(&["sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=0"])?;
@@ -365,16 +392,7 @@ fn six(namespace: &Namespace, address: &str, router: Option<&str>) -> Result<()>
 #[test]
 fn everything_is_carried_over_ipv6_too() -> Result<()> {
     let world = World::build()?;
-    let [pod1, pod2, _] = &world.pods[..] else { unreachable!("there are three") };
-    six(pod1, "fd10:16:1::11/64", Some("fd10:16:1::1"))?;
-    six(pod2, "fd10:16:1::12/64", Some("fd10:16:1::1"))?;
-    six(&world.far, "fd10:16:2::11/64", Some("fd10:16:2::1"))?;
-    for (outside, address) in
-        [(&world.outside, "2001:db8::1/64"), (&world.carrier, "2001:db8:1::1/64")]
-    {
-        six(outside, address, None)?;
-        outside.address("lo", "2001:db8:9::9/128")?;
-    }
+    sixes(&world)?;
     // The tunnel between the nodes goes over IPv6 as well.
     let six = |plan: String| {
         plan.replace("192.168.7.", "fd07::").replace("/24 02:00:00:00:07", "/64 02:00:00:00:07")
@@ -431,6 +449,52 @@ fn everything_is_carried_over_ipv6_too() -> Result<()> {
     assert!(answered.is_none(), "{answered:?}");
     let report = world.end()?;
     assert!(report.contains("1 questions and connections refused"), "{report}");
+    Ok(())
+}
+
+#[test]
+fn links_name_servers_and_pods_that_come_are_followed_over_ipv6_too() -> Result<()> {
+    let world = World::build()?;
+    sixes(&world)?;
+    let plan = |lines: &str, six: &str| format!("{lines}{six}");
+    let world = world.start(&plan(NODE_A, SIX_A), &plan(NODE_B, SIX_B))?;
+    world.asks_its_name_server("[fd10:16:1::11]:5353", "[fd53::10]:53")?;
+
+    // Without its default way out, the next one is taken.
+    let visited = "2001:db8:9::9";
+    for (outside, expected) in
+        [(&world.outside, "2001:db8::10"), (&world.carrier, "2001:db8:1::10")]
+    {
+        reaches(&world.pods[0], visited).with_context(|| world.logs())?;
+        let address = format!("[{visited}]:7001");
+        let server = serve(outside, &address, "outside")?;
+        let (client, answer) =
+            visit(&world.pods[0], &address, &server).with_context(|| world.logs())?;
+        assert_eq!((client.as_str(), answer.as_str()), (expected, "outside"));
+        world.a.ip(&["link", "set", "out0", "down"])?;
+        world.says("a", "out0: link down")?;
+    }
+
+    // A pod that is bound says by itself that it is there: nobody has asked.
+    let owner = &world.pods[2];
+    let ping = |from: &Namespace, to: &str| from.exec(&["ping", "-c", "1", "-W", "1", to]);
+    assert!(ping(owner, "fd10:16:1::11").is_err(), "it is blocked");
+    assert!(ping(&world.pods[0], "fd10:16:1::13").is_err(), "the other way too");
+    let mac = dp_core::base::MacAddr::new(2, 0, 0, 0, 0x16, 0x13);
+    let port = dp_core::base::OfPort(3);
+    let announced = dp_ofproto::gateway::Announcements::default().update(
+        "fd10:16:1::13".parse()?,
+        mac,
+        &std::collections::BTreeMap::new(),
+        port,
+    );
+    owner.frames("eth0")?.send(&announced.context("it is new")?.frame)?;
+    for (from, to) in [(owner, "fd10:16:1::11"), (&world.pods[0], "fd10:16:1::13")] {
+        reaches(from, to).with_context(|| world.logs())?;
+    }
+    let report = world.end()?;
+    assert!(report.contains("port 3 is active"), "{report}");
+    assert!(report.contains("node-local DNS: 2 packets not tracked"), "{report}");
     Ok(())
 }
 

@@ -5,13 +5,12 @@ use core::net::IpAddr;
 use dp_core::action::ct::{Helper, Nat, NatChoice, NatEnd, NatTarget};
 use dp_core::action::{Ct, Masked};
 use dp_core::base::{Duration, Instant, PortNo, Zone};
-use dp_core::conntrack::{Conntrack, ftp, tftp};
+use dp_core::conntrack::{Conntrack, ftp};
 use dp_core::flow::{BurstKeys, Extractor, Pass};
 use dp_core::packet::{Burst, Packet, Pool, Slots};
 
 /// An FTP announcement is inside its payload, and what is written in its place is read again.
 pub fn ct_announcements(payload: &[u8]) {
-    let _ = tftp::is_request(payload);
     let Some(found) = ftp::announcement(payload) else { return };
     let place = payload.get(found.place.clone());
     assert!(place.is_some_and(|place| !place.is_empty()), "it lies inside the payload");

@@ -30,10 +30,9 @@ pub fn meter(data: &[u8]) {
     }
     let mut model: Vec<Bucket> = bands
         .iter()
-        .map(|band| Bucket {
-            level: 0,
-            burst: u128::from(band.burst.unwrap_or(band.rate)) * scale * 1_000_000_000,
-            rate: u128::from(band.rate) * scale,
+        .map(|band| {
+            let burst = u128::from(band.burst.unwrap_or(band.rate)) * scale * 1_000_000_000;
+            Bucket { level: burst, burst, rate: u128::from(band.rate) * scale }
         })
         .collect();
     let mut now = Instant::from_millis(1000);

@@ -4,8 +4,10 @@
 //! |---|---|---|
 //! | `orderings` | each thing of `dp_core::sync`, of which all the rest is made | loom: every interleaving, every value that the memory model allows |
 //! | `tests/conntrack.rs` | connections, shards that grow, records used again, zones' limits | shuttle |
+//! | `tests/announced.rs` | expected connections, ports of translation, datagrams in pieces | shuttle |
 //! | `tests/meters.rs` | buckets and their statistics | shuttle |
 //! | `tests/tables.rs` | versions of flow tables, rules' statistics, learned addresses | shuttle |
+//! | `tests/ukeys.rs` | what is remembered of megaflows, beside upcalls and revalidation; shares of the table | shuttle |
 //!
 //! For shuttle, `dp-core` and `dp-ofproto` are compiled here once more with a step of a scheduler
 //! before each atomic operation and lock (`dp_stepped`, set by `stepped.rs`): their sources are what

@@ -4,8 +4,11 @@
 //! test runs as root, it is installed; where that cannot be, the test fails with its name, and never
 //! passes unrun.
 
+mod apart;
 #[cfg(test)]
 mod tests;
+
+pub use apart::Apart;
 
 use std::{
     env, fs, io,
@@ -62,15 +65,15 @@ pub enum PackageError {
     Apt {
         /// Names of the missing packages.
         missing: Vec<String>,
-        /// `update` or `install`.
+        /// `update`, `install`, `download` or `unpack`.
         step: &'static str,
         /// Its last words.
         stderr: String,
     },
-    /// The lock that keeps test processes from installing at once could not be had.
-    #[error("lock {path}: {source}")]
-    Lock {
-        /// The lock's file.
+    /// A file, a folder or the lock that keeps test processes from installing at once.
+    #[error("{path}: {source}")]
+    File {
+        /// Where it is.
         path: String,
         /// What the system said.
         source: io::Error,
@@ -98,7 +101,7 @@ fn install(packages: &[String]) -> Result<(), PackageError> {
     static UPDATED: Mutex<bool> = Mutex::new(false);
     let mut updated = UPDATED.lock().unwrap_or_else(PoisonError::into_inner);
     let path = env::temp_dir().join("dp-testkit-apt.lock");
-    let lock_error = |source| PackageError::Lock { path: path.display().to_string(), source };
+    let lock_error = |source| PackageError::File { path: path.display().to_string(), source };
     let lock = fs::File::create(&path).map_err(lock_error)?;
     lock.lock().map_err(lock_error)?;
 

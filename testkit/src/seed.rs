@@ -17,10 +17,27 @@ use std::{
     hash::{BuildHasher, RandomState},
     ops::{Deref, DerefMut},
     thread,
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 /// The variable that overrides a test's seed.
 pub const SEED_VARIABLE: &str = "DP_TEST_SEED";
+
+/// The number that a variable of the environment holds, if it is set and holds one.
+#[must_use]
+pub fn asked(variable: &str) -> Option<u64> {
+    env::var(variable).ok()?.parse().ok()
+}
+
+/// A seed that no run had before: what `variable` holds, so that a run can be had again, or else the
+/// clock. Says which it is.
+#[must_use]
+pub fn fresh(variable: &str) -> u64 {
+    let clock = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let seed = asked(variable).unwrap_or_else(clock);
+    println!("fresh seed: {variable}={seed}");
+    seed
+}
 
 /// A generator that prints its seed if the test that holds it panics.
 #[derive(Debug)]

@@ -2,7 +2,10 @@
 
 use dp_core::flow::Extractor;
 use dp_core::packet::Metadata;
+use testkit::packets::{Mac, Mpls, Packet};
 use testkit::seed::Rng;
+
+use crate::rules;
 
 /// Ports that flows send to, numbered from 1.
 pub const PORTS: u16 = 4;
@@ -26,6 +29,9 @@ fn step(rng: &mut Rng, kind: &str, depth: u8) -> String {
         "ct_clear",
         "set(skb_mark(0x5))",
         "set(skb_priority(0x5/0xf))",
+        // There is no such meter: nothing is dropped.
+        "meter(77)",
+        "userspace(pid=0,slow_path(action))",
     ];
     let ipv4 = [
         "set(ipv4(src=192.0.2.7))",
@@ -38,14 +44,23 @@ fn step(rng: &mut Rng, kind: &str, depth: u8) -> String {
         "set(ipv6(dst=::9/::ff,hlimit=3))",
         "set(ipv6(label=0x12345,tclass=0x70/0xfc))",
     ];
+    let mpls =
+        ["set(mpls(label=77,tc=3,ttl=9,bos=1))", "set(mpls(label=1048575,tc=0,ttl=255,bos=1))"];
     match rng.below(10) {
         0 | 1 => port.to_string(),
         2 => (*pick(rng, &common)).to_owned(),
-        3 | 4 if kind.starts_with("ipv4") => (*pick(rng, &ipv4)).to_owned(),
-        3 | 4 if kind.starts_with("ipv6") => (*pick(rng, &ipv6)).to_owned(),
+        3 if kind.starts_with("ipv4") => (*pick(rng, &ipv4)).to_owned(),
+        3 if kind.starts_with("ipv6") => (*pick(rng, &ipv6)).to_owned(),
         5 if kind.ends_with("tcp") => "set(tcp(src=4444,dst=0x10/0xf0))".to_owned(),
         5 if kind.ends_with("udp") => "set(udp(dst=5353))".to_owned(),
         5 if kind.ends_with("icmp") => "set(icmp(type=3,code=1))".to_owned(),
+        5 if kind.ends_with("sctp") => "set(sctp(src=4444,dst=0x10/0xf0))".to_owned(),
+        5 if kind == "mpls" => (*pick(rng, &mpls)).to_owned(),
+        4 if kind.starts_with("ipv") && kind.contains(' ') => {
+            let commit = *pick(rng, &["", "commit,", "force_commit,"]);
+            let mark = if commit.is_empty() { "" } else { *pick(rng, &["", ",mark=0x5/0xff"]) };
+            format!("ct({commit}zone={}{mark})", 1 + rng.below(3))
+        }
         5 if kind == "arp" => {
             "set(arp(sip=10.9.9.9,tip=0.0.0.8/0.0.0.15,sha=00:01:02:03:04:05))".to_owned()
         }
@@ -76,17 +91,41 @@ pub fn list(rng: &mut Rng, kind: &str, depth: u8) -> String {
 }
 
 /// Keys that packets of all kinds fall under, each under one; `{}` is what stands before.
-pub const KINDS: [(&str, &str); 9] = [
+pub const KINDS: [(&str, &str); 12] = [
     ("ipv4 tcp", "eth_type(0x0800),ipv4(proto=6,frag=no),tcp()"),
     ("ipv4 udp", "eth_type(0x0800),ipv4(proto=17,frag=no),udp()"),
     ("ipv4 icmp", "eth_type(0x0800),ipv4(proto=1,frag=no),icmp()"),
     ("ipv4", "eth_type(0x0800),ipv4(proto=47)"),
+    ("ipv4 sctp", "eth_type(0x0800),ipv4(proto=132,frag=no),sctp()"),
+    ("ipv6 sctp", "eth_type(0x86dd),ipv6(proto=132,frag=no),sctp()"),
+    ("mpls", "eth_type(0x8847),mpls(label=16,tc=0/0,ttl=0/0,bos=1)"),
     ("ipv6 tcp", "eth_type(0x86dd),ipv6(proto=6,frag=no),tcp()"),
     ("ipv6 udp", "eth_type(0x86dd),ipv6(proto=17,frag=no),udp()"),
     ("ipv6", "eth_type(0x86dd),ipv6(proto=58,frag=no),icmpv6()"),
     ("arp", "eth_type(0x0806),arp(op=1)"),
     ("tagged", "eth_type(0x8100),vlan(vid=10,pcp=3),encap(eth_type(0x0800),ipv4(frag=no))"),
 ];
+
+/// A packet that flows of the kinds above take, or nearly so.
+pub fn packet(rng: &mut Rng) -> Vec<u8> {
+    let between = || Packet::ethernet(Mac::host(1), Mac::host(2));
+    let ports = [80, 1000, 4096];
+    let (src, dst) = (*pick(rng, &ports), *pick(rng, &ports));
+    let body = vec![0x5a; usize::try_from(rng.below(60)).unwrap_or(0)];
+    match rng.below(12) {
+        0 => between().ipv4("10.0.0.1", "10.0.1.2").sctp(src, dst),
+        1 => between().ipv6("fd00::1", "fd01::2").sctp(src, dst),
+        2 | 3 => {
+            let ttl = *pick(rng, &[0, 1, 64]);
+            let label = *pick(rng, &[16, 16, 16, 17]);
+            let labelled = between().layer(Mpls { ttl, ..Mpls::new(label) });
+            labelled.ipv4("10.0.0.1", "10.0.1.2").udp(src, dst)
+        }
+        _ => return rules::packet(rng),
+    }
+    .payload(body)
+    .build()
+}
 
 /// Whether a routing or fragment header stands in this packet, with the transport header behind it.
 /// The reference leaves that one's checksum as it is when it rewrites an address that the checksum

@@ -2,15 +2,13 @@
 //! choosing.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use dp_core::action::ActionList;
-use dp_core::base::{Instant, OfPort, PortNo, Ufid};
-use dp_core::boundary::{Datapath, DatapathError, FlowDump, PortInfo};
+use dp_core::base::{Instant, OfPort, PortNo};
+use dp_core::boundary::Datapath;
 use dp_core::execute::TxBatches;
-use dp_core::flow::FlowKey;
-use dp_core::packet::{Burst, Packet, Pool};
+use dp_core::packet::{Burst, Pool};
 use dp_core::pipeline::{Malformed, Pipeline, Settings};
 use dp_ofproto::bridge::{Bridge, BridgePort, PortMap, VlanMode};
 use dp_ofproto::learn::MacTableConfig;
@@ -18,6 +16,8 @@ use dp_ofproto::revalidate::{Revalidator, RevalidatorConfig};
 use dp_ofproto::table::{Command, FlowMod, TablesConfig};
 use dp_ofproto::text::{NumbersOnly, parse_file};
 use dp_ofproto::upcall::Ofproto;
+
+use crate::Stepped;
 
 /// How a switch under test is set up.
 #[derive(Clone, Debug)]
@@ -40,42 +40,6 @@ pub struct Switch {
     out: TxBatches,
     ports: Vec<OfPort>,
     now: Instant,
-}
-
-/// A pipeline as a datapath of one thread; changes are in force at once.
-struct Stepped(Mutex<Pipeline>);
-
-impl Stepped {
-    fn lock(&self) -> MutexGuard<'_, Pipeline> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Datapath for Stepped {
-    fn flow_dump(&self, each: &mut dyn FnMut(FlowDump)) {
-        let flows: Vec<_> = self.lock().flows(0).collect();
-        flows.into_iter().for_each(each);
-    }
-
-    fn flow_put(&self, _: u32, ufid: Ufid, actions: ActionList) -> Result<(), DatapathError> {
-        self.lock().replace_actions(ufid, actions).then_some(()).ok_or(DatapathError::NoFlow)
-    }
-
-    fn flow_del(&self, _: u32, ufid: Ufid) -> Result<(), DatapathError> {
-        self.lock().remove(ufid).then_some(()).ok_or(DatapathError::NoFlow)
-    }
-
-    fn flow_count(&self) -> usize {
-        self.lock().flow_count()
-    }
-
-    fn execute(&self, _: Packet, _: &FlowKey, _: ActionList) -> Result<(), DatapathError> {
-        Err(DatapathError::NoThread)
-    }
-
-    fn ports(&self) -> Vec<PortInfo> {
-        Vec::new()
-    }
 }
 
 impl Switch {
@@ -103,7 +67,7 @@ impl Switch {
         Ok(Self {
             bridge,
             ofproto,
-            datapath: Stepped(Mutex::new(Pipeline::new(settings))),
+            datapath: Stepped::new(Pipeline::new(settings)),
             revalidator,
             out,
             ports: numbers.into_iter().map(OfPort).collect(),
@@ -155,6 +119,12 @@ impl Switch {
         });
         self.revalidate();
         Ok(left)
+    }
+
+    /// Its slow path.
+    #[must_use]
+    pub fn ofproto(&self) -> &Ofproto {
+        &self.ofproto
     }
 
     /// Its ports.

@@ -14,13 +14,12 @@ use dp_core::flow::text::{PortTable, parse_flow};
 use dp_core::pipeline::{Malformed, Settings};
 use dp_netdev::port::dummy::{Dummy, Hand};
 use dp_netdev::{Config, Netdev};
-use dp_tests::rules;
-use dp_tests::steps::{KINDS, is_walked, is_whole, list};
+use dp_tests::steps::{self, KINDS, is_walked, is_whole, list};
 use testkit::frames::assert_frames_eq;
 use testkit::reference::{BRIDGE, Reference};
 use testkit::seed::Seeded;
 
-const PORTS: u16 = dp_tests::steps::PORTS;
+const PORTS: u16 = steps::PORTS;
 const NOW: Instant = Instant::from_millis(1000);
 
 /// What no flow matches is dropped.
@@ -195,7 +194,7 @@ fn run(seed: u64, rounds: usize) -> Result<()> {
             }
         }
         let packets: Vec<_> = (0..80)
-            .map(|_| (1 + u16::try_from(rng.below(4)).unwrap_or(0), rules::packet(&mut rng)))
+            .map(|_| (1 + u16::try_from(rng.below(4)).unwrap_or(0), steps::packet(&mut rng)))
             .filter(|(_, frame)| is_whole(frame) && !is_walked(frame))
             .collect();
         total += pair.compare(&packets, &text)?;

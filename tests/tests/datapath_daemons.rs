@@ -8,8 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context, Result, ensure};
 use dp_core::flow::extract::Parser;
 use dp_core::lookup::Kernel;
-use dp_tests::rules;
-use dp_tests::steps::{KINDS, PORTS, is_walked, is_whole, list};
+use dp_tests::steps::{self, KINDS, PORTS, is_walked, is_whole, list};
 use testkit::frames::assert_frames_eq;
 use testkit::reference::{BRIDGE, Reference};
 use testkit::seed::{Rng, Seeded};
@@ -31,7 +30,7 @@ fn round(rng: &mut Rng) -> Round {
         }
     }
     let packets = (0..60)
-        .map(|_| (1 + u16::try_from(rng.below(u64::from(PORTS))).unwrap_or(0), rules::packet(rng)))
+        .map(|_| (1 + u16::try_from(rng.below(u64::from(PORTS))).unwrap_or(0), steps::packet(rng)))
         .filter(|(_, frame)| is_whole(frame) && !is_walked(frame))
         .collect();
     Round { flows, packets }

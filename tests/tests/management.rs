@@ -135,3 +135,21 @@ fn the_database_inside_the_daemon_answers_as_a_server_does() -> Result<()> {
     let script = include_str!("../scripts/database.txt");
     compare(&Reference::start()?, &Setup::embedded()?.start()?, script, 60)
 }
+
+/// The same scripts with the newer reference as the judge, its tools and its schema.
+#[test]
+fn the_newer_reference_answers_so_too() -> Result<()> {
+    let ours = Setup::newer()?.daemon(testkit::daemon::built()?).start()?;
+    compare(&Setup::newer()?.start()?, &ours, MANAGEMENT, 400)
+}
+
+#[test]
+fn the_newer_reference_answers_as_the_daemon_with_the_database_inside() -> Result<()> {
+    compare(&Setup::newer()?.start()?, &Setup::newer()?.and_embedded()?.start()?, MANAGEMENT, 400)
+}
+
+#[test]
+fn the_newer_server_answers_as_the_database_inside_the_daemon() -> Result<()> {
+    let script = include_str!("../scripts/database.txt");
+    compare(&Setup::newer()?.start()?, &Setup::newer()?.and_embedded()?.start()?, script, 60)
+}

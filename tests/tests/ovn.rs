@@ -89,7 +89,7 @@ impl Node {
 }
 
 /// A line without statistics, and without what OVN takes in whatever order its tables give: numbers
-/// of zones, groups and conjunctions, the order of a group of ports.
+/// of zones, groups, conjunctions and recirculations, the order of a group of ports.
 fn settle(line: &str) -> String {
     let mut out = Vec::new();
     let mut before = "";
@@ -102,6 +102,7 @@ fn settle(line: &str) -> String {
             _ if counted
                 || before.ends_with("conjunction(")
                 || before.ends_with("meter(")
+                || before.ends_with("recirc(")
                 || before == "cookie " => {}
             (Some(name), _) => out.push(*name),
             (None, Some(register)) => out.push(*register),
@@ -126,6 +127,7 @@ const NUMBERED: &[&str] = &[
     "meter=",
     "meter:",
     "meter_id=",
+    "recirc_id=",
     "rule_cookie=",
     "reg8=",
     "reg11=",

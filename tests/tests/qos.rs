@@ -113,26 +113,27 @@ fn interfaces_of_the_system_are_given_the_kernels_disciplines() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn ports_without_a_kernel_behind_them_are_shaped_at_their_rate() -> Result<()> {
-    let lab = Lab::new("qoss")?;
-    let words = "set Port in0 qos=@q -- --id=@q create QoS type=linux-htb \
-                 other_config:max-rate=20000000 queues:5=@a -- --id=@a create Queue \
-                 other_config:max-rate=8000000";
-    lab.vsctl(words)?;
+/// Shapes what leaves by a port towards `to`, at two rates: 40 Mbit/s are sent in each queue.
+fn shaped(lab: &Lab, port: &str, [from, to]: [&Namespace; 2], address: &str) -> Result<()> {
+    lab.vsctl(&format!(
+        "set Port {port} qos=@q -- --id=@q create QoS type=linux-htb \
+         other_config:max-rate=20000000 queues:5=@a -- --id=@a create Queue \
+         other_config:max-rate=8000000"
+    ))?;
     lab.switch.ofctl(&[
         "add-flow",
         BRIDGE,
         "priority=9,udp,tp_dst=5302,actions=set_queue:5,normal",
     ])?;
-    for (port, queue, rate) in [("5301", "Default:", 20_000_000), ("5302", "Queue 5:", 8_000_000)] {
-        let _server = lab.here.spawn(&["iperf3", "-s", "-p", port, "-B", "10.8.0.1"])?;
+    for (number, queue, rate) in [("5301", "Default:", 20_000_000), ("5302", "Queue 5:", 8_000_000)]
+    {
+        let _server = to.spawn(&["iperf3", "-s", "-p", number, "-B", address])?;
         std::thread::sleep(Duration::from_millis(300));
-        let words = ["iperf3", "-c", "10.8.0.1", "-p", port, "-u", "-b", "40M", "-t", "4"];
-        let _client = lab.host.spawn(&words)?;
+        let words = ["iperf3", "-c", address, "-p", number, "-u", "-b", "40M", "-t", "4"];
+        let _client = from.spawn(&words)?;
         std::thread::sleep(Duration::from_millis(800));
         let count = || -> Result<(Instant, u64)> {
-            let bytes = number(&lab.show("in0")?, queue, "tx_bytes").context("no count")?;
+            let bytes = self::number(&lab.show(port)?, queue, "tx_bytes").context("no count")?;
             Ok((Instant::now(), bytes))
         };
         let (began, before) = count()?;
@@ -140,11 +141,32 @@ fn ports_without_a_kernel_behind_them_are_shaped_at_their_rate() -> Result<()> {
         let (ended, after) = count()?;
         let found = (after - before) as f64 * 8.0 / (ended - began).as_secs_f64();
         let part = found / f64::from(rate);
-        println!("{queue} {found:.0} bit/s of {rate}: {part:.3}");
+        println!("{port} {queue} {found:.0} bit/s of {rate}: {part:.3}");
         ensure!((0.95..=1.05).contains(&part), "{found} bit/s, not {rate}");
     }
     let drops = lab.switch.appctl(&["coverage/read-counter", "datapath_drop_tx_shaper_full"])?;
     ensure!(drops.trim().parse::<u64>()? > 0, "twice the rate was sent");
+    Ok(())
+}
+
+#[test]
+fn ports_without_a_kernel_behind_them_are_shaped_at_their_rate() -> Result<()> {
+    let lab = Lab::new("qoss")?;
+    shaped(&lab, "in0", [&lab.host, &lab.here], "10.8.0.1")
+}
+
+/// A port that a thread polls: its interface is the kernel's, what leaves by it is not.
+#[test]
+fn polled_ports_are_shaped_at_their_rate() -> Result<()> {
+    let lab = Lab::new("qosx")?;
+    lab.vsctl("set Interface sw0 type=afxdp")?;
+    let error = lab.vsctl("get Interface sw0 error")?;
+    ensure!(error.trim() == "[]", "{error}");
+    lab.host.exec(&["ping", "-c", "1", "-W", "2", "10.8.0.1"])?;
+    shaped(&lab, "sw0", [&lab.here, &lab.host], "10.8.0.2")?;
+    // The kernel has no part in it.
+    let shown = lab.here.exec(&["tc", "qdisc", "show", "dev", "sw0"])?;
+    ensure!(!shown.contains("htb"), "{shown}");
     Ok(())
 }
 

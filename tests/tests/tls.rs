@@ -224,6 +224,36 @@ fn the_database_is_reached_through_tls_and_an_authority_is_kept() -> Result<()> 
 }
 
 #[test]
+fn an_authority_that_the_database_asks_to_keep_is_kept_and_believed() -> Result<()> {
+    let pki = Pki::new()?;
+    let switch = Switch::start(None, &[])?;
+    let (key, certificate) = (pki.path("sw-privkey.pem"), pki.path("sw-cert.pem"));
+    let kept = pki.path("kept.pem");
+    switch.vsctl(&format!("-- --bootstrap set-ssl {key} {certificate} {kept}"))?;
+    let ask = |options: [String; 3]| -> Result<bool> {
+        let port = free_port()?;
+        switch.vsctl(&format!("set-manager ssl:127.0.0.1:{port}"))?;
+        let mut command = Command::new("ovs-vsctl");
+        command.args(options).arg(format!("--db=pssl:{port}:127.0.0.1"));
+        command.arg(format!("--peer-ca-cert={}", pki.path("good/controllerca/cacert.pem")));
+        Ok(output(command.args(["--timeout=6", "list-br"]))?.status.success())
+    };
+    // The first manager may be lost on the way, as its authority is only taken down.
+    let connected = patience::wait(Duration::from_secs(30), || {
+        ask(pki.controller()).ok().filter(|done| *done).map(|_| ())
+    });
+    ensure!(connected.is_some(), "{}", switch.log());
+    let print = |path: &str| {
+        run(Command::new("openssl").args(["x509", "-noout", "-fingerprint", "-in", path]))
+    };
+    assert_eq!(print(&kept)?, print(&pki.path("good/controllerca/cacert.pem"))?);
+    // From then on no other will do.
+    ensure!(!ask(pki.options("bctl", "good/switchca"))?, "{}", switch.log());
+    ensure!(ask(pki.controller())?, "{}", switch.log());
+    Ok(())
+}
+
+#[test]
 fn wrong_settings_are_said() -> Result<()> {
     let folder = Folder::new("tls-wrong")?;
     let missing: PathBuf = folder.join("no.pem");

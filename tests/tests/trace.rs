@@ -2,11 +2,10 @@
 //! the same packets, line by line.
 
 use std::cell::Cell;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, ensure};
 use testkit::reference::{BRIDGE, Reference};
-use testkit::seed::{Rng, Seeded};
+use testkit::seed::{Rng, Seeded, asked, fresh};
 
 const PORTS: u64 = 4;
 
@@ -298,12 +297,9 @@ fn packet(rng: &mut Rng) -> String {
 #[test]
 fn random_tables_are_traced_as_the_reference_traces_them() -> Result<()> {
     let pair = Pair::start()?;
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
-    let rounds = number("DP_TRACE_ROUNDS").unwrap_or(6u64);
+    let rounds = asked("DP_TRACE_ROUNDS").unwrap_or(6);
     // What was drawn is what is drawn again, and something new each time.
-    let clock = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
-    let fresh = number("DP_TRACE_SEED").unwrap_or(clock);
-    println!("fresh seed: DP_TRACE_SEED={fresh}");
+    let fresh = fresh("DP_TRACE_SEED");
     let seeds = (0..rounds).map(|at| 0x7ace_0000 + at).chain([fresh, fresh ^ 0x5eed]);
     let mut found: Vec<String> = Vec::new();
     let mut first = None;
@@ -419,7 +415,9 @@ fn packets_of_protocols_are_traced_as_the_reference_traces_them() -> Result<()> 
 }
 
 /// Flows that are one packet's, and some that are not quite.
-const SAID: [&str; 20] = [
+const SAID: [&str; 22] = [
+    "packet_type=(1,0)",
+    "packet_type=(65535,65535)",
     "udp,tp_src=5",
     "udp,udp_src=5",
     "dl_type=0x0800,nw_proto=17,tp_src=5",
@@ -460,6 +458,44 @@ fn flows_are_refused_as_the_reference_refuses_them() -> Result<()> {
         ensure!(theirs == ours, "{flow}\n--- reference\n{theirs}\n--- ours\n{ours}");
     }
     Ok(())
+}
+
+/// Tags are looked at as deep as `vlan-limit` says, of a frame as of what comes in.
+#[test]
+fn frames_with_two_tags_are_traced_as_the_reference_traces_them() -> Result<()> {
+    let pair = Pair::start()?;
+    let tag = |vid: u8| [0x81, 0, 0x60, vid];
+    let tcp =
+        "08004500002800000000400666ce0a0000010a00000203e8005000000000000000005002ffff97a80000";
+    let tcp: Vec<u8> = tcp.as_bytes().chunks(2).filter_map(octet).collect();
+    let between = [0x50, 0x54, 0, 0, 0, 1, 0x50, 0x54, 0, 0, 0, 2];
+    let frames = [1, 2].map(|tags: u8| {
+        let tags = (0..tags).flat_map(|at| tag(10 + at));
+        between.into_iter().chain(tags).chain(tcp.iter().copied()).collect::<Vec<u8>>()
+    });
+    ensure!(pair.set(&[], &["ip,actions=mod_nw_tos:32,2".into(), "priority=0,actions=3".into()])?);
+    let mut seen = std::collections::BTreeSet::new();
+    for limit in [None, Some("1"), Some("2"), Some("0")] {
+        for switch in pair.both() {
+            switch.vsctl(&["remove", "Open_vSwitch", ".", "other_config", "vlan-limit"])?;
+            if let Some(limit) = limit {
+                let setting = format!("other_config:vlan-limit={limit}");
+                switch.vsctl(&["set", "Open_vSwitch", ".", &setting])?;
+            }
+        }
+        for frame in &frames {
+            let [theirs, ours] = pair.both().map(|switch| switch.trace_frame(BRIDGE, 1, frame));
+            let (theirs, ours) = (without_megaflows(&theirs?), without_megaflows(&ours?));
+            ensure!(theirs == ours, "{limit:?}\n--- reference\n{theirs}\n--- ours\n{ours}");
+            seen.extend(ours.lines().last().map(str::to_owned));
+        }
+    }
+    ensure!(seen.len() == 2, "{seen:?}");
+    Ok(())
+}
+
+fn octet(digits: &[u8]) -> Option<u8> {
+    u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }
 
 #[test]

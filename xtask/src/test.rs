@@ -178,8 +178,13 @@ fn check_deny(root: &Path, _: &mut Tally) -> Result<bool> {
 }
 
 fn run_tests(root: &Path, tally: &mut Tally) -> Result<bool> {
-    let arguments = ["test", "--workspace", "--no-fail-fast", "--locked"];
-    process::run_watching(&mut cargo(root, &arguments), |line| tally.read(line))
+    let all = ["test", "--workspace", "--no-fail-fast", "--locked"];
+    let all = process::run_watching(&mut cargo(root, &all), |line| tally.read(line))?;
+    // Tests within an example are left out there: with them it would not be built as a program, which
+    // the tests beside it start.
+    let within = ["test", "--package", "dp-examples", "--example", "gateway", "--locked"];
+    let within = process::run_watching(&mut cargo(root, &within), |line| tally.read(line))?;
+    Ok(all && within)
 }
 
 /// What only exists with the feature `dpdk`: the other phases build without it.
@@ -200,8 +205,11 @@ fn run_dpdk(root: &Path, tally: &mut Tally) -> Result<bool> {
     Ok(lint && test)
 }
 
+/// Optimised, since some cases take minutes otherwise, and in the profile that the next phase needs
+/// anyway.
 fn run_benches(root: &Path, tally: &mut Tally) -> Result<bool> {
-    let arguments = ["test", "--package", "dp-benches", "--benches", "--locked"];
+    let arguments =
+        ["test", "--package", "dp-benches", "--benches", "--locked", "--profile", "counted"];
     process::run_watching(&mut cargo(root, &arguments), |line| tally.read(line))
 }
 

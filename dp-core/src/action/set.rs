@@ -7,6 +7,7 @@
 use core::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::base::MacAddr;
+use crate::packet::TunnelMeta;
 
 /// A value and which of its bits to write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -139,7 +140,7 @@ pub enum Set {
     /// Network service header.
     Nsh(Box<Masked<super::nsh::Key>>),
     /// What a tunnel that the packet is put into says of it; whole.
-    Tunnel(Box<super::tunnel::Metadata>),
+    Tunnel(Box<TunnelMeta>),
     /// Packet mark.
     PktMark(Masked<u32>),
     /// Queueing priority.

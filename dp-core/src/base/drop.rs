@@ -98,6 +98,12 @@ reasons! {
     TunnelNeighbourQueueFull = "drop_action_tunnel_neigh_queue_full",
     /// The tunnel's headers cannot be made for this packet.
     TunnelHeaderBuildFailed = "drop_action_tunnel_header_build_failed",
+    /// The packet was to be routed, and its time to live is over.
+    RoutedTtlExpired = "drop_action_routed_ttl_expired",
+    /// The packet was to be routed, and is not of IP.
+    RoutedNotIp = "drop_action_routed_not_ip",
+    /// The packet asks from outside for a router's address that is not to be asked for there.
+    RouterAsked = "drop_action_router_asked",
     /// The flow's action list is empty: the flow tables said drop.
     Explicit = "drop_action_of_pipeline",
     /// Translation gave up: resubmits nested too deeply.

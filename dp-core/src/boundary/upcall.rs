@@ -1,7 +1,7 @@
 //! The question that a packet thread asks when no megaflow matches, and the answer.
 
 use crate::action::{ActionList, Userspace};
-use crate::base::{DropReason, Instant, Ufid};
+use crate::base::{DropReason, Instant, RecircId, Ufid};
 use crate::flow::{FlowKey, FlowMask};
 
 /// A packet that no megaflow matched.
@@ -82,6 +82,12 @@ pub trait UpcallSink: Send + Sync {
     /// action says of it. Where nobody collects, samples are forgotten.
     fn sampled(&self, group: u32, cookie: &[u8], frame: &[u8], now: Instant) {
         let _ = (group, cookie, frame, now);
+    }
+
+    /// Packets came back as `id` once more than packets may: `count` of them, which are dropped.
+    /// `upcall` is the first of them.
+    fn passed_too_often(&self, id: RecircId, count: u64, upcall: &Upcall<'_>, now: Instant) {
+        let _ = (id, count, upcall, now);
     }
 
     /// A verdict has been installed under a wider mask than it asked for, hence under another id:

@@ -170,8 +170,13 @@ impl Conntrack {
 
     /// A record as a value; `None` if it is no connection, or over, or changing hands.
     fn entry(&self, record: &Record, now: Instant) -> Option<(u32, Entry)> {
+        if record.is_expired(now) { None } else { self.value(record, now) }
+    }
+
+    /// The same, of one that is over too as long as nobody has ended it.
+    pub(super) fn value(&self, record: &Record, now: Instant) -> Option<(u32, Entry)> {
         let (generation, status) = record.status();
-        if !status.contains(Status::LIVE) || record.is_expired(now) {
+        if !status.contains(Status::LIVE) {
             return None;
         }
         let orig = Tuple::from_words(&record.words());

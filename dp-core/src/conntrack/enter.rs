@@ -11,13 +11,14 @@
 use std::collections::VecDeque;
 
 use super::Conntrack;
+use super::events::Events;
 use super::key::{self, Words};
 use super::record::{Extra, Found, Record, Status, set_words, words};
 use super::tcp::End;
 use super::timeout::{DEFAULT_POLICY, Life};
 use crate::base::{Instant, Zone, prefetch};
 
-/// Connections that a flush works on at a time.
+/// Connections that a flush, or a sweep, works on at a time.
 const FLUSHED: usize = 64;
 /// Connections, and records, looked at for one that can make room.
 const EVICT_LIVE: u32 = 64;
@@ -38,6 +39,8 @@ pub(super) struct Fresh {
     pub(super) life: Life,
     /// The connection that announced it.
     pub(super) parent: Option<Words>,
+    /// Kinds of events that are told of it.
+    pub(super) events: u32,
 }
 
 /// Why a connection is not entered.
@@ -122,20 +125,26 @@ impl Conntrack {
     /// Enters a connection.
     pub(super) fn enter(&self, fresh: &Fresh, now: Instant) -> Result<Found, Refused> {
         let zone = self.zones.get(zone_of(&fresh.tuple)).ok_or(Refused::Full)?;
-        let counted = || self.count.take_one(self.max.get());
+        let counted = || self.count.take(self.max.get());
         if !(counted() || self.make_room(now) && counted()) {
             self.counters.full.add(1);
             return Err(Refused::Full);
         }
-        if !self.zones.admit(zone) {
-            self.count.sub(1);
+        let Some(admission) = self.zones.admit(zone) else {
+            self.count.give();
             self.counters.zone_full.add(1);
             return Err(Refused::ZoneFull);
-        }
+        };
         let entered = self.enter_counted(fresh, now);
+        drop(admission);
+        if let Ok(found) = &entered
+            && let Some(record) = self.table.record(found.index)
+        {
+            let event = if fresh.parent.is_some() { Events::RELATED } else { Events::NEW };
+            self.tell(event, record, now);
+        }
         if let Err(refused) = &entered {
-            self.count.sub(1);
-            zone.count.sub(1);
+            self.count.give();
             if matches!(refused, Refused::Full) {
                 self.counters.full.add(1);
             }
@@ -197,6 +206,7 @@ impl Conntrack {
         record.mark.set(fresh.mark);
         record.set_label(fresh.label);
         record.policy.set(fresh.policy);
+        record.events.set(fresh.events);
         record.expires.set(self.timeouts.expiry(fresh.policy, fresh.life, now));
         if let Some(ends) = &fresh.ends {
             for (end, words) in ends.iter().zip(&record.tcp) {
@@ -231,6 +241,8 @@ impl Conntrack {
         if !record.is_still(generation) {
             return false;
         }
+        let told = self.is_told(Events::DESTROY, record);
+        let last = if told { self.last(record, now) } else { None };
         let Some(mut locks) = self.table.lock(hash, reply_hash) else { return false };
         if !record.end(generation) {
             return false;
@@ -244,12 +256,15 @@ impl Conntrack {
         }
         if let Some(zone) = self.zones.get(zone_of(&record.words())) {
             zone.unlink(&self.table, record);
-            zone.count.sub(1);
         }
-        self.count.sub(1);
+        self.count.give();
         self.give_back_extra(record.extra.get());
         record.extra.set(0);
         self.table.give_back(&mut locks, index, now);
+        drop(locks);
+        if told {
+            self.tell_last(Events::DESTROY, last);
+        }
         true
     }
 
@@ -300,18 +315,41 @@ impl Conntrack {
             (sweep.next, sweep.since) = (0, Some(now));
         }
         let end = sweep.next.saturating_add(most).min(all);
+        let mut over = [(0, 0); FLUSHED];
+        let mut count = 0;
         for index in sweep.next..end {
             let Some(record) = self.table.record(index) else { continue };
             let (generation, status) = record.status();
             if status.contains(Status::LIVE)
                 && Self::is_over(record.expires.get(), now)
-                && self.end(index, generation, now)
+                && let Some(place) = over.get_mut(count)
             {
-                self.counters.expired.add(1);
+                *place = (index, generation);
+                prefetch(&record.hash);
+                count += 1;
+            }
+            if count == FLUSHED {
+                self.expire(&over, now);
+                count = 0;
             }
         }
+        self.expire(over.get(..count).unwrap_or_default(), now);
         sweep.next = end;
         end >= all
+    }
+
+    fn expire(&self, batch: &[(u32, u32)], now: Instant) {
+        if !batch.is_empty() {
+            self.counters.expired.add(self.end_all(batch, now) as u64);
+        }
+    }
+
+    /// Ends connections whose second lines have been asked for; returns how many were there still.
+    fn end_all(&self, batch: &[(u32, u32)], now: Instant) -> usize {
+        for record in batch.iter().filter_map(|&(index, _)| self.table.record(index)) {
+            self.table.prefetch(record.hash.get());
+        }
+        batch.iter().filter(|&&(index, generation)| self.end(index, generation, now)).count()
     }
 
     /// How many records a sweep should look at in `elapsed` to keep to its interval.
@@ -344,7 +382,7 @@ impl Conntrack {
     fn flush_zone(&self, zone: Zone, now: Instant) -> usize {
         let Some(state) = self.zones.known(zone) else { return 0 };
         // What others enter meanwhile is not waited for.
-        let most = state.count.get() as usize;
+        let most = state.count() as usize;
         let mut ended = 0;
         let mut batch = [(0, 0); FLUSHED];
         for list in 0..super::zones::LISTS {
@@ -354,10 +392,9 @@ impl Conntrack {
                     break;
                 }
                 let batch = batch.get(..count).unwrap_or_default();
-                let records = || batch.iter().filter_map(|&(index, _)| self.table.record(index));
-                records().for_each(|record| prefetch(&record.hash));
-                records().for_each(|record| self.table.prefetch(record.hash.get()));
-                ended += batch.iter().filter(|&&(at, age)| self.end(at, age, now)).count();
+                let records = batch.iter().filter_map(|&(index, _)| self.table.record(index));
+                records.for_each(|record| prefetch(&record.hash));
+                ended += self.end_all(batch, now);
             }
         }
         ended

@@ -35,7 +35,7 @@ pub(super) struct Expectation {
     pub(super) parent: Words,
     pub(super) mark: u32,
     pub(super) label: u128,
-    pub(super) nat: Option<NatTarget>,
+    pub(super) nat: NatTarget,
 }
 
 #[derive(Debug, Default)]

@@ -16,7 +16,7 @@ use super::expect::{Expectation, Whom};
 use super::inspect::{Seen, TCP, UDP};
 use super::key::Tuple;
 use super::record::{Found, Record, Status};
-use super::{Conntrack, ftp, rewrite, shift, tftp};
+use super::{Conntrack, ftp, rewrite, shift};
 use crate::action::ct::{NatChoice, NatEnd, NatTarget};
 use crate::base::Instant;
 use crate::packet::Packet;
@@ -56,6 +56,19 @@ impl Control<'_> {
     fn direction(&self) -> usize {
         usize::from(self.found.reply)
     }
+
+    /// What the announced connection, which the other side opens, is translated to: its destination
+    /// where the sender's address is translated, its source where the other side's is. Where neither
+    /// is, the state that a `ct` with `nat` shows is still one of the two, as in the reference:
+    /// addresses become what they are.
+    fn translation(&self, sides: &Sides, port: u16) -> NatTarget {
+        let other = sides.other_seen != sides.other_own;
+        if sides.seen != sides.own || !other && !self.found.reply {
+            nat(NatEnd::Dst, sides.own, Some(port))
+        } else {
+            nat(NatEnd::Src, sides.other_seen, None)
+        }
+    }
 }
 
 impl Conntrack {
@@ -72,22 +85,21 @@ impl Conntrack {
         if control.status.contains(Status::FTP) && proto == TCP {
             self.follow_ftp(packet, seen, control, now);
         } else if control.status.contains(Status::TFTP) && proto == UDP && !control.found.reply {
-            let payload = packet.data().get(seen.l4 + 8..seen.end).unwrap_or_default();
-            if tftp::is_request(payload) {
-                self.expect_transfer(control, now);
-            }
+            self.expect_transfer(control, now);
         }
     }
 
-    /// A TFTP server may answer from any port.
+    /// A TFTP server (RFC 1350) may answer from any port. What the client has written is not looked at:
+    /// whom it lets in is for the flows that name the helper to say, and the reference announces for
+    /// every datagram too.
     fn expect_transfer(&self, control: &Control<'_>, now: Instant) {
         let sides = control.sides();
         let own_port = control.orig.rest.sport;
         let seen_port = control.reply.rest.dport;
-        let nat = if sides.seen != sides.own || seen_port != own_port {
-            Some(nat(NatEnd::Dst, sides.own, Some(own_port)))
+        let nat = if seen_port == own_port {
+            control.translation(&sides, own_port)
         } else {
-            source_nat(&sides)
+            nat(NatEnd::Dst, sides.own, Some(own_port))
         };
         self.expect(control, &sides, UDP, seen_port, nat, now);
     }
@@ -110,11 +122,7 @@ impl Conntrack {
         let translated = sides.seen != sides.own;
         let mut port = said.port;
         for _ in 0..PORTS_TRIED {
-            let nat = if translated {
-                Some(nat(NatEnd::Dst, sides.own, Some(said.port)))
-            } else {
-                source_nat(&sides)
-            };
+            let nat = control.translation(&sides, said.port);
             if self.expect(control, &sides, TCP, port, nat, now) {
                 break;
             }
@@ -150,7 +158,7 @@ impl Conntrack {
         sides: &Sides,
         proto: u8,
         port: u16,
-        nat: Option<NatTarget>,
+        nat: NatTarget,
         now: Instant,
     ) -> bool {
         let whom = Whom {
@@ -178,9 +186,4 @@ fn nat(end: NatEnd, address: IpAddr, port: Option<u16>) -> NatTarget {
         persistent: false,
         choice: NatChoice::Default,
     }
-}
-
-/// The other side opens the connection: its source is what the sender knows it by.
-fn source_nat(sides: &Sides) -> Option<NatTarget> {
-    (sides.other_seen != sides.other_own).then(|| nat(NatEnd::Src, sides.other_seen, None))
 }

@@ -297,6 +297,9 @@ pub(super) fn of_datagram(
             ports(payload, &mut tuple)?;
             let stored: [u8; 4] = bytes(payload, 8).ok_or(Unfit::Header)?;
             checked(trusted || is_sctp_sound(payload, stored))?;
+            if !holds_chunks(payload.get(12..).unwrap_or_default()) {
+                return Err(Unfit::Header);
+            }
         }
         (ICMP, false) => {
             let header: [u8; 8] = bytes(payload, 0).ok_or(Unfit::Header)?;
@@ -333,6 +336,19 @@ fn is_sctp_sound(payload: &[u8], stored: [u8; 4]) -> bool {
     let (Some(before), Some(after)) = (payload.get(..8), payload.get(12..)) else { return false };
     let sum = Crc32c::new().with(before).with(&[0; 4]).with(after).finish();
     sum.to_le_bytes() == stored
+}
+
+/// Whether what follows the header of SCTP is whole chunks (RFC 9260, 3.2), or nothing.
+fn holds_chunks(mut rest: &[u8]) -> bool {
+    while let &[_, _, high, low, ..] = rest {
+        let len = usize::from(u16::from_be_bytes([high, low]));
+        if len < 4 || len > rest.len() {
+            return false;
+        }
+        // The last one may go without its padding.
+        rest = rest.get(len.next_multiple_of(4)..).unwrap_or_default();
+    }
+    rest.is_empty()
 }
 
 /// Ports, neither of which may be 0.
@@ -418,6 +434,10 @@ fn error(frame: &[u8], it: &Datagram, inner: &Datagram, outer: &mut Tuple) -> Re
     if inner.fragment.is_some_and(|(offset, _)| offset != 0) {
         return Err(Unfit::Header);
     }
+    // An error goes to whoever sent what it quotes (RFC 792, RFC 4443 2.2); any other is made up.
+    if inner.src != outer.dst {
+        return Err(Unfit::Header);
+    }
     let quote = frame.get(inner.l4..it.end).ok_or(Unfit::Header)?;
     let zone = outer.rest.zone;
     let mut tuple = Tuple {
@@ -445,4 +465,33 @@ fn error(frame: &[u8], it: &Datagram, inner: &Datagram, outer: &mut Tuple) -> Re
     }
     *outer = tuple.reversed();
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::holds_chunks;
+
+    /// Seven of these were given to release 3.5 of the reference: it takes and refuses the same.
+    #[test]
+    fn chunks_of_sctp_are_whole_and_follow_each_other() {
+        for good in [
+            &b""[..],
+            &[0x64, 0, 0, 4],
+            &[0x64, 0, 0, 8, 1, 2, 3, 4],
+            &[0, 0, 0, 5, 1, 0, 0, 0, 1, 0, 0, 4],
+            &[0, 0, 0, 5, 1],
+        ] {
+            assert!(holds_chunks(good), "{good:?}");
+        }
+        for bad in [
+            &b"data"[..],
+            &[0, 0, 0, 8],
+            &[0, 0, 0, 2, 1, 2, 3, 4],
+            &[0, 0, 0, 0],
+            &[0, 0, 0],
+            &[0, 0, 0, 4, b'a', b'b', b'c', b'd', b'e', b'f', b'g', b'h'],
+        ] {
+            assert!(!holds_chunks(bad), "{bad:?}");
+        }
+    }
 }

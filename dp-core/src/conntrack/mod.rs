@@ -13,15 +13,15 @@
 //! | room | what |
 //! |---|---|
 //! | `key`, `inspect`, `plain` | what names a connection; what a packet says, and whether it is fit |
-//! | `record`, `table`, `zones` | what is kept of a connection, how it is found, whose it is |
+//! | `record`, `table`, `zones`, `count` | what is kept of a connection, how it is found, whose it is, how many there are |
 //! | `track` | what a packet is to its connection |
 //! | `enter` | connections begin and end; limits; expiry in slices |
 //! | `tcp`, `timeout` | the states of TCP; how long connections live |
 //! | `nat`, `rewrite` | which addresses and ports; writing them into packets |
-
-//! | `expect`, `follow`, `shift`, [`ftp`], [`tftp`] | connections that others announce |
+//! | `expect`, `follow`, `shift`, [`ftp`] | connections that others announce |
 //! | [`fragments`] | datagrams in pieces |
 //! | [`skip`] | which packets need not be tracked |
+//! | [`events`] | telling others what happens to connections |
 //! | [`dump`], [`text`] | connections as values, and as text |
 //!
 //! # Invariants
@@ -30,8 +30,10 @@
 //! * Counts of zones and of the whole are those of the records that are live.
 //! * Time comes with the call; nothing here reads a clock or makes a thread.
 
+mod count;
 pub mod dump;
 mod enter;
+pub mod events;
 mod expect;
 mod follow;
 pub mod fragments;
@@ -47,7 +49,6 @@ pub mod skip;
 mod table;
 mod tcp;
 pub mod text;
-pub mod tftp;
 mod timeout;
 mod track;
 mod zones;
@@ -60,6 +61,7 @@ pub use timeout::{Life, TimeoutPolicy};
 pub use track::Tracked;
 pub use zones::ZoneLimit;
 
+use count::Count;
 use expect::Expectations;
 use key::Secret;
 use record::Extra;
@@ -144,7 +146,7 @@ pub struct Conntrack {
     extras: Segments<Extra>,
     spare_extras: Locked<enter::SpareExtras>,
     /// Connections now.
-    count: Word32,
+    count: Count,
     /// Connections at most.
     max: Word32,
     /// Whether TCP's sequence numbers are *not* checked.
@@ -157,6 +159,7 @@ pub struct Conntrack {
     counters: Counters,
     fragments: Fragments,
     expectations: Expectations,
+    listener: events::Listener,
 }
 
 impl Conntrack {
@@ -170,7 +173,7 @@ impl Conntrack {
             timeouts: Timeouts::default(),
             extras: Segments::default(),
             spare_extras: Locked::default(),
-            count: Word32::new(0),
+            count: Count::default(),
             max: Word32::new(DEFAULT_MAX_CONNECTIONS),
             lax: Word32::new(0),
             sweep_interval: Word64::new(
@@ -181,6 +184,7 @@ impl Conntrack {
             counters: Counters::default(),
             fragments: Fragments::default(),
             expectations: Expectations::default(),
+            listener: events::Listener::default(),
         }
     }
 

@@ -5,8 +5,9 @@
 //!
 //! * the address: the only one of the range, or one by a hash, of the connection or (persistent) of
 //!   its host; all zeros keep the connection's own;
-//! * the port: the packet's own where the action names no range, then others of its class (below
-//!   512, below 1024, above); of a range one by a hash, then those that follow;
+//! * the port: the packet's own where the action names no range, then those that follow it in its
+//!   class (below 512, below 1024, above), `random` from anywhere in it; of a range one by a hash,
+//!   then those that follow;
 //! * ICMP: the identifier stands for the source port;
 //! * where connections to several addresses are led to one, their source ports are changed if they
 //!   would be the same.
@@ -65,7 +66,8 @@ impl Conntrack {
     ) -> impl Iterator<Item = Tuple> + use<> {
         let words = tuple.words();
         let mut seed = self.secret.hash(&words);
-        if target.choice == NatChoice::Random {
+        let random = target.choice == NatChoice::Random;
+        if random {
             seed = mix64(seed ^ now.0, seed ^ u64::from(self.count.get()) << 1 | 1);
         }
         let host = hash_words(words.get(..2).unwrap_or_default(), self.secret.hash(&[0; 5]));
@@ -80,14 +82,14 @@ impl Conntrack {
         // One address after another, from the one that the hash says; few, for ranges are large.
         let nth = move |step| addresses.nth(u128::from(address_seed >> 16).wrapping_add(step));
         let chosen = (0..addresses.count.min(u128::from(STARTS))).flat_map(move |step| {
-            ports.order(seed).map(move |port| with(reply, end, nth(step), port))
+            ports.order(seed, random).map(move |port| with(reply, end, nth(step), port))
         });
         // A destination that all connections are led to: another source port tells them apart.
-        let first = with(reply, end, nth(0), ports.order(seed).next().flatten());
+        let first = with(reply, end, nth(0), ports.order(seed, random).next().flatten());
         let sources = Ports::of_source(tuple).filter(|_| end == NatEnd::Dst);
         let apart = sources
             .into_iter()
-            .flat_map(move |ports| ports.order(seed))
+            .flat_map(move |ports| ports.order(seed, random))
             .map(move |port| with(first, NatEnd::Src, first.dst, port));
         chosen.chain(apart)
     }
@@ -181,8 +183,11 @@ impl Ports {
         Some(Self { own: Some(own), first, count: u32::from(last - first) + 1, fixed: false })
     }
 
-    fn order(self, seed: u64) -> impl Iterator<Item = Option<u16>> {
-        let start = (seed >> 32) % u64::from(self.count);
+    fn order(self, seed: u64, random: bool) -> impl Iterator<Item = Option<u16>> {
+        let start = match self.own.filter(|_| !random).map(|own| own.checked_sub(self.first)) {
+            Some(own) => own.map_or(0, |place| u64::from(place) + 1),
+            None => (seed >> 32) % u64::from(self.count),
+        };
         // Where a search begins after the first has failed: spread evenly.
         let stride = (self.count / STARTS).max(1);
         let tries = self.count.min(ATTEMPTS * STARTS);
@@ -233,7 +238,15 @@ mod tests {
     fn the_own_port_comes_first_and_then_others_of_its_class() {
         let found = all(&tuple(17, 700), &target(NatEnd::Src, "10.0.0.9", None));
         assert_eq!(found[0].dst, IpAddr::from([10, 0, 0, 9]));
-        assert_eq!(found[0].rest.dport, 700);
+        let first: Vec<u16> = found.iter().take(3).map(|tuple| tuple.rest.dport).collect();
+        assert_eq!(first, [700, 701, 702]);
+        let port = |own: u16, nth: usize| {
+            all(&tuple(17, own), &target(NatEnd::Src, "10.0.0.9", None))[nth].rest.dport
+        };
+        assert_eq!(
+            [port(1023, 1), port(530, 1), port(511, 1), port(65535, 1)],
+            [600, 600, 1, 1024]
+        );
         assert!(found.iter().all(|tuple| (600..1024).contains(&tuple.rest.dport)));
     }
 

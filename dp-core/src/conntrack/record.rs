@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   line 0   tuple of the first direction (40) │ status 8 │ expires 8 │ mark 4 │ extra 4
-//!   line 1   label 16 │ two TCP ends 24 │ lock 4 │ policy 4 │ place 4 │ spare 4 │ hash 8
+//!   line 1   label 16 │ two TCP ends 24 │ lock 4 │ policy 4 │ place 4 │ events 4 │ hash 8
 //! ```
 //!
 //! Records lie in an array that never gives memory back, so a reader may look at one that has been
@@ -37,9 +37,12 @@ pub(super) struct Record {
     pub(super) lock: Word32,
     /// Number of its timeout policy.
     pub(super) policy: Word32,
-    /// Where it stands in its zone's list, or [`UNLINKED`].
+    /// Where it stands in its zone's list, or [`UNLINKED`]; of one that was given back, which was given
+    /// back next.
     pub(super) place: Word32,
-    spare: Word32,
+    /// Kinds of events that are told of it.
+    pub(super) events: Word32,
+    /// The hash of its tuple; of one that was given back, since when.
     pub(super) hash: Word64,
 }
 

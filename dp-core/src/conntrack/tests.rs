@@ -1,6 +1,7 @@
 //! The tracker under a virtual clock: packets in, `ct_state` and packets out.
 
 mod announced;
+mod events;
 mod frames;
 mod lives;
 mod pieces;
@@ -229,9 +230,14 @@ fn an_error_is_related_to_what_it_quotes() {
     assert_eq!(lab.state(&error("10.0.0.9", A, &there), &look(1)), "rel|rpl");
     assert_eq!(lab.state(&error("10.0.0.9", B, &udp(B, A, 2, 1, b"x")), &look(1)), "rel");
     assert_eq!(lab.state(&error("10.0.0.9", A, &udp(A, B, 1, 3, b"x")), &commit(1)), "inv");
+    // It goes to who sent what it quotes, or it is made up.
+    for to in [B, "10.0.0.9"] {
+        assert_eq!(lab.state(&error("10.0.0.9", to, &there), &look(1)), "inv");
+    }
     let there = udp(A6, B6, 1, 2, b"x");
     assert_eq!(lab.state(&there, &commit(1)), "new");
     assert_eq!(lab.state(&error("fc00::9", A6, &there), &look(1)), "rel|rpl");
+    assert_eq!(lab.state(&error("fc00::9", B6, &there), &look(1)), "inv");
     assert_eq!(lab.tracker.connections(), 2);
 }
 

@@ -5,6 +5,7 @@
 //! see each other's effects, in their order.
 
 use super::enter::{Fresh, Refused};
+use super::events::Events;
 use super::follow::Control;
 use super::fragments::{self, Held};
 use super::inspect::{self, Seen, TCP, Unfit};
@@ -347,6 +348,12 @@ impl Conntrack {
         if !record.is_still(found.generation) {
             return None;
         }
+        if found.reply
+            && !status.contains(Status::REPLIED)
+            && record.status().1.contains(Status::REPLIED)
+        {
+            self.tell(Events::REPLY, record, call.now);
+        }
         let natted = status.intersects(Status::SRC_NAT | Status::DST_NAT);
         let mut written = false;
         if natted && call.ct.nat.is_some() {
@@ -358,7 +365,7 @@ impl Conntrack {
         let fits = !seen.related && !state.contains(CtState::INV);
         if controls && fits && (written || !natted) {
             if call.ct.commit {
-                self.set_marks(record, found.generation, call.ct);
+                self.set_marks(record, found.generation, call);
             }
             self.control(packet, seen, found, record, call);
         }
@@ -569,6 +576,7 @@ impl Conntrack {
             ends,
             life,
             parent: None,
+            events: call.ct.event_mask.unwrap_or(u32::MAX),
         };
         match call.ct.helper {
             Some(Helper::Ftp) => fresh.status |= Status::FTP,
@@ -581,8 +589,8 @@ impl Conntrack {
             fresh.status |= Status::EXPECTED;
             fresh.parent = Some(expected.parent);
             (fresh.mark, fresh.label) = (expected.mark, expected.label);
-            if call.ct.nat.is_some() && expected.nat.is_some() {
-                (target, also) = (expected.nat.as_ref(), None);
+            if call.ct.nat.is_some() {
+                (target, also) = (Some(&expected.nat), None);
             }
         }
         // What it announces at once inherits them.
@@ -666,7 +674,7 @@ impl Conntrack {
         let mut meta = CtMeta { zone: call.ct.zone.0, state: state.bits(), ..CtMeta::default() };
         if let Some((found, record)) = outcome.found {
             if call.ct.commit {
-                self.set_marks(record, found.generation, call.ct);
+                self.set_marks(record, found.generation, call);
             }
             meta.mark = record.mark.get();
             let (_, status) = record.status();
@@ -690,20 +698,29 @@ impl Conntrack {
         (parent != [0; 5]).then_some(parent)
     }
 
-    fn set_marks(&self, record: &Record, generation: u32, ct: &Ct) {
+    fn set_marks(&self, record: &Record, generation: u32, call: &Call<'_>) {
+        let ct = call.ct;
         if ct.mark.is_none() && ct.label.is_none() {
             return;
         }
-        let _guard = record.lock.lock();
+        let guard = record.lock.lock();
         if !record.is_still(generation) {
             return;
         }
-        if let Some(mark) = ct.mark {
-            record.mark.set(record.mark.get() & !mark.mask | mark.value & mark.mask);
+        let (mark, label) = (record.mark.get(), record.label());
+        let mut changed = Events::empty();
+        if let Some(set) = ct.mark {
+            record.mark.set(mark & !set.mask | set.value & set.mask);
+            changed.set(Events::MARK, record.mark.get() != mark);
         }
-        if let Some(label) = ct.label {
-            record.set_label(record.label() & !label.mask | label.value & label.mask);
+        if let Some(set) = ct.label {
+            record.set_label(label & !set.mask | set.value & set.mask);
             record.set_status(generation, Status::LABELLED);
+            changed.set(Events::LABEL, record.label() != label);
+        }
+        drop(guard);
+        for event in changed {
+            self.tell(event, record, call.now);
         }
     }
 }

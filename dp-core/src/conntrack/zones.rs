@@ -1,18 +1,21 @@
 //! Zones: how many connections each has, how many it may have, and which they are.
 //!
-//! Each zone strings its connections on lists of its own, so that a flush costs what the zone holds.
-//! A zone has several lists, by hash, so that threads which make connections in one zone seldom wait
-//! for each other.
+//! Each zone has lists of its connections, so that a flush costs what the zone holds. A thread puts
+//! what it makes on a list of its own, and a zone's count is the sum of its lists' lengths: threads
+//! that make and end connections in one zone do not share a line of memory for it. Only where a limit
+//! holds do they wait for each other, from the look at the count until the connection is listed.
 
 use std::sync::OnceLock;
 
+use super::count::{SHARES, own_share};
 use super::record::{Record, UNLINKED};
 use super::table::Table;
-use crate::base::Zone;
-use crate::sync::{Locked, Word32};
+use crate::base::{Zone, prefetch};
+use crate::sync::{Guard, Locked, Word32};
 
-/// Lists of one zone.
-pub(super) const LISTS: usize = 8;
+/// Lists of one zone, one for each share of the threads.
+pub(super) const LISTS: usize = SHARES;
+const LIST_BITS: u32 = LISTS.trailing_zeros();
 /// Zones that are made together.
 const PAGE: usize = 16;
 const PAGES: usize = 65_536 / PAGE;
@@ -21,19 +24,26 @@ const PAGES: usize = 65_536 / PAGE;
 #[derive(Debug, Default)]
 #[repr(align(64))]
 pub(super) struct ZoneState {
-    /// Connections now.
-    pub(super) count: Word32,
     /// How many it may have, plus one; 0 where the default holds.
     limit: Word32,
     /// Number of the timeout policy of its connections.
     pub(super) policy: Word32,
+    /// Who may be the last that the limit lets in.
+    admission: Locked<()>,
     lists: [List; LISTS],
 }
 
-/// Records, each of which knows its place; alone on its cache line.
+/// Records, each of which knows its list and its place; alone on its cache line.
 #[derive(Debug, Default)]
 #[repr(align(64))]
-struct List(Locked<Vec<u32>>);
+struct List {
+    records: Locked<Vec<u32>>,
+    /// How many there are.
+    len: Word32,
+}
+
+/// Leave to list one more connection, as long as it is held.
+pub(super) type Admission<'a> = Option<Guard<'a, ()>>;
 
 /// All zones that have been used.
 #[derive(Debug)]
@@ -75,10 +85,14 @@ impl Zones {
         self.pages.get(usize::from(zone.0) / PAGE)?.get()?.get(usize::from(zone.0) % PAGE)
     }
 
-    /// Counts one more connection, if the limit allows.
-    pub(super) fn admit(&self, state: &ZoneState) -> bool {
+    /// Lets one more connection in, if the limit allows.
+    pub(super) fn admit<'a>(&self, state: &'a ZoneState) -> Option<Admission<'a>> {
         let limit = self.limit_of(Some(state));
-        state.count.take_one(if limit == 0 { u32::MAX } else { limit })
+        if limit == 0 {
+            return Some(None);
+        }
+        let admission = state.admission.lock();
+        (state.count() < limit).then_some(Some(admission))
     }
 
     fn limit_of(&self, state: Option<&ZoneState>) -> u32 {
@@ -107,11 +121,7 @@ impl Zones {
     /// The limit that holds for a zone.
     pub(super) fn limit(&self, zone: Zone) -> ZoneLimit {
         let state = self.known(zone);
-        ZoneLimit {
-            zone,
-            limit: self.limit_of(state),
-            count: state.map_or(0, |state| state.count.get()),
-        }
+        ZoneLimit { zone, limit: self.limit_of(state), count: state.map_or(0, ZoneState::count) }
     }
 
     /// Zones with limits of their own, ascending.
@@ -123,36 +133,49 @@ impl Zones {
     }
 }
 
-/// The list of a hash.
-const fn list_of(hash: u64) -> usize {
-    (hash >> 8) as usize & (LISTS - 1)
-}
-
 impl ZoneState {
-    /// Lists a connection.
-    pub(super) fn link(&self, index: u32, record: &Record) {
-        let Some(list) = self.lists.get(list_of(record.hash.get())) else { return };
-        let mut list = list.0.lock();
-        record.place.set(u32::try_from(list.len()).unwrap_or(UNLINKED));
-        list.push(index);
+    /// Connections now.
+    pub(super) fn count(&self) -> u32 {
+        self.lists.iter().map(|list| list.len.get()).sum()
     }
 
-    /// Takes a connection off its list, if it is there.
+    /// Lists a connection.
+    pub(super) fn link(&self, index: u32, record: &Record) {
+        let own = own_share();
+        let Some(list) = self.lists.get(own) else { return };
+        let mut records = list.records.lock();
+        let place = records.len() << LIST_BITS | own;
+        record.place.set(u32::try_from(place).unwrap_or(UNLINKED));
+        records.push(index);
+        list.told(&records);
+    }
+
+    /// Takes a connection off its list, if it is on one.
     pub(super) fn unlink(&self, table: &Table, record: &Record) {
-        let Some(list) = self.lists.get(list_of(record.hash.get())) else { return };
-        let mut list = list.0.lock();
+        // Others may move it within its list, or take it off, but not to another list.
+        let place = record.place.get() as usize;
+        if place == UNLINKED as usize {
+            return;
+        }
+        let Some(list) = self.lists.get(place % LISTS) else { return };
+        let mut records = list.records.lock();
         let place = record.place.get();
         if place == UNLINKED {
             return;
         }
         record.place.set(UNLINKED);
-        let at = place as usize;
-        if at >= list.len() {
+        let at = place as usize >> LIST_BITS;
+        if at >= records.len() {
             return;
         }
-        list.swap_remove(at);
-        if let Some(moved) = list.get(at).and_then(|&index| table.record(index)) {
+        records.swap_remove(at);
+        list.told(&records);
+        if let Some(moved) = records.get(at).and_then(|&index| table.record(index)) {
             moved.place.set(place);
+        }
+        // It is moved next.
+        if let Some(last) = records.last().and_then(|&index| table.record(index)) {
+            prefetch(&last.place);
         }
     }
 
@@ -160,15 +183,23 @@ impl ZoneState {
     /// is the caller's to end them.
     pub(super) fn drain(&self, table: &Table, list: usize, out: &mut [(u32, u32)]) -> usize {
         let Some(list) = self.lists.get(list) else { return 0 };
-        let mut list = list.0.lock();
+        let mut records = list.records.lock();
         let mut count = 0;
         for place in out {
-            let Some(index) = list.pop() else { break };
+            let Some(index) = records.pop() else { break };
             let Some(record) = table.record(index) else { continue };
             record.place.set(UNLINKED);
             *place = (index, record.status().0);
             count += 1;
         }
+        list.told(&records);
         count
+    }
+}
+
+impl List {
+    /// Writes down the length for those who do not hold the lock.
+    fn told(&self, records: &[u32]) {
+        self.len.set(u32::try_from(records.len()).unwrap_or(u32::MAX));
     }
 }

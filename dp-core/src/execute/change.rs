@@ -5,7 +5,7 @@ use super::{
 };
 use crate::action::{Action, Set};
 use crate::base::{DropCounters, DropReason};
-use crate::packet::{Burst, Packet, Slots, TunnelMeta};
+use crate::packet::{Burst, Packet, Slots};
 
 /// Whether a step does nothing but change the packet, which nobody notices behind the last step that
 /// sends it.
@@ -124,7 +124,7 @@ fn write(set: &Set, packet: &mut Packet) -> Option<()> {
         Set::Mpls(set) => mpls::set(packet, *set),
         Set::Nsh(set) => nsh::set(packet, set),
         Set::Tunnel(tunnel) => {
-            packet.set_tunnel(&TunnelMeta::from(&**tunnel));
+            packet.set_tunnel(tunnel);
             Some(())
         }
         Set::PktMark(set) => metadata::set_mark(packet, *set),

@@ -163,7 +163,7 @@ pub(crate) fn track(
     if !released.is_empty() {
         run_released(&[Action::Recirc(id)], released, Scope::OUTERMOST, context, exits);
     }
-    recirc::stay(id, burst, slots, context.in_port, exits)
+    recirc::stay(id, burst, slots, context, exits)
 }
 
 /// Executes a list on packets that are there.
@@ -256,7 +256,7 @@ fn step(
             userspace::copy(request, burst, slots, *scope, context, exits);
         }
         Action::Psample { .. } => userspace::psample(action, burst, slots, *scope, context),
-        Action::Recirc(id) => recirc::copy(*id, burst, slots, context.in_port, *scope, exits),
+        Action::Recirc(id) => recirc::copy(*id, burst, slots, *scope, context, exits),
         Action::Clone(actions) => nested::copy(actions, burst, slots, *scope, context, exits),
         Action::Sample { probability, actions } => {
             let chosen = nested::sampled(slots, *probability, exits);
@@ -324,12 +324,12 @@ fn finish(
         Action::Recirc(id) => {
             output::cut(burst, slots, *scope);
             if scope.stays && exits.stay.is_some() {
-                let staying = recirc::stay(*id, burst, slots, context.in_port, exits);
+                let staying = recirc::stay(*id, burst, slots, context, exits);
                 if let Some(stay) = &mut exits.stay {
                     *stay = stay.or(staying);
                 }
             } else {
-                recirc::move_all(*id, burst, slots, context.in_port, exits);
+                recirc::move_all(*id, burst, slots, context, exits);
             }
         }
         Action::TunnelPop(port) => tunnel::move_out(*port, burst, slots, context, exits),

@@ -67,11 +67,16 @@ fn set_eth_type(packet: &mut Packet, l3: usize, eth_type: u16) -> Option<()> {
     match l3.checked_sub(2) {
         Some(at) => write(packet.data_mut(), at, eth_type.to_be_bytes()),
         None => {
-            packet.meta_mut().set_outermost(packet_type(eth_type));
+            // What was behind the label may be a whole Ethernet frame.
+            let inner = if eth_type == ETH_TYPE_TEB { 0 } else { packet_type(eth_type) };
+            packet.meta_mut().set_outermost(inner);
             Some(())
         }
     }
 }
+
+/// "Transparent Ethernet bridging": an Ethernet frame.
+const ETH_TYPE_TEB: u16 = 0x6558;
 
 /// The packet type of a packet that begins with what this Ethertype names.
 pub(super) const fn packet_type(eth_type: u16) -> u32 {

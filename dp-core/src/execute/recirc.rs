@@ -7,8 +7,9 @@
 
 use std::collections::VecDeque;
 
-use super::{Exits, Scope, drop_all};
+use super::{Context, Exits, Scope, drop_all};
 use crate::base::{DropReason, PortNo, RecircId};
+use crate::boundary::Upcall;
 use crate::packet::{BURST, Burst, Metadata, Packet, Slots};
 
 /// Packets that wait for another pass.
@@ -104,8 +105,8 @@ pub(super) fn copy(
     id: RecircId,
     burst: &Burst,
     slots: Slots,
-    in_port: Option<PortNo>,
     scope: Scope,
+    context: &Context<'_>,
     exits: &mut Exits<'_>,
 ) {
     for packet in slots.iter().filter_map(|slot| burst.get(slot)) {
@@ -113,8 +114,11 @@ pub(super) fn copy(
             exits.drops.add(DropReason::NoBuffer, 1);
             continue;
         };
-        if exits.again.push(copy, id, in_port).is_err() {
-            exits.drops.add(DropReason::RecircLimit, 1);
+        if let Err(refused) = exits.again.push(copy, id, context.in_port) {
+            let mut one = Burst::default();
+            // There is room in an empty burst.
+            drop(one.push(refused));
+            refuse(id, &mut one, Slots::first(1), context, exits);
         }
     }
 }
@@ -125,18 +129,18 @@ pub(super) fn stay(
     id: RecircId,
     burst: &mut Burst,
     slots: Slots,
-    in_port: Option<PortNo>,
+    context: &Context<'_>,
     exits: &mut Exits<'_>,
 ) -> Slots {
     let mut refused = Slots::NONE;
     for slot in slots.iter() {
         let Some(packet) = burst.get_mut(slot) else { continue };
-        if !exits.again.enter(packet.meta_mut(), id, in_port) {
+        if !exits.again.enter(packet.meta_mut(), id, context.in_port) {
             refused.insert(slot);
         }
     }
     if !refused.is_empty() {
-        drop_all(burst, refused, DropReason::RecircLimit, exits.drops);
+        refuse(id, burst, refused, context, exits);
     }
     slots.without(refused)
 }
@@ -146,16 +150,40 @@ pub(super) fn move_all(
     id: RecircId,
     burst: &mut Burst,
     slots: Slots,
-    in_port: Option<PortNo>,
+    context: &Context<'_>,
     exits: &mut Exits<'_>,
 ) {
     let mut refused = Slots::NONE;
     for slot in slots.iter() {
         let Some(packet) = burst.take(slot) else { continue };
-        if let Err(packet) = exits.again.push(packet, id, in_port) {
+        if let Err(packet) = exits.again.push(packet, id, context.in_port) {
             burst.put_back(slot, packet);
             refused.insert(slot);
         }
     }
-    drop_all(burst, refused, DropReason::RecircLimit, exits.drops);
+    if !refused.is_empty() {
+        refuse(id, burst, refused, context, exits);
+    }
+}
+
+/// Drops the packets in `slots`, and tells the slow path if they have passed too often: the tables
+/// may have a loop. That too many wait says nothing about them.
+#[cold]
+fn refuse(
+    id: RecircId,
+    burst: &mut Burst,
+    slots: Slots,
+    context: &Context<'_>,
+    exits: &mut Exits<'_>,
+) {
+    let depth = exits.again.depth;
+    let mut often = slots.iter().filter_map(|slot| burst.get(slot));
+    let mut often = often.by_ref().filter(|packet| packet.meta().passes >= depth);
+    if let Some(first) = often.next() {
+        let (key, _) = context.extractor.packet(first);
+        let upcall = Upcall { key: &key, frame: first.data() };
+        let count = 1 + often.count() as u64;
+        context.sink.passed_too_often(id, count, &upcall, context.now);
+    }
+    drop_all(burst, slots, DropReason::RecircLimit, exits.drops);
 }

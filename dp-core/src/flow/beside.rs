@@ -214,6 +214,14 @@ pub fn ct_of(key: &FlowKey) -> Option<CtMeta> {
 /// The tunnel in a key; `None` if it has no outer destination.
 #[must_use]
 pub fn tunnel_of(key: &FlowKey) -> Option<TunnelMeta> {
+    let tunnel = tunnel_in(key);
+    let nowhere = tunnel.dst.is_unspecified() && tunnel.ipv6_dst.is_unspecified();
+    (!nowhere).then_some(tunnel)
+}
+
+/// What a key says of a tunnel, wherever it leads.
+#[must_use]
+pub fn tunnel_in(key: &FlowKey) -> TunnelMeta {
     let v4 = |place| Ipv4Addr::from_bits(u32::try_from(key.load(place)).unwrap_or(0));
     let half = |place| u16::try_from(key.load(place)).unwrap_or(0);
     let byte = |place| u8::try_from(key.load(place)).unwrap_or(0);
@@ -239,14 +247,11 @@ pub fn tunnel_of(key: &FlowKey) -> Option<TunnelMeta> {
         options_len: byte(layout::TUN_OPT_LEN),
         ..TunnelMeta::NONE
     };
-    if out.dst.is_unspecified() && out.ipv6_dst.is_unspecified() {
-        return None;
-    }
     let lanes = layout::TUN_OPTIONS_LANE..PACKET_LANES;
     for (chunk, lane) in out.options.chunks_mut(64).zip(lanes) {
         for (to, from) in chunk.iter_mut().zip(key.lane(lane).bytes()) {
             *to = *from;
         }
     }
-    Some(out)
+    out
 }

@@ -8,11 +8,13 @@
 //! Several fields may share a place (`tcp_src`, `udp_src`), or be parts of one (`vlan_vid`,
 //! `vlan_pcp` of the TCI; the `xreg`s of the registers).
 //!
-//! Tunnel metadata (`tun_metadata0` to `63`) are options of up to 16 bytes: there is room for 16 of
-//! them in a key, and fields whose numbers are 16 apart share it. Which of them are there is a set
-//! of its own ([`layout::TUN_METADATA_PRESENT`]), which follows every write of one.
+//! Tunnel metadata (`tun_metadata0` to `63`) are options of up to 124 bytes. They are the only fields
+//! wider than 128 bits and lie beside the lanes ([`super::wide`]). Which of them are there is a set
+//! of its own ([`layout::TUN_METADATA_PRESENT`]), which follows every write of one and is their place
+//! in the table.
 
 use super::layout::{self, Place};
+use super::wide::Wide;
 
 /// Whether and how a field may be matched with a mask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,7 +149,7 @@ pub struct Field {
     /// Bits to the right of the value inside [`Self::place`].
     pub shift: u8,
     /// Width of the value in bits.
-    pub bits: u8,
+    pub bits: u16,
     /// Width on the wire in bytes (OXM payload).
     pub wire_len: u8,
     /// Masks allowed.
@@ -174,10 +176,16 @@ pub struct Oxm {
 }
 
 impl Field {
-    /// All ones in the width of the value.
+    /// All ones in the width of the value; in the last 128 bits of one that is wider.
     #[must_use]
     pub const fn ones(&self) -> u128 {
-        u128::MAX >> (128 - self.bits as u32)
+        u128::MAX >> 128u32.saturating_sub(self.bits as u32)
+    }
+
+    /// All ones in the width of the value, whatever it is.
+    #[must_use]
+    pub fn wide_ones(&self) -> Wide {
+        Wide::ones(self.bits)
     }
 
     /// The lane that holds it.
@@ -189,17 +197,6 @@ impl Field {
 
 const fn within(place: Place, skip: u16, len: u8) -> Place {
     Place { offset: place.offset + skip, len }
-}
-
-/// How many bytes of an option a key holds, and how many options at once.
-const TUN_METADATA_LEN: u16 = 16;
-const TUN_METADATA_SLOTS: u16 = 16;
-
-/// Where tunnel metadata `n` lives: options that are as many apart as there is room for share it.
-const fn tun_metadata(n: u16) -> Place {
-    let slot = n % TUN_METADATA_SLOTS;
-    let offset = layout::TUN_METADATA_LANE as u16 * 64 + slot * TUN_METADATA_LEN;
-    Place { offset, len: TUN_METADATA_LEN as u8 }
 }
 
 macro_rules! fields {
@@ -267,70 +264,70 @@ fields! {
     TunErspanHwid = "tun_erspan_hwid", layout::TUN_ERSPAN_HWID, 0 + 6, 1, Bits, true, None, Hex, [NiciraExt 14 ERSPAN_HWID], "ERSPAN hardware id.";
     TunGtpuFlags = "tun_gtpu_flags", layout::TUN_GTPU_FLAGS, 0 + 8, 1, Bits, false, None, Hex, [NiciraExt 15 GTPU_FLAGS], "GTP-U flags.";
     TunGtpuMsgtype = "tun_gtpu_msgtype", layout::TUN_GTPU_MSGTYPE, 0 + 8, 1, Bits, false, None, Decimal, [NiciraExt 16 GTPU_MSGTYPE], "GTP-U message type.";
-    TunMetadata0 = "tun_metadata0", tun_metadata(0), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 40 TUN_METADATA0], "Geneve option that the switch calls 0.";
-    TunMetadata1 = "tun_metadata1", tun_metadata(1), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 41 TUN_METADATA1], "Geneve option that the switch calls 1.";
-    TunMetadata2 = "tun_metadata2", tun_metadata(2), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 42 TUN_METADATA2], "Geneve option that the switch calls 2.";
-    TunMetadata3 = "tun_metadata3", tun_metadata(3), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 43 TUN_METADATA3], "Geneve option that the switch calls 3.";
-    TunMetadata4 = "tun_metadata4", tun_metadata(4), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 44 TUN_METADATA4], "Geneve option that the switch calls 4.";
-    TunMetadata5 = "tun_metadata5", tun_metadata(5), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 45 TUN_METADATA5], "Geneve option that the switch calls 5.";
-    TunMetadata6 = "tun_metadata6", tun_metadata(6), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 46 TUN_METADATA6], "Geneve option that the switch calls 6.";
-    TunMetadata7 = "tun_metadata7", tun_metadata(7), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 47 TUN_METADATA7], "Geneve option that the switch calls 7.";
-    TunMetadata8 = "tun_metadata8", tun_metadata(8), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 48 TUN_METADATA8], "Geneve option that the switch calls 8.";
-    TunMetadata9 = "tun_metadata9", tun_metadata(9), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 49 TUN_METADATA9], "Geneve option that the switch calls 9.";
-    TunMetadata10 = "tun_metadata10", tun_metadata(10), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 50 TUN_METADATA10], "Geneve option that the switch calls 10.";
-    TunMetadata11 = "tun_metadata11", tun_metadata(11), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 51 TUN_METADATA11], "Geneve option that the switch calls 11.";
-    TunMetadata12 = "tun_metadata12", tun_metadata(12), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 52 TUN_METADATA12], "Geneve option that the switch calls 12.";
-    TunMetadata13 = "tun_metadata13", tun_metadata(13), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 53 TUN_METADATA13], "Geneve option that the switch calls 13.";
-    TunMetadata14 = "tun_metadata14", tun_metadata(14), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 54 TUN_METADATA14], "Geneve option that the switch calls 14.";
-    TunMetadata15 = "tun_metadata15", tun_metadata(15), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 55 TUN_METADATA15], "Geneve option that the switch calls 15.";
-    TunMetadata16 = "tun_metadata16", tun_metadata(16), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 56 TUN_METADATA16], "Geneve option that the switch calls 16.";
-    TunMetadata17 = "tun_metadata17", tun_metadata(17), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 57 TUN_METADATA17], "Geneve option that the switch calls 17.";
-    TunMetadata18 = "tun_metadata18", tun_metadata(18), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 58 TUN_METADATA18], "Geneve option that the switch calls 18.";
-    TunMetadata19 = "tun_metadata19", tun_metadata(19), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 59 TUN_METADATA19], "Geneve option that the switch calls 19.";
-    TunMetadata20 = "tun_metadata20", tun_metadata(20), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 60 TUN_METADATA20], "Geneve option that the switch calls 20.";
-    TunMetadata21 = "tun_metadata21", tun_metadata(21), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 61 TUN_METADATA21], "Geneve option that the switch calls 21.";
-    TunMetadata22 = "tun_metadata22", tun_metadata(22), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 62 TUN_METADATA22], "Geneve option that the switch calls 22.";
-    TunMetadata23 = "tun_metadata23", tun_metadata(23), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 63 TUN_METADATA23], "Geneve option that the switch calls 23.";
-    TunMetadata24 = "tun_metadata24", tun_metadata(24), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 64 TUN_METADATA24], "Geneve option that the switch calls 24.";
-    TunMetadata25 = "tun_metadata25", tun_metadata(25), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 65 TUN_METADATA25], "Geneve option that the switch calls 25.";
-    TunMetadata26 = "tun_metadata26", tun_metadata(26), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 66 TUN_METADATA26], "Geneve option that the switch calls 26.";
-    TunMetadata27 = "tun_metadata27", tun_metadata(27), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 67 TUN_METADATA27], "Geneve option that the switch calls 27.";
-    TunMetadata28 = "tun_metadata28", tun_metadata(28), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 68 TUN_METADATA28], "Geneve option that the switch calls 28.";
-    TunMetadata29 = "tun_metadata29", tun_metadata(29), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 69 TUN_METADATA29], "Geneve option that the switch calls 29.";
-    TunMetadata30 = "tun_metadata30", tun_metadata(30), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 70 TUN_METADATA30], "Geneve option that the switch calls 30.";
-    TunMetadata31 = "tun_metadata31", tun_metadata(31), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 71 TUN_METADATA31], "Geneve option that the switch calls 31.";
-    TunMetadata32 = "tun_metadata32", tun_metadata(32), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 72 TUN_METADATA32], "Geneve option that the switch calls 32.";
-    TunMetadata33 = "tun_metadata33", tun_metadata(33), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 73 TUN_METADATA33], "Geneve option that the switch calls 33.";
-    TunMetadata34 = "tun_metadata34", tun_metadata(34), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 74 TUN_METADATA34], "Geneve option that the switch calls 34.";
-    TunMetadata35 = "tun_metadata35", tun_metadata(35), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 75 TUN_METADATA35], "Geneve option that the switch calls 35.";
-    TunMetadata36 = "tun_metadata36", tun_metadata(36), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 76 TUN_METADATA36], "Geneve option that the switch calls 36.";
-    TunMetadata37 = "tun_metadata37", tun_metadata(37), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 77 TUN_METADATA37], "Geneve option that the switch calls 37.";
-    TunMetadata38 = "tun_metadata38", tun_metadata(38), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 78 TUN_METADATA38], "Geneve option that the switch calls 38.";
-    TunMetadata39 = "tun_metadata39", tun_metadata(39), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 79 TUN_METADATA39], "Geneve option that the switch calls 39.";
-    TunMetadata40 = "tun_metadata40", tun_metadata(40), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 80 TUN_METADATA40], "Geneve option that the switch calls 40.";
-    TunMetadata41 = "tun_metadata41", tun_metadata(41), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 81 TUN_METADATA41], "Geneve option that the switch calls 41.";
-    TunMetadata42 = "tun_metadata42", tun_metadata(42), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 82 TUN_METADATA42], "Geneve option that the switch calls 42.";
-    TunMetadata43 = "tun_metadata43", tun_metadata(43), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 83 TUN_METADATA43], "Geneve option that the switch calls 43.";
-    TunMetadata44 = "tun_metadata44", tun_metadata(44), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 84 TUN_METADATA44], "Geneve option that the switch calls 44.";
-    TunMetadata45 = "tun_metadata45", tun_metadata(45), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 85 TUN_METADATA45], "Geneve option that the switch calls 45.";
-    TunMetadata46 = "tun_metadata46", tun_metadata(46), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 86 TUN_METADATA46], "Geneve option that the switch calls 46.";
-    TunMetadata47 = "tun_metadata47", tun_metadata(47), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 87 TUN_METADATA47], "Geneve option that the switch calls 47.";
-    TunMetadata48 = "tun_metadata48", tun_metadata(48), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 88 TUN_METADATA48], "Geneve option that the switch calls 48.";
-    TunMetadata49 = "tun_metadata49", tun_metadata(49), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 89 TUN_METADATA49], "Geneve option that the switch calls 49.";
-    TunMetadata50 = "tun_metadata50", tun_metadata(50), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 90 TUN_METADATA50], "Geneve option that the switch calls 50.";
-    TunMetadata51 = "tun_metadata51", tun_metadata(51), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 91 TUN_METADATA51], "Geneve option that the switch calls 51.";
-    TunMetadata52 = "tun_metadata52", tun_metadata(52), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 92 TUN_METADATA52], "Geneve option that the switch calls 52.";
-    TunMetadata53 = "tun_metadata53", tun_metadata(53), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 93 TUN_METADATA53], "Geneve option that the switch calls 53.";
-    TunMetadata54 = "tun_metadata54", tun_metadata(54), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 94 TUN_METADATA54], "Geneve option that the switch calls 54.";
-    TunMetadata55 = "tun_metadata55", tun_metadata(55), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 95 TUN_METADATA55], "Geneve option that the switch calls 55.";
-    TunMetadata56 = "tun_metadata56", tun_metadata(56), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 96 TUN_METADATA56], "Geneve option that the switch calls 56.";
-    TunMetadata57 = "tun_metadata57", tun_metadata(57), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 97 TUN_METADATA57], "Geneve option that the switch calls 57.";
-    TunMetadata58 = "tun_metadata58", tun_metadata(58), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 98 TUN_METADATA58], "Geneve option that the switch calls 58.";
-    TunMetadata59 = "tun_metadata59", tun_metadata(59), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 99 TUN_METADATA59], "Geneve option that the switch calls 59.";
-    TunMetadata60 = "tun_metadata60", tun_metadata(60), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 100 TUN_METADATA60], "Geneve option that the switch calls 60.";
-    TunMetadata61 = "tun_metadata61", tun_metadata(61), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 101 TUN_METADATA61], "Geneve option that the switch calls 61.";
-    TunMetadata62 = "tun_metadata62", tun_metadata(62), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 102 TUN_METADATA62], "Geneve option that the switch calls 62.";
-    TunMetadata63 = "tun_metadata63", tun_metadata(63), 0 + 128, 16, Bits, true, None, Hex, [Nxm1 103 TUN_METADATA63], "Geneve option that the switch calls 63.";
+    TunMetadata0 = "tun_metadata0", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 40 TUN_METADATA0], "Geneve option that the switch calls 0.";
+    TunMetadata1 = "tun_metadata1", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 41 TUN_METADATA1], "Geneve option that the switch calls 1.";
+    TunMetadata2 = "tun_metadata2", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 42 TUN_METADATA2], "Geneve option that the switch calls 2.";
+    TunMetadata3 = "tun_metadata3", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 43 TUN_METADATA3], "Geneve option that the switch calls 3.";
+    TunMetadata4 = "tun_metadata4", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 44 TUN_METADATA4], "Geneve option that the switch calls 4.";
+    TunMetadata5 = "tun_metadata5", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 45 TUN_METADATA5], "Geneve option that the switch calls 5.";
+    TunMetadata6 = "tun_metadata6", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 46 TUN_METADATA6], "Geneve option that the switch calls 6.";
+    TunMetadata7 = "tun_metadata7", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 47 TUN_METADATA7], "Geneve option that the switch calls 7.";
+    TunMetadata8 = "tun_metadata8", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 48 TUN_METADATA8], "Geneve option that the switch calls 8.";
+    TunMetadata9 = "tun_metadata9", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 49 TUN_METADATA9], "Geneve option that the switch calls 9.";
+    TunMetadata10 = "tun_metadata10", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 50 TUN_METADATA10], "Geneve option that the switch calls 10.";
+    TunMetadata11 = "tun_metadata11", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 51 TUN_METADATA11], "Geneve option that the switch calls 11.";
+    TunMetadata12 = "tun_metadata12", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 52 TUN_METADATA12], "Geneve option that the switch calls 12.";
+    TunMetadata13 = "tun_metadata13", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 53 TUN_METADATA13], "Geneve option that the switch calls 13.";
+    TunMetadata14 = "tun_metadata14", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 54 TUN_METADATA14], "Geneve option that the switch calls 14.";
+    TunMetadata15 = "tun_metadata15", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 55 TUN_METADATA15], "Geneve option that the switch calls 15.";
+    TunMetadata16 = "tun_metadata16", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 56 TUN_METADATA16], "Geneve option that the switch calls 16.";
+    TunMetadata17 = "tun_metadata17", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 57 TUN_METADATA17], "Geneve option that the switch calls 17.";
+    TunMetadata18 = "tun_metadata18", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 58 TUN_METADATA18], "Geneve option that the switch calls 18.";
+    TunMetadata19 = "tun_metadata19", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 59 TUN_METADATA19], "Geneve option that the switch calls 19.";
+    TunMetadata20 = "tun_metadata20", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 60 TUN_METADATA20], "Geneve option that the switch calls 20.";
+    TunMetadata21 = "tun_metadata21", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 61 TUN_METADATA21], "Geneve option that the switch calls 21.";
+    TunMetadata22 = "tun_metadata22", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 62 TUN_METADATA22], "Geneve option that the switch calls 22.";
+    TunMetadata23 = "tun_metadata23", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 63 TUN_METADATA23], "Geneve option that the switch calls 23.";
+    TunMetadata24 = "tun_metadata24", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 64 TUN_METADATA24], "Geneve option that the switch calls 24.";
+    TunMetadata25 = "tun_metadata25", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 65 TUN_METADATA25], "Geneve option that the switch calls 25.";
+    TunMetadata26 = "tun_metadata26", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 66 TUN_METADATA26], "Geneve option that the switch calls 26.";
+    TunMetadata27 = "tun_metadata27", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 67 TUN_METADATA27], "Geneve option that the switch calls 27.";
+    TunMetadata28 = "tun_metadata28", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 68 TUN_METADATA28], "Geneve option that the switch calls 28.";
+    TunMetadata29 = "tun_metadata29", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 69 TUN_METADATA29], "Geneve option that the switch calls 29.";
+    TunMetadata30 = "tun_metadata30", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 70 TUN_METADATA30], "Geneve option that the switch calls 30.";
+    TunMetadata31 = "tun_metadata31", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 71 TUN_METADATA31], "Geneve option that the switch calls 31.";
+    TunMetadata32 = "tun_metadata32", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 72 TUN_METADATA32], "Geneve option that the switch calls 32.";
+    TunMetadata33 = "tun_metadata33", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 73 TUN_METADATA33], "Geneve option that the switch calls 33.";
+    TunMetadata34 = "tun_metadata34", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 74 TUN_METADATA34], "Geneve option that the switch calls 34.";
+    TunMetadata35 = "tun_metadata35", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 75 TUN_METADATA35], "Geneve option that the switch calls 35.";
+    TunMetadata36 = "tun_metadata36", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 76 TUN_METADATA36], "Geneve option that the switch calls 36.";
+    TunMetadata37 = "tun_metadata37", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 77 TUN_METADATA37], "Geneve option that the switch calls 37.";
+    TunMetadata38 = "tun_metadata38", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 78 TUN_METADATA38], "Geneve option that the switch calls 38.";
+    TunMetadata39 = "tun_metadata39", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 79 TUN_METADATA39], "Geneve option that the switch calls 39.";
+    TunMetadata40 = "tun_metadata40", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 80 TUN_METADATA40], "Geneve option that the switch calls 40.";
+    TunMetadata41 = "tun_metadata41", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 81 TUN_METADATA41], "Geneve option that the switch calls 41.";
+    TunMetadata42 = "tun_metadata42", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 82 TUN_METADATA42], "Geneve option that the switch calls 42.";
+    TunMetadata43 = "tun_metadata43", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 83 TUN_METADATA43], "Geneve option that the switch calls 43.";
+    TunMetadata44 = "tun_metadata44", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 84 TUN_METADATA44], "Geneve option that the switch calls 44.";
+    TunMetadata45 = "tun_metadata45", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 85 TUN_METADATA45], "Geneve option that the switch calls 45.";
+    TunMetadata46 = "tun_metadata46", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 86 TUN_METADATA46], "Geneve option that the switch calls 46.";
+    TunMetadata47 = "tun_metadata47", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 87 TUN_METADATA47], "Geneve option that the switch calls 47.";
+    TunMetadata48 = "tun_metadata48", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 88 TUN_METADATA48], "Geneve option that the switch calls 48.";
+    TunMetadata49 = "tun_metadata49", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 89 TUN_METADATA49], "Geneve option that the switch calls 49.";
+    TunMetadata50 = "tun_metadata50", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 90 TUN_METADATA50], "Geneve option that the switch calls 50.";
+    TunMetadata51 = "tun_metadata51", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 91 TUN_METADATA51], "Geneve option that the switch calls 51.";
+    TunMetadata52 = "tun_metadata52", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 92 TUN_METADATA52], "Geneve option that the switch calls 52.";
+    TunMetadata53 = "tun_metadata53", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 93 TUN_METADATA53], "Geneve option that the switch calls 53.";
+    TunMetadata54 = "tun_metadata54", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 94 TUN_METADATA54], "Geneve option that the switch calls 54.";
+    TunMetadata55 = "tun_metadata55", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 95 TUN_METADATA55], "Geneve option that the switch calls 55.";
+    TunMetadata56 = "tun_metadata56", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 96 TUN_METADATA56], "Geneve option that the switch calls 56.";
+    TunMetadata57 = "tun_metadata57", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 97 TUN_METADATA57], "Geneve option that the switch calls 57.";
+    TunMetadata58 = "tun_metadata58", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 98 TUN_METADATA58], "Geneve option that the switch calls 58.";
+    TunMetadata59 = "tun_metadata59", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 99 TUN_METADATA59], "Geneve option that the switch calls 59.";
+    TunMetadata60 = "tun_metadata60", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 100 TUN_METADATA60], "Geneve option that the switch calls 60.";
+    TunMetadata61 = "tun_metadata61", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 101 TUN_METADATA61], "Geneve option that the switch calls 61.";
+    TunMetadata62 = "tun_metadata62", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 102 TUN_METADATA62], "Geneve option that the switch calls 62.";
+    TunMetadata63 = "tun_metadata63", layout::TUN_METADATA_PRESENT, 0 + 992, 124, Bits, true, None, Hex, [Nxm1 103 TUN_METADATA63], "Geneve option that the switch calls 63.";
     Metadata = "metadata", layout::METADATA, 0 + 64, 8, Bits, true, None, Hex, [Oxm 2 METADATA], "OpenFlow metadata.";
     InPort = "in_port", within(layout::IN_PORT, 2, 2), 0 + 16, 2, Exact, true, None, OfPort, [Nxm0 0 IN_PORT], "Port of entry, 16 bits.";
     InPortOxm = "in_port_oxm", within(layout::IN_PORT, 2, 2), 0 + 16, 4, Exact, true, None, OfPort32, [Oxm 0 IN_PORT], "Port of entry, as OpenFlow 1.1 and later number it.";
@@ -503,13 +500,17 @@ mod tests {
     fn rows_stand_at_the_index_of_their_id_and_fit_their_place() {
         for (index, field) in FIELDS.iter().enumerate() {
             assert_eq!(field.id as usize, index, "{}", field.name);
-            assert!(field.bits >= 1 && field.bits <= 128);
+            assert!(field.bits >= 1);
+            assert!(u16::from(field.wire_len) * 8 >= field.bits, "{}", field.name);
+            if field.id.tun_metadata_number().is_some() {
+                continue;
+            }
+            assert!(field.bits <= 128);
             assert!(
-                u16::from(field.shift) + u16::from(field.bits) <= u16::from(field.place.len) * 8,
+                u16::from(field.shift) + field.bits <= u16::from(field.place.len) * 8,
                 "{}",
                 field.name
             );
-            assert!(u16::from(field.bits) <= u16::from(field.wire_len) * 8, "{}", field.name);
         }
     }
 

@@ -1,6 +1,7 @@
 //! A whole flow key, and the mask that says which of its bits count.
 //!
-//! Both are [`LANES`] lanes and the set of lanes that may hold something. The invariant that
+//! Both are [`LANES`] lanes and the set of lanes that may hold something, and beside them the few
+//! values that are wider than 128 bits ([`super::wide`]). The invariant that
 //! everything rests on: **a lane that is not in the set is all zeros**, so that lanes may be
 //! compared, hashed and masked without asking.
 //!
@@ -12,6 +13,7 @@ use core::fmt;
 use super::fields::FieldId;
 use super::lane::{LANES, Lane, LaneSet};
 use super::layout::{self, Place};
+use super::wide::{Wide, WideWords};
 use crate::base::{PortNo, RecircId, Ufid, hash_words};
 
 macro_rules! lanes_type {
@@ -21,6 +23,7 @@ macro_rules! lanes_type {
         pub struct $name {
             lanes: [Lane; LANES],
             used: LaneSet,
+            wide: WideWords,
         }
 
         impl Default for $name {
@@ -31,7 +34,8 @@ macro_rules! lanes_type {
 
         impl PartialEq for $name {
             fn eq(&self, other: &Self) -> bool {
-                self.used.with(other.used).iter().all(|lane| self.lane(lane) == other.lane(lane))
+                self.wide == other.wide
+                    && self.used.with(other.used).iter().all(|lane| self.lane(lane) == other.lane(lane))
             }
         }
 
@@ -45,12 +49,14 @@ macro_rules! lanes_type {
                         core::hash::Hash::hash(self.lane(lane), state);
                     }
                 }
+                self.wide.hash(state);
             }
         }
 
         impl $name {
             /// All zeros.
-            pub const EMPTY: Self = Self { lanes: [Lane::ZERO; LANES], used: LaneSet::EMPTY };
+            pub const EMPTY: Self =
+                Self { lanes: [Lane::ZERO; LANES], used: LaneSet::EMPTY, wide: WideWords::EMPTY };
 
             /// The lanes that may hold anything but zeros.
             #[inline]
@@ -106,9 +112,26 @@ macro_rules! lanes_type {
                 self.bytes_mut(from / 64)[from..from + len].copy_from_slice(&bytes[16 - len..]);
             }
 
-            /// The value of a field.
+            /// What lies beside the lanes.
+            #[inline]
+            #[must_use]
+            pub const fn wide(&self) -> &WideWords {
+                &self.wide
+            }
+
+            /// What lies beside the lanes, to be written.
+            #[inline]
+            #[must_use]
+            pub const fn wide_mut(&mut self) -> &mut WideWords {
+                &mut self.wide
+            }
+
+            /// The value of a field; of one that is wider than 128 bits the last of them.
             #[must_use]
             pub fn get(&self, id: FieldId) -> u128 {
+                if id.tun_metadata_number().is_some() {
+                    return self.get_wide(id).low();
+                }
                 let field = id.field();
                 self.load(field.place) >> field.shift & field.ones()
             }
@@ -118,17 +141,39 @@ macro_rules! lanes_type {
                 self.set_bits(id, value, u128::MAX);
             }
 
-            /// Sets those bits of a field that are set in `mask`.
+            /// Sets those bits of a field that are set in `mask`. All ones are all bits of the field,
+            /// also of one that is wider.
             pub fn set_bits(&mut self, id: FieldId, value: u128, mask: u128) {
+                if id.tun_metadata_number().is_some() {
+                    let all = mask == u128::MAX;
+                    let mask = if all { Wide::ONES } else { Wide::from(mask) };
+                    return self.set_wide(id, Wide::from(value), mask);
+                }
                 let field = id.field();
                 let mask = (mask & field.ones()) << field.shift;
                 let old = self.load(field.place);
                 self.store(field.place, old & !mask | value << field.shift & mask);
-                if let Some(number) = id.tun_metadata_number() {
-                    // Whoever writes one, or looks at one, has to do with its being there.
-                    let present = self.load(layout::TUN_METADATA_PRESENT) | 1 << number;
-                    self.store(layout::TUN_METADATA_PRESENT, present);
+            }
+
+            /// The value of a field of any width.
+            #[must_use]
+            pub fn get_wide(&self, id: FieldId) -> Wide {
+                match id.tun_metadata_number() {
+                    Some(number) => self.wide.value(number),
+                    None => Wide::from(self.get(id)),
                 }
+            }
+
+            /// Sets those bits of a field of any width that are set in `mask`.
+            pub fn set_wide(&mut self, id: FieldId, value: Wide, mask: Wide) {
+                let Some(number) = id.tun_metadata_number() else {
+                    return self.set_bits(id, value.low(), mask.low());
+                };
+                let old = self.wide.value(number);
+                self.wide.set_value(number, old & !mask | value & mask);
+                // Whoever writes one, or looks at one, has to do with its being there.
+                let present = self.load(layout::TUN_METADATA_PRESENT) | 1 << number;
+                self.store(layout::TUN_METADATA_PRESENT, present);
             }
         }
     };
@@ -198,6 +243,7 @@ impl FlowKey {
                 *out.lane_mut(lane) = self.lane(lane).and(mask.lane(lane));
             }
         }
+        out.wide = self.wide.and(&mask.wide);
         out
     }
 
@@ -206,7 +252,7 @@ impl FlowKey {
     pub fn agrees(&self, other: &Self, mask: &FlowMask) -> bool {
         mask.used.iter().all(|lane| {
             self.lane(lane).and(mask.lane(lane)) == other.lane(lane).and(mask.lane(lane))
-        })
+        }) && self.wide.and(&mask.wide) == other.wide.and(&mask.wide)
     }
 }
 
@@ -218,7 +264,16 @@ impl FlowMask {
 
     /// Makes those bits of a field count that are set in `bits` (as well).
     pub fn unwildcard_bits(&mut self, id: FieldId, bits: u128) {
-        self.set_bits(id, u128::MAX, bits);
+        match id.tun_metadata_number() {
+            Some(_) if bits == u128::MAX => self.unwildcard_wide(id, Wide::ONES),
+            Some(_) => self.unwildcard_wide(id, bits.into()),
+            None => self.set_bits(id, u128::MAX, bits),
+        }
+    }
+
+    /// Makes those bits of a field of any width count that are set in `bits` (as well).
+    pub fn unwildcard_wide(&mut self, id: FieldId, bits: Wide) {
+        self.set_wide(id, bits, bits);
     }
 
     /// Makes those bits of a place count that are set in `bits` (as well).
@@ -239,12 +294,14 @@ impl FlowMask {
         for lane in other.used.iter() {
             self.lane_mut(lane).or_assign(other.lane(lane));
         }
+        self.wide.or_assign(&other.wide);
     }
 
     /// Whether every bit that counts in `other` counts here.
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
         other.used.iter().all(|lane| other.lane(lane).and(self.lane(lane)) == *other.lane(lane))
+            && other.wide.and(&self.wide) == other.wide
     }
 
     /// The lanes with a bit that counts: exactly, where [`Self::used`] may say too much.
@@ -270,21 +327,24 @@ pub fn ufid(key: &FlowKey, mask: &FlowMask) -> Ufid {
         low = hash_words(&mask.0, low ^ lane as u64);
         low = hash_words(&key.0, low);
     }
+    for (index, mask) in mask.wide().iter() {
+        let word = key.wide().word(index) & mask;
+        high = hash_words(&[u64::from(index), word, mask], high);
+        low = hash_words(&[u64::from(index), mask, word], low);
+    }
     Ufid(u128::from(high) << 64 | u128::from(low))
 }
 
 fn debug_fields(
     name: &str,
-    get: impl Fn(FieldId) -> u128,
+    get: impl Fn(FieldId) -> Wide,
     f: &mut fmt::Formatter<'_>,
 ) -> fmt::Result {
     let mut out = f.debug_struct(name);
-    // Options that share their room would be shown several times.
-    let once = |field: &&super::Field| field.id.tun_metadata_number().is_none_or(|n| n < 16);
-    for field in super::FIELDS.iter().filter(once) {
+    for field in super::FIELDS {
         let value = get(field.id);
-        if value != 0 {
-            out.field(field.name, &format_args!("{value:#x}"));
+        if !value.is_zero() {
+            out.field(field.name, &value);
         }
     }
     out.finish()
@@ -292,13 +352,13 @@ fn debug_fields(
 
 impl fmt::Debug for FlowKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        debug_fields("FlowKey", |id| self.get(id), f)
+        debug_fields("FlowKey", |id| self.get_wide(id), f)
     }
 }
 
 impl fmt::Debug for FlowMask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        debug_fields("FlowMask", |id| self.get(id), f)
+        debug_fields("FlowMask", |id| self.get_wide(id), f)
     }
 }
 

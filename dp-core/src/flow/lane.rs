@@ -10,7 +10,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 use crate::base::hash_words;
 
 /// Lanes of a whole key, the OpenFlow-only ones included.
-pub const LANES: usize = 16;
+pub const LANES: usize = 12;
 /// Lanes that a packet's datapath key can use: the first ones. The rest (registers, metadata …)
 /// exist only in OpenFlow's flows.
 pub const PACKET_LANES: usize = 9;

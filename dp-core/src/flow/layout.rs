@@ -9,8 +9,8 @@
 //!  lane 5-8 tunnel options as they are on the wire (Geneve)          ── packets use none beyond ──
 //!  lane 9   reg0 … reg15
 //!  lane 10  metadata, conj_id, actset_output, which tunnel metadata fields are present
-//!  lane 11-14  tunnel metadata as OpenFlow sees it (tun_metadata0 … 63)
-//!  lane 15  reg16 … reg31 (prepared)
+//!  lane 11  reg16 … reg31 (prepared)
+//!  beside   tunnel metadata as OpenFlow sees it (tun_metadata0 … 63): `flow::wide`
 //! ```
 //!
 //! All values are big-endian, so a field is a run of bytes (or of bits in one) wherever it came
@@ -218,8 +218,6 @@ places! {
 
 /// First of the lanes with raw tunnel options.
 pub const TUN_OPTIONS_LANE: usize = 5;
-/// First of the lanes with OpenFlow's tunnel metadata.
-pub const TUN_METADATA_LANE: usize = 11;
 /// Bit of a TCI in a key that says the tag is there.
 pub const VLAN_PRESENT: u16 = 0x1000;
 /// `TUN_FLAGS`: the tunnel is Geneve, with or without options. No mask has this bit.

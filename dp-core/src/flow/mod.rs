@@ -13,6 +13,7 @@
 //! | [`lane`] | the 64-byte unit that keys are made, hashed and compared in |
 //! | [`layout`] | where in the lanes each value lives |
 //! | [`fields`] | THE table of match fields: width, place, OXM numbers, prerequisites, names |
+//! | [`wide`] | values wider than 128 bits, and where keys hold them |
 //! | [`key`] | [`FlowKey`] and [`FlowMask`] |
 //! | [`burst_keys`] | the keys of a burst, lane by lane |
 //! | [`extract`] | frames in, keys out |
@@ -29,9 +30,11 @@ pub mod key;
 pub mod lane;
 pub mod layout;
 pub mod text;
+pub mod wide;
 
 pub use burst_keys::{BurstKeys, FrameLanes};
 pub use extract::{Extracted, Extractor, Malformed, Pass, VlanLimit};
 pub use fields::{FIELDS, Field, FieldId};
 pub use key::{FlowKey, FlowMask, ufid};
 pub use lane::{LANES, Lane, LaneSet, PACKET_LANES};
+pub use wide::Wide;

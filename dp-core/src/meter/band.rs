@@ -6,7 +6,7 @@ use crate::packet::Slots;
 use crate::sync::SharedCell;
 
 /// Parts of a nanosecond that the bucket counts in, so that fast bands are not rounded away: 64
-/// reach for 9 years of nanoseconds.
+/// reach for 8 years of nanoseconds, and one before the clock began.
 const PARTS: u64 = 64;
 
 /// A token bucket. The cell holds the moment at which it is empty: behind now by as much time as it
@@ -22,7 +22,7 @@ pub(super) struct Bucket {
 }
 
 impl Bucket {
-    /// An empty bucket.
+    /// A full bucket.
     pub(super) fn new(unit: MeterUnit, band: Band, now: Instant) -> Self {
         let scale = match unit {
             MeterUnit::Packets => 1,
@@ -30,7 +30,8 @@ impl Bucket {
         };
         let rate = u64::from(band.rate.max(1)) * scale;
         let burst = u64::from(band.burst.unwrap_or(band.rate)) * scale;
-        Self { empty_at: SharedCell::new(parts(now)), unit, rate, depth: time_for(burst, rate) }
+        let depth = time_for(burst, rate);
+        Self { empty_at: SharedCell::new(parts(now).saturating_sub(depth)), unit, rate, depth }
     }
 
     fn cost(&self, len: u32) -> u64 {
@@ -58,8 +59,11 @@ impl Bucket {
     }
 }
 
+/// Where the clock begins: what lies before it is there for buckets that are full from the start.
+const ORIGIN: u64 = 1 << 61;
+
 fn parts(now: Instant) -> u64 {
-    now.0.saturating_mul(PARTS)
+    now.0.saturating_mul(PARTS).saturating_add(ORIGIN)
 }
 
 /// How long it takes for so many tokens to come; rounded down, by less than a part of a nanosecond.

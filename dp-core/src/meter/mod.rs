@@ -97,7 +97,7 @@ struct BandState {
 pub type Lengths = [u32; crate::packet::BURST];
 
 impl Meter {
-    /// A meter whose buckets are empty at `now`.
+    /// A meter whose buckets are full at `now`.
     #[must_use]
     pub fn new(config: MeterConfig, now: Instant) -> Self {
         let bands = config

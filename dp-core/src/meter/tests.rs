@@ -19,16 +19,16 @@ fn dropped(meter: &Meter, packets: usize, len: u32, now: Instant) -> usize {
 }
 
 #[test]
-fn a_bucket_begins_empty_and_fills_to_its_burst() {
+fn a_bucket_begins_full_and_fills_to_its_burst() {
     let meter = meter(MeterUnit::Packets, &[(10, Some(3))]);
-    assert_eq!(dropped(&meter, 2, 60, at(0)), 2);
+    assert_eq!(dropped(&meter, 5, 60, at(0)), 2);
     assert_eq!(dropped(&meter, 2, 60, at(100)), 1);
     assert_eq!(dropped(&meter, 1, 60, at(199)), 1);
     assert_eq!(dropped(&meter, 1, 60, at(200)), 0);
     // However long it waits, no more than the burst.
     assert_eq!(dropped(&meter, 10, 60, at(60_000)), 7);
     let stats = meter.stats();
-    assert_eq!((stats.packets, stats.bytes, stats.created), (16, 960, START));
+    assert_eq!((stats.packets, stats.bytes, stats.created), (19, 1140, START));
     assert_eq!(stats.bands, [BandStats { packets: 11, bytes: 660 }]);
 }
 
@@ -87,7 +87,7 @@ fn threads_together_get_what_one_would() {
 fn over_time_as_much_passes_as_comes_in() {
     let (rate, burst) = (33_u64, 5_u64);
     let meter = meter(MeterUnit::Packets, &[(33, Some(5))]);
-    let (mut tokens, mut state) = (0u64, 1u64);
+    let (mut tokens, mut state) = (burst * 1000, 1u64);
     for millis in 1..20_000 {
         tokens = (tokens + rate).min(burst * 1000);
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);

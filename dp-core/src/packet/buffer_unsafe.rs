@@ -342,14 +342,19 @@ impl Packet {
         let data = self.data().get(..len).unwrap_or(self.data());
         let mut copy = Pool::for_len(data.len())?.alloc()?;
         copy.append(data.len())?.copy_from_slice(data);
-        *copy.meta_mut() = *self.meta();
-        if let Some(ct) = self.ct() {
-            copy.set_ct(*ct);
-        }
-        if let Some(tunnel) = self.tunnel() {
-            copy.set_tunnel(tunnel);
-        }
+        copy.take_metadata(self);
         Some(copy)
+    }
+
+    /// Has the other's metadata from now on, the side included.
+    pub(super) fn take_metadata(&mut self, other: &Self) {
+        *self.meta_mut() = *other.meta();
+        if let Some(ct) = other.ct() {
+            self.set_ct(*ct);
+        }
+        if let Some(tunnel) = other.tunnel() {
+            self.set_tunnel(tunnel);
+        }
     }
 }
 

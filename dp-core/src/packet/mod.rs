@@ -19,6 +19,7 @@
 
 mod buffer_unsafe;
 mod burst;
+mod headroom;
 mod metadata;
 mod pool_unsafe;
 mod side;

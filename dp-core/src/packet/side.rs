@@ -46,7 +46,7 @@ pub enum CtAddrs {
 const _: () = assert!(size_of::<CtMeta>() == 64);
 
 /// The tunnel that a packet came through, or is to leave by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TunnelMeta {
     /// Key: VNI, GRE key, TEID.
     pub id: u64,
@@ -114,6 +114,16 @@ impl TunnelMeta {
         options_len: 0,
         options: [0; TUNNEL_OPTIONS],
     };
+
+    /// Replaces the options; no more than a packet carries.
+    pub fn set_options(&mut self, options: &[u8]) {
+        self.options = [0; TUNNEL_OPTIONS];
+        let len = options.len().min(usize::from(u8::MAX));
+        for (to, from) in self.options.iter_mut().zip(options.iter().take(len)) {
+            *to = *from;
+        }
+        self.options_len = u8::try_from(len).unwrap_or(u8::MAX);
+    }
 
     /// The options that count.
     #[must_use]

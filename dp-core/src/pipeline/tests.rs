@@ -9,6 +9,7 @@ use crate::packet::{Burst, Packet, Pool};
 
 use std::sync::Mutex;
 
+mod caches;
 mod glances;
 mod passes;
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::hop::pick;
 use super::prefix::Family;
 use super::rank::{Origin, Policy};
-use super::router::Router;
+use super::router::{Order, Router};
 use super::rules::Rule;
 use super::table::{Query, Route, RouteTable};
 
@@ -99,6 +99,7 @@ impl fmt::Display for Route {
 pub struct WayExplained {
     /// The source that is asked for is in no network of ours: nothing is looked up.
     foreign: Option<IpAddr>,
+    order: Order,
     asked: Vec<(Rule, Explanation)>,
 }
 
@@ -110,7 +111,7 @@ impl Router {
         let foreign = source.filter(|&address| !routing.is_own(address, mark));
         let mut asked = Vec::new();
         if foreign.is_some() {
-            return WayExplained { foreign, asked };
+            return WayExplained { foreign, order: self.order(), asked };
         }
         let query = Query { source, mark, ..Query::to(destination) };
         for rule in routing.rules().tables(Family::of(destination), source, mark) {
@@ -128,7 +129,7 @@ impl Router {
                 break;
             }
         }
-        WayExplained { foreign, asked }
+        WayExplained { foreign, order: self.order(), asked }
     }
 }
 
@@ -136,6 +137,9 @@ impl fmt::Display for WayExplained {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(address) = self.foreign {
             return writeln!(f, "{address} is in no network of a device of the switch");
+        }
+        if self.order == Order::DestinationFirst {
+            f.write_str("order: destination-first\n")?;
         }
         for (rule, found) in &self.asked {
             writeln!(f, "rule {rule}")?;

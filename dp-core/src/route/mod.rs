@@ -38,6 +38,8 @@ pub use explain::{Explanation, WayExplained};
 pub use hop::{NextHop, pick};
 pub use prefix::{Family, Prefix, PrefixError, left_aligned};
 pub use rank::{Origin, Policy, Rank, RouteKey, preferred};
-pub use router::{CachedRoute, Found, Kind, Listed, Router, RouterError, Routing, SourceNeed};
+pub use router::{
+    CachedRoute, Found, Kind, Listed, Order, RouteMatch, Router, RouterError, Routing, SourceNeed,
+};
 pub use rules::{Rule, RuleSource, Rules, table_id};
 pub use table::{Query, Route, RouteError, RouteTable, Routes};

@@ -58,7 +58,7 @@ pub struct Prefix {
 pub enum PrefixError {
     /// There is no address before the slash.
     Address,
-    /// The length is no number or larger than the family's width.
+    /// The length is no number, larger than the family's width, or a mask with holes.
     Length,
 }
 
@@ -163,7 +163,8 @@ impl fmt::Display for Prefix {
 impl FromStr for Prefix {
     type Err = PrefixError;
 
-    /// `ADDRESS/LENGTH`, or an address alone, which means itself. Bits beyond the length are cut.
+    /// `ADDRESS/LENGTH`, `ADDRESS/MASK`, or an address alone, which means itself. Bits beyond the
+    /// length are cut.
     fn from_str(text: &str) -> Result<Self, PrefixError> {
         let (address, len) = match text.split_once('/') {
             Some((address, len)) => (address, Some(len)),
@@ -171,11 +172,20 @@ impl FromStr for Prefix {
         };
         let address: IpAddr = address.parse().map_err(|_| PrefixError::Address)?;
         let Some(len) = len else { return Ok(Self::host(address)) };
-        match len.parse::<u8>() {
-            Ok(len) if len <= Family::of(address).width() => Ok(Self::new(address, len)),
+        let family = Family::of(address);
+        let of_mask = || len.parse().ok().and_then(|mask| mask_len(mask, family));
+        match len.parse::<u8>().ok().or_else(of_mask) {
+            Some(len) if len <= family.width() => Ok(Self::new(address, len)),
             _ => Err(PrefixError::Length),
         }
     }
+}
+
+/// The length that a mask of this family says, if it has no holes.
+fn mask_len(mask: IpAddr, family: Family) -> Option<u8> {
+    let bits = left_aligned(mask);
+    let len = u8::try_from(bits.leading_ones()).ok()?;
+    (Family::of(mask) == family && bits == ones(len)).then_some(len)
 }
 
 #[cfg(test)]
@@ -189,6 +199,10 @@ mod tests {
         assert_eq!(prefix("10.1.2.3").map(|p| p.to_string()), Ok("10.1.2.3/32".into()));
         assert_eq!(prefix("::/0").map(|p| p.to_string()), Ok("::/0".into()));
         assert_eq!(prefix("2001:db8::1/32").map(|p| p.to_string()), Ok("2001:db8::/32".into()));
+        assert_eq!(prefix("10.1.2.3/255.255.0.0").map(|p| p.to_string()), Ok("10.1.0.0/16".into()));
+        assert_eq!(prefix("2001:db8::1/ffff::").map(|p| p.to_string()), Ok("2001::/16".into()));
+        assert_eq!(prefix("10.1.2.3/255.0.255.0"), Err(PrefixError::Length));
+        assert_eq!(prefix("10.1.2.3/ffff::"), Err(PrefixError::Length));
         assert_eq!(prefix("1.2.3.4/33"), Err(PrefixError::Length));
         assert_eq!(prefix("1.2.3.4/"), Err(PrefixError::Length));
         assert_eq!(prefix("1.2.3/8"), Err(PrefixError::Address));

@@ -4,13 +4,15 @@
 //! each address of a device of ours makes its network *local*. They rank as the reference ranks
 //! them: by the length of the prefix as an IPv6 one (an IPv4 prefix counts 96 more), plus 64 where
 //! the route is local, plus 32 where it is a user's. A mark is part of what a route is for: a
-//! route without one is for packets marked 0.
+//! route without one is for packets marked 0. [`Order::DestinationFirst`] ranks them as [`Rank::of`]
+//! does instead; the two contradict each other where a user's route is shorter than the kernel's, and
+//! where a route by source is longer than one by destination, so it is the operator who chooses.
 //!
 //! Tables are small or large alike: each is a [`RouteTable`], so that following a full Internet
 //! table costs no more than its memory.
 
 use core::net::IpAddr;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::addresses::Addresses;
@@ -64,11 +66,37 @@ pub struct CachedRoute {
     pub local: bool,
 }
 
+/// In which order the routes of a table that match are taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// The reference's: a longer prefix first whatever address it looks at, local before user's
+    /// before the kernel's as by 64 and 32 bits more.
+    #[default]
+    PrefixLength,
+    /// The gateways': [`Rank::of`], where routes by source go last.
+    DestinationFirst,
+}
+
+/// Which packets a user's route is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RouteMatch {
+    /// The addresses that it is for.
+    pub prefix: Prefix,
+    /// Which address of a packet.
+    pub policy: Policy,
+    /// The mark that it is for.
+    pub mark: u32,
+    /// Its table.
+    pub table: u32,
+}
+
 /// A route as listings show it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
     /// What it is for.
     pub prefix: Prefix,
+    /// Which address of a packet; all but users' look at the destination.
+    pub policy: Policy,
     /// The mark that it is for.
     pub mark: u32,
     /// Its table.
@@ -83,18 +111,22 @@ impl Listed {
     fn key(&self) -> RouteKey {
         RouteKey {
             prefix: self.prefix,
-            policy: Policy::Destination,
+            policy: self.policy,
             origin: self.kind.origin(),
             protocol: None,
         }
     }
 
-    fn rank(&self) -> Rank {
-        Rank(mask_len(self.prefix) + self.kind.bonus())
+    fn rank(&self, order: Order) -> Rank {
+        match order {
+            Order::PrefixLength => Rank(mask_len(self.prefix) + self.kind.bonus()),
+            Order::DestinationFirst => Rank::of(&self.key()),
+        }
     }
 
-    fn is_same_match(&self, other: &Self) -> bool {
-        (self.prefix, self.mark, self.table) == (other.prefix, other.mark, other.table)
+    const fn matching(&self) -> RouteMatch {
+        let Self { prefix, policy, mark, table, .. } = *self;
+        RouteMatch { prefix, policy, mark, table }
     }
 }
 
@@ -239,16 +271,45 @@ impl Routing {
 pub struct Router {
     tables: HashMap<(u32, u32), RouteTable, ahash::RandomState>,
     listed: Vec<Group>,
+    order: Order,
     rules: Arc<Rules>,
     addresses: Arc<Addresses>,
 }
 
 /// Routes whose prefixes are of one length, in the order in which they came: listings show the
-/// group with the best rank first.
+/// group with the best rank first. Adding one and removing one costs the same in a large group as in a
+/// small one, about: the kernel may have a million routes.
 #[derive(Debug)]
 struct Group {
     mask_len: u16,
-    routes: Vec<Listed>,
+    /// By the place of what they are for, the better one of those for the same first.
+    routes: BTreeMap<(u64, Kind), Listed>,
+    places: HashMap<RouteMatch, u64, ahash::RandomState>,
+    /// The place that the next has.
+    next: u64,
+}
+
+impl Group {
+    fn new(mask_len: u16) -> Self {
+        Self { mask_len, routes: BTreeMap::new(), places: HashMap::default(), next: 0 }
+    }
+
+    fn put(&mut self, route: Listed) {
+        let place = *self.places.entry(route.matching()).or_insert_with(|| {
+            self.next += 1;
+            self.next
+        });
+        self.routes.insert((place, route.kind), route);
+    }
+
+    fn take(&mut self, route: &Listed) {
+        let matching = route.matching();
+        let Some(&place) = self.places.get(&matching) else { return };
+        self.routes.remove(&(place, route.kind));
+        if self.routes.range((place, Kind::Local)..=(place, Kind::Kernel)).next().is_none() {
+            self.places.remove(&matching);
+        }
+    }
 }
 
 impl Router {
@@ -279,22 +340,55 @@ impl Router {
         Arc::make_mut(&mut self.rules)
     }
 
+    /// The order in which routes are taken.
+    #[must_use]
+    pub const fn order(&self) -> Order {
+        self.order
+    }
+
+    /// Takes routes in another order from now on.
+    ///
+    /// # Errors
+    ///
+    /// [`RouterError::Table`].
+    pub fn set_order(&mut self, order: Order) -> Result<(), RouterError> {
+        if order == self.order {
+            return Ok(());
+        }
+        self.order = order;
+        for route in self.listed.iter().flat_map(|group| group.routes.values()) {
+            if let Some(table) = self.tables.get_mut(&(route.table, route.mark)) {
+                table.set(route.key(), route.rank(order), route.hops.clone())?;
+            }
+        }
+        Ok(())
+    }
+
     /// Adds a user's route, or replaces the one that there is. The source address is the one asked
     /// for, or the one by which the device reaches the next hop; either way the device must have it.
+    /// A route by source leads to the destination itself where it names no next hop, so the device
+    /// need only have an address of the family.
     ///
     /// # Errors
     ///
     /// [`RouterError::NoSource`], [`RouterError::Table`].
     pub fn add_user(
         &mut self,
-        prefix: Prefix,
-        mark: u32,
-        table: u32,
+        to: RouteMatch,
         device: &str,
         gateway: Option<IpAddr>,
         source: Option<IpAddr>,
     ) -> Result<(), RouterError> {
-        let target = gateway.unwrap_or_else(|| prefix.address());
+        let RouteMatch { prefix, policy, mark, table } = to;
+        let of_family = |&(address, _): &(IpAddr, u8)| Family::of(address) == prefix.family();
+        let anywhere = || self.addresses.of(device).iter().copied().find(of_family);
+        let target = match (gateway, policy) {
+            (Some(gateway), _) => gateway,
+            (None, Policy::Destination) => prefix.address(),
+            (None, Policy::Source) => {
+                source.or(anywhere().map(|it| it.0)).ok_or(RouterError::NoSource)?
+            }
+        };
         let source = match source {
             None => self.addresses.source_for(device, target),
             Some(wanted) => self.addresses.of(device).iter().find_map(|&(address, len)| {
@@ -303,7 +397,7 @@ impl Router {
         };
         let source = Some(source.ok_or(RouterError::NoSource)?);
         let hop = NextHop { source, ..NextHop::new(device, gateway) };
-        self.put(Listed { prefix, mark, table, kind: Kind::User, hops: vec![hop] })
+        self.put(Listed { prefix, policy, mark, table, kind: Kind::User, hops: vec![hop] })
     }
 
     /// Removes a user's route.
@@ -311,13 +405,9 @@ impl Router {
     /// # Errors
     ///
     /// [`RouterError::NotFound`].
-    pub fn remove_user(
-        &mut self,
-        prefix: Prefix,
-        mark: u32,
-        table: u32,
-    ) -> Result<(), RouterError> {
-        self.take(&Listed { prefix, mark, table, kind: Kind::User, hops: Vec::new() })
+    pub fn remove_user(&mut self, to: RouteMatch) -> Result<(), RouterError> {
+        let RouteMatch { prefix, policy, mark, table } = to;
+        self.take(&Listed { prefix, policy, mark, table, kind: Kind::User, hops: Vec::new() })
     }
 
     /// Adds a route that somebody else keeps, or replaces the one that there is. A next hop without
@@ -338,7 +428,8 @@ impl Router {
             }
         }
         let kind = if local { Kind::Local } else { Kind::Kernel };
-        self.put(Listed { prefix, mark, table, kind, hops })
+        let policy = Policy::Destination;
+        self.put(Listed { prefix, policy, mark, table, kind, hops })
     }
 
     /// Removes a route that somebody else keeps.
@@ -354,7 +445,8 @@ impl Router {
         local: bool,
     ) -> Result<(), RouterError> {
         let kind = if local { Kind::Local } else { Kind::Kernel };
-        self.take(&Listed { prefix, mark, table, kind, hops: Vec::new() })
+        let policy = Policy::Destination;
+        self.take(&Listed { prefix, policy, mark, table, kind, hops: Vec::new() })
     }
 
     /// Removes all routes that somebody else keeps.
@@ -368,27 +460,15 @@ impl Router {
 
     fn put(&mut self, route: Listed) -> Result<(), RouterError> {
         let table = self.tables.entry((route.table, route.mark)).or_default();
-        table.set(route.key(), route.rank(), route.hops.clone())?;
+        table.set(route.key(), route.rank(self.order), route.hops.clone())?;
         let mask_len = mask_len(route.prefix);
-        let group = match self.listed.iter_mut().find(|group| group.mask_len == mask_len) {
-            Some(group) => group,
-            None => {
-                self.listed.push(Group { mask_len, routes: Vec::new() });
-                let Some(group) = self.listed.last_mut() else { return Ok(()) };
-                group
-            }
-        };
-        let same = |other: &Listed| other.is_same_match(&route);
-        let Some(first) = group.routes.iter().position(same) else {
-            group.routes.push(route);
-            return Ok(());
-        };
-        // Routes for the same packets stand together, the better one first.
-        let better = |other: &&Listed| other.is_same_match(&route) && other.kind < route.kind;
-        let at = first + group.routes.iter().skip(first).take_while(better).count();
-        match group.routes.get_mut(at) {
-            Some(old) if old.is_same_match(&route) && old.kind == route.kind => *old = route,
-            _ => group.routes.insert(at, route),
+        let known = self.listed.iter().position(|group| group.mask_len == mask_len);
+        let at = known.unwrap_or_else(|| {
+            self.listed.push(Group::new(mask_len));
+            self.listed.len() - 1
+        });
+        if let Some(group) = self.listed.get_mut(at) {
+            group.put(route);
         }
         Ok(())
     }
@@ -400,10 +480,15 @@ impl Router {
         if table.is_empty() {
             self.tables.remove(&key);
         }
-        for group in &mut self.listed {
-            group.routes.retain(|other| !(other.is_same_match(route) && other.kind == route.kind));
+        let mask_len = mask_len(route.prefix);
+        if let Some(at) = self.listed.iter().position(|group| group.mask_len == mask_len)
+            && let Some(group) = self.listed.get_mut(at)
+        {
+            group.take(route);
+            if group.routes.is_empty() {
+                self.listed.remove(at);
+            }
         }
-        self.listed.retain(|group| !group.routes.is_empty());
         Ok(())
     }
 
@@ -411,8 +496,12 @@ impl Router {
     /// has, routes of one length as they came.
     pub fn list(&self) -> impl Iterator<Item = &Listed> {
         let mut groups: Vec<&Group> = self.listed.iter().collect();
-        groups.sort_by_key(|group| core::cmp::Reverse(group.routes.iter().map(Listed::rank).max()));
-        groups.into_iter().flat_map(|group| &group.routes)
+        let best = |group: &&Group| {
+            let ranks = group.routes.values().map(|route| route.rank(Order::PrefixLength));
+            core::cmp::Reverse(ranks.max())
+        };
+        groups.sort_by_key(best);
+        groups.into_iter().flat_map(|group| group.routes.values())
     }
 
     /// What readers look up in.

@@ -7,7 +7,8 @@ use core::fmt::Write;
 use core::net::IpAddr;
 
 use super::prefix::{Family, Prefix};
-use super::router::{Kind, Listed, Router, RouterError, SourceNeed};
+use super::rank::Policy;
+use super::router::{Kind, Listed, RouteMatch, Router, RouterError, SourceNeed};
 use super::rules::{Rule, RuleSource, Rules, table_id};
 
 /// The optional arguments of the commands.
@@ -17,25 +18,52 @@ struct Options {
     source: Option<IpAddr>,
     mark: u32,
     table: Option<u32>,
+    policy: Option<Policy>,
 }
 
-/// A number as the tools write them: decimal, or hexadecimal after `0x`. What does not fit is cut
-/// to 32 bits, as users are used to.
+impl Options {
+    /// Whether they say what can be asked for: a mark and a source.
+    const fn asks(&self) -> bool {
+        self.gateway.is_none() && self.table.is_none() && self.policy.is_none()
+    }
+
+    fn to(&self, prefix: Prefix) -> RouteMatch {
+        RouteMatch {
+            prefix,
+            policy: self.policy.unwrap_or(Policy::Destination),
+            mark: self.mark,
+            table: self.table.unwrap_or(Rules::MAIN),
+        }
+    }
+}
+
+/// A number as the tools write them: decimal, hexadecimal after `0x`, octal after `0`. What does not
+/// fit is cut to 32 bits, as users are used to.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "cut on purpose")]
 fn mark(text: &str) -> Option<u32> {
-    let (digits, radix) = text.strip_prefix("0x").map_or((text, 10), |digits| (digits, 16));
+    let (digits, radix) = match (text.strip_prefix("0x"), text.strip_prefix('0')) {
+        (Some(digits), _) => (digits, 16),
+        (None, Some(digits)) if !digits.is_empty() => (digits, 8),
+        _ => (text, 10),
+    };
     i128::from_str_radix(digits, radix).ok().map(|value| value as u32)
 }
 
+/// An address. One of IPv4 within IPv6 is that of IPv4: nothing on the wire has the other.
+fn address(text: &str) -> Option<IpAddr> {
+    text.parse::<IpAddr>().ok().map(|address| address.to_canonical())
+}
+
 fn options(arguments: &[&str], family: Family) -> Option<Options> {
-    let address =
-        |text: &str| text.parse::<IpAddr>().ok().filter(|&address| Family::of(address) == family);
+    let address = |text: &str| address(text).filter(|&address| Family::of(address) == family);
     let mut out = Options::default();
     for argument in arguments {
         match argument.split_once('=') {
             Some(("pkt_mark", value)) => out.mark = mark(value)?,
             Some(("src", value)) => out.source = Some(address(value)?),
             Some(("table", value)) => out.table = Some(table_id(value)?),
+            Some(("policy", "src-ip")) => out.policy = Some(Policy::Source),
+            Some(("policy", "dst-ip")) => out.policy = Some(Policy::Destination),
             Some(_) => return None,
             None => out.gateway = Some(address(argument)?),
         }
@@ -44,10 +72,15 @@ fn options(arguments: &[&str], family: Family) -> Option<Options> {
 }
 
 fn prefix(text: &str) -> Result<Prefix, String> {
-    text.parse().map_err(|_| "Invalid 'ip/plen' parameter".to_string())
+    let prefix: Prefix = text.parse().map_err(|_| "Invalid 'ip/plen' parameter".to_string())?;
+    let address = prefix.address().to_canonical();
+    let shorter = prefix.family().width() - Family::of(address).width();
+    // A shorter one holds other addresses than those of IPv4, too.
+    let len = prefix.len().checked_sub(shorter);
+    Ok(len.map_or(prefix, |len| Prefix::new(address, len)))
 }
 
-/// `ovs/route/add IP/PLEN BRIDGE [GW] [pkt_mark=MARK] [src=IP] [table=ID]`.
+/// `ovs/route/add IP/PLEN BRIDGE [GW] [pkt_mark=MARK] [src=IP] [table=ID] [policy=src-ip|dst-ip]`.
 ///
 /// # Errors
 ///
@@ -59,14 +92,13 @@ pub fn add(router: &mut Router, arguments: &[&str]) -> Result<String, String> {
     let prefix = prefix(text)?;
     let options = options(rest, prefix.family())
         .ok_or_else(|| "Invalid pkt_mark, IP gateway or src_ip".to_string())?;
-    let table = options.table.unwrap_or(Rules::MAIN);
     router
-        .add_user(prefix, options.mark, table, device, options.gateway, options.source)
+        .add_user(options.to(prefix), device, options.gateway, options.source)
         .map(|()| "OK".into())
         .map_err(|_| "Error while inserting route.".into())
 }
 
-/// `ovs/route/del IP/PLEN [pkt_mark=MARK] [table=ID]`.
+/// `ovs/route/del IP/PLEN [pkt_mark=MARK] [table=ID] [policy=src-ip|dst-ip]`.
 ///
 /// # Errors
 ///
@@ -79,8 +111,7 @@ pub fn del(router: &mut Router, arguments: &[&str]) -> Result<String, String> {
     let options = options(rest, prefix.family())
         .filter(|options| options.gateway.is_none() && options.source.is_none())
         .ok_or_else(|| "Invalid pkt_mark".to_string())?;
-    let table = options.table.unwrap_or(Rules::MAIN);
-    match router.remove_user(prefix, options.mark, table) {
+    match router.remove_user(options.to(prefix)) {
         Ok(()) => Ok("OK".into()),
         Err(RouterError::NotFound) => Err("Not found".into()),
         Err(error) => Err(error.to_string()),
@@ -107,6 +138,9 @@ fn route(out: &mut String, route: &Listed) {
         }
         if route.kind == Kind::Local {
             out.push_str(" local");
+        }
+        if route.policy == Policy::Source {
+            out.push_str(" policy src-ip");
         }
     }
 }
@@ -156,9 +190,9 @@ pub fn lookup(router: &mut Router, arguments: &[&str]) -> Result<String, String>
     let [address, rest @ ..] = arguments else {
         return Err("\"ovs/route/lookup\" command requires at least 1 arguments".into());
     };
-    let address: IpAddr = address.parse().map_err(|_| "Invalid parameters".to_string())?;
+    let address = self::address(address).ok_or_else(|| "Invalid parameters".to_string())?;
     let options = options(rest, Family::of(address))
-        .filter(|options| options.gateway.is_none() && options.table.is_none())
+        .filter(Options::asks)
         .ok_or_else(|| "Invalid pkt_mark".to_string())?;
     let source = options.source.map_or(SourceNeed::Any, SourceNeed::Own);
     let found = router.snapshot().lookup(address, options.mark, source, 0);
@@ -182,9 +216,9 @@ pub fn explain(router: &mut Router, arguments: &[&str]) -> Result<String, String
     let [address, rest @ ..] = arguments else {
         return Err("\"ovs/route/explain\" command requires at least 1 arguments".into());
     };
-    let address: IpAddr = address.parse().map_err(|_| "Invalid parameters".to_string())?;
+    let address = self::address(address).ok_or_else(|| "Invalid parameters".to_string())?;
     let options = options(rest, Family::of(address))
-        .filter(|options| options.gateway.is_none() && options.table.is_none())
+        .filter(Options::asks)
         .ok_or_else(|| "Invalid parameter; expected pkt_mark=MARK or src=IP".to_string())?;
     Ok(router.why(address, options.mark, options.source).to_string())
 }

@@ -1,6 +1,6 @@
 //! A value behind a lock, for what is changed seldom or for a moment.
 
-use super::machine::{Mutex, MutexGuard, PoisonError, constant};
+use super::machine::{Mutex, MutexGuard, PoisonError, TryLockError, constant};
 
 /// A value that this thread holds; others wait until it drops.
 pub type Guard<'a, T> = MutexGuard<'a, T>;
@@ -23,6 +23,16 @@ impl<T> Locked<T> {
     #[inline]
     pub fn lock(&self) -> Guard<'_, T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The value, if nobody holds it.
+    #[inline]
+    pub fn try_lock(&self) -> Option<Guard<'_, T>> {
+        match self.0.try_lock() {
+            Ok(guard) => Some(guard),
+            Err(TryLockError::Poisoned(error)) => Some(error.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 }
 

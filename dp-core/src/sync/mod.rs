@@ -30,6 +30,7 @@ mod segments;
 mod sequence;
 mod shared;
 mod stamp;
+mod thread;
 #[cfg(not(dp_loom))]
 mod validation;
 mod word;
@@ -45,6 +46,7 @@ pub use segments::Segments;
 pub use sequence::Sequence;
 pub use shared::{SharedCell, SharedCounter};
 pub use stamp::{ALIVE, Stamp};
+pub use thread::thread_number;
 #[cfg(not(dp_loom))]
 pub(crate) use validation::disagree;
 #[cfg(not(dp_loom))]

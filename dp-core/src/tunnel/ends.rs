@@ -17,7 +17,8 @@ pub enum Flavour {
     Plain,
     /// VXLAN: reserved bits are a group policy.
     GroupPolicy,
-    /// VXLAN: reserved bits are the generic protocol extension.
+    /// VXLAN: headers are sent with the generic protocol extension. Those that come in say so
+    /// themselves.
     Gpe,
     /// Bareudp: what the payload is, an Ethertype. 0x0800 stands for both families of IP.
     Payload(u16),

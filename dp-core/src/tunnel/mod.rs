@@ -20,8 +20,8 @@
 //! # Bounds
 //!
 //! A tunnel that leads into itself passes the pipeline again with each layer; the limit of passes
-//! ends that, under [`DropReason::RecircLimit`](crate::base::DropReason::RecircLimit). Headroom ends
-//! what is put in without passing, under
+//! ends that, under [`DropReason::RecircLimit`](crate::base::DropReason::RecircLimit). The size
+//! of a buffer ends what is put in without passing, under
 //! [`DropReason::TunnelPushError`](crate::base::DropReason::TunnelPushError).
 
 mod ends;

@@ -143,13 +143,14 @@ fn vxlan(
             meta.gbp_flags = second;
             meta.gbp_id = u16::from_be_bytes([third, fourth]);
         }
-        Flavour::Gpe => {
+        // The header itself says that it names what follows, so plain tunnels and those of GPE share a
+        // UDP port.
+        _ if flags & 0x04 != 0 => {
             // Version 0; instance and next protocol; whether it is for forwarding.
             if flags & 0xf0 != 0 || flags & 0x01 != 0 || (second, third) != (0, 0) {
                 return Err(DropReason::TunnelPopError);
             }
-            let next = if flags & 0x04 == 0 { 3 } else { fourth };
-            outermost = match next {
+            outermost = match fourth {
                 1 => NO_ETHERNET | u32::from(IPV4),
                 2 => NO_ETHERNET | u32::from(IPV6),
                 3 => 0,
@@ -169,9 +170,13 @@ fn vxlan(
     Ok(Inner { at: at + 8, outermost })
 }
 
-/// What a payload with this Ethertype begins with.
-fn begins_with(ethertype: u16) -> u32 {
-    if ethertype == TEB { 0 } else { NO_ETHERNET | u32::from(ethertype) }
+/// What a payload with this Ethertype begins with. Below 0x600 are lengths, which name nothing.
+fn begins_with(ethertype: u16) -> Result<u32, DropReason> {
+    match ethertype {
+        TEB => Ok(0),
+        ..0x600 => Err(DropReason::TunnelPopError),
+        _ => Ok(NO_ETHERNET | u32::from(ethertype)),
+    }
 }
 
 fn geneve(payload: &[u8], at: usize, meta: &mut TunnelMeta) -> Result<Inner, DropReason> {
@@ -191,7 +196,7 @@ fn geneve(payload: &[u8], at: usize, meta: &mut TunnelMeta) -> Result<Inner, Dro
     if second & 0x80 != 0 {
         meta.flags |= OAM;
     }
-    Ok(Inner { at: at + 8 + len, outermost: begins_with(u16::from_be_bytes([p0, p1])) })
+    Ok(Inner { at: at + 8 + len, outermost: begins_with(u16::from_be_bytes([p0, p1]))? })
 }
 
 const _: () = assert!(TUNNEL_OPTIONS >= 63 * 4);
@@ -260,7 +265,7 @@ fn gre(body: &[u8], at: usize, erspan: bool, meta: &mut TunnelMeta) -> Result<In
             Ok(Inner { at: at + len + 12 + more, outermost: 0 })
         }
         (ERSPAN1 | ERSPAN2, _) | (_, true) => Err(DropReason::TunnelPopError),
-        (protocol, false) => Ok(Inner { at: at + len, outermost: begins_with(protocol) }),
+        (protocol, false) => Ok(Inner { at: at + len, outermost: begins_with(protocol)? }),
     }
 }
 

@@ -21,7 +21,7 @@ const LABEL: u32 = 0xf_ffff;
 ///
 /// # Errors
 ///
-/// [`DropReason::TunnelPushError`]: no headroom, a packet too large for the outer length, one that
+/// [`DropReason::TunnelPushError`]: no buffer with room for the headers, a packet too large for the outer length, one that
 /// is still to be segmented (whoever calls has that done), or headers that are none.
 pub fn push(
     packet: &mut Packet,
@@ -45,6 +45,9 @@ fn fill(
     }
     // No device looks into a tunnel.
     offload::complete_if_partial(packet);
+    if packet.headroom() < push.header.len() {
+        packet.make_headroom(push.header.len())?;
+    }
     packet.push_front(push.header.len())?.copy_from_slice(&push.header);
     let frame = packet.data_mut();
     if push.kind == Kind::Srv6 {

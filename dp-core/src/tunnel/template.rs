@@ -8,7 +8,7 @@ use core::net::Ipv6Addr;
 
 use smallvec::SmallVec;
 
-use crate::action::tunnel::Kind;
+use crate::action::tunnel::{HEADER_MAX, Kind};
 use crate::base::MacAddr;
 use crate::wire::checksum::Pseudo;
 
@@ -29,8 +29,8 @@ pub struct Template {
     pub dont_fragment: bool,
     /// IPv6: the flow label; of SRv6 what each packet's is made of, a [`super::FlowLabel`].
     pub label: u32,
-    /// Whether UDP and GRE carry a checksum. UDP over IPv6 always does.
-    pub checksum: bool,
+    /// Whether UDP and GRE carry a checksum; `None`: UDP over IPv6 alone does.
+    pub checksum: Option<bool>,
     /// What follows the IP header.
     pub body: Body,
 }
@@ -137,7 +137,7 @@ pub enum Erspan {
 pub enum BuildError {
     /// A value does not fit its field, or the ends do not fit the kind.
     Field,
-    /// The headers are larger than any packet's headroom.
+    /// The headers are longer than may be.
     TooLarge,
 }
 
@@ -145,7 +145,7 @@ impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Field => "a value does not fit its field of the tunnel header",
-            Self::TooLarge => "the tunnel headers are larger than a packet's headroom",
+            Self::TooLarge => "the tunnel headers are longer than 512 bytes",
         })
     }
 }
@@ -159,8 +159,6 @@ pub(super) const ROUTING: u8 = 43;
 /// GRE's Ethertypes of ERSPAN.
 pub(super) const ERSPAN1: u16 = 0x88be;
 pub(super) const ERSPAN2: u16 = 0x22eb;
-/// Headers longer than this do not fit.
-const LIMIT: usize = crate::packet::HEADROOM as usize;
 
 impl Template {
     /// The bytes.
@@ -179,7 +177,7 @@ impl Template {
         out.extend_from_slice(&eth_type.to_be_bytes());
         self.network(&mut out, protocol)?;
         self.body(&mut out)?;
-        if out.len() > LIMIT { Err(BuildError::TooLarge) } else { Ok(out.into_vec().into()) }
+        if out.len() > HEADER_MAX { Err(BuildError::TooLarge) } else { Ok(out.into_vec().into()) }
     }
 
     fn network(&self, out: &mut SmallVec<[u8; 128]>, protocol: u8) -> Result<(), BuildError> {
@@ -209,7 +207,7 @@ impl Template {
     }
 
     fn udp(&self, out: &mut SmallVec<[u8; 128]>, port: u16) {
-        let checksum = self.checksum || self.ends.is_v6();
+        let checksum = self.checksum.unwrap_or(self.ends.is_v6());
         out.extend_from_slice(&[0, 0]);
         out.extend_from_slice(&port.to_be_bytes());
         out.extend_from_slice(&[0, 0]);
@@ -219,12 +217,13 @@ impl Template {
     fn body(&self, out: &mut SmallVec<[u8; 128]>) -> Result<(), BuildError> {
         match &self.body {
             Body::Gre { key, sequence, protocol } => {
-                let flags = u16::from(self.checksum) << 15
+                let checksum = self.checksum.unwrap_or(false);
+                let flags = u16::from(checksum) << 15
                     | u16::from(key.is_some()) << 13
                     | u16::from(*sequence) << 12;
                 out.extend_from_slice(&flags.to_be_bytes());
                 out.extend_from_slice(&protocol.to_be_bytes());
-                if self.checksum {
+                if checksum {
                     out.extend_from_slice(&[0; 4]);
                 }
                 if let Some(key) = key {

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::pmd::perf::{Histogram, Record, Sample};
+use crate::pmd::suspect::Report;
 
 /// What is to be shown of a thread's turns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,12 +99,26 @@ fn shares(sample: &Sample) -> String {
 }
 
 fn turns(text: &mut String, record: &Record, count: usize) {
+    rows(text, record.turns.iter().rev().take(count));
+}
+
+/// A suspicious turn of the thread of this name, and those around it.
+pub(super) fn suspicious(thread: &str, report: &Report) -> [String; 2] {
+    let Report { why, number, micros, turns } = report;
+    let first =
+        format!("{thread}: Suspicious iteration ({why}): iter={number} duration={micros} us");
+    let mut second = format!("{thread}: Neighborhood of suspicious iteration:\n");
+    rows(&mut second, turns.iter().rev());
+    [first, second]
+}
+
+fn rows<'a>(text: &mut String, turns: impl Iterator<Item = &'a Sample>) {
     let _ = writeln!(
         text,
         "   {:<18}  {:<11}  {:<11}  {:<11}  {:<11}  {:<11}  {:<11}  cycles/upcall",
         "iter", "cycles", "packets", "cycles/pkt", "pkts/batch", "vhost qlen", "upcalls"
     );
-    for turn in record.turns.iter().rev().take(count) {
+    for turn in turns {
         let Sample { number, cycles, packets, .. } = turn;
         let shares = shares(turn);
         let _ = writeln!(text, "   {number:<18}  {cycles:<11}  {packets:<11}  {shares}");

@@ -43,6 +43,8 @@ pub use schedule::{AutoBalance, Schedule};
 pub use stats::{ThreadStats, Totals};
 pub use worker::Place;
 
+pub use crate::pmd::suspect::Suspicion;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::AtomicBool;
@@ -100,6 +102,8 @@ pub struct Netdev {
     running: AtomicBool,
     /// How they do.
     run: Mutex<Option<Run>>,
+    /// Which turns of threads are to be told of.
+    suspicion: Mutex<Suspicion>,
     /// What threads had counted that are gone.
     retired: Mutex<Totals>,
 }
@@ -142,6 +146,7 @@ impl Netdev {
             running: AtomicBool::new(false),
             run: Mutex::default(),
             retired: Mutex::default(),
+            suspicion: Mutex::default(),
         }))
     }
 

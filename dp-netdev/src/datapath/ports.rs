@@ -1,6 +1,7 @@
 //! The ports of a datapath: adding, removing, watching.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -108,6 +109,10 @@ impl Entry {
 
     fn is_up(&self) -> bool {
         self.port.status().up() && self.failure().is_none()
+    }
+
+    fn received(&self) -> u64 {
+        self.rx.iter().map(|rx| rx.counters.packets.get()).sum()
     }
 
     fn stats(&self) -> PortStats {
@@ -336,6 +341,35 @@ impl Netdev {
     #[must_use]
     pub fn port_status(&self, number: PortNo) -> Option<Status> {
         Some(lock(&self.ports).get(&number)?.port.status())
+    }
+
+    /// What every port is like and how many packets it has received, in the order of their numbers.
+    #[must_use]
+    pub fn looks(&self) -> Vec<(PortNo, Status, u64)> {
+        let look =
+            |(number, entry): (&PortNo, &Entry)| (*number, entry.port.status(), entry.received());
+        lock(&self.ports).iter().map(look).collect()
+    }
+
+    /// How many packets a port has received; `None` if there is no such port.
+    #[must_use]
+    pub fn port_received(&self, number: PortNo) -> Option<u64> {
+        Some(lock(&self.ports).get(&number)?.received())
+    }
+
+    /// Changes when a port says something else of itself: its status, and of ports that packet threads
+    /// ask all the time their details. Counters do not count.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        let mut hasher = std::hash::DefaultHasher::new();
+        for (number, entry) in lock(&self.ports).iter() {
+            (number.0, entry.port.status()).hash(&mut hasher);
+            if entry.port.is_poll_mode() {
+                entry.port.details().hash(&mut hasher);
+                entry.port.link().hash(&mut hasher);
+            }
+        }
+        hasher.finish()
     }
 
     /// How a port is set up; nothing if there is no such port.

@@ -144,6 +144,7 @@ impl Netdev {
             let Place::Core { core, numa, .. } = worker.place else { continue };
             worker.patience.store(schedule.tx_flush_interval, Ordering::Relaxed);
             worker.turns.perf.switch(schedule.perf);
+            worker.turns.perf.watch().set(*lock(&self.suspicion));
             let nap = schedule.sleep_of(core);
             if worker.naps.swap(nap, Ordering::Relaxed) != nap && tell {
                 self.tell(

@@ -13,6 +13,7 @@ use super::stats::Totals;
 use super::worker::{Cleared, Place, Worker};
 use super::{Netdev, lock};
 use crate::pmd::counters::{INTERVAL, INTERVALS};
+use crate::pmd::suspect::Suspicion;
 use crate::system::cycles_per_second;
 
 impl Netdev {
@@ -109,6 +110,38 @@ impl Netdev {
             }
         }
         text
+    }
+
+    /// Which turns of threads are told of.
+    #[must_use]
+    pub fn suspicion(&self) -> Suspicion {
+        *lock(&self.suspicion)
+    }
+
+    /// Says which turns of threads are to be told of, where turns are noted at all.
+    pub fn set_suspicion(&self, suspicion: Suspicion) {
+        let suspicion = suspicion.bounded();
+        *lock(&self.suspicion) = suspicion;
+        for worker in self.workers() {
+            worker.turns.perf.watch().set(suspicion);
+        }
+    }
+
+    /// What is to be logged of suspicious turns: a sentence each, and the turns around.
+    #[must_use]
+    pub fn take_suspicious(&self) -> Vec<[String; 2]> {
+        let mut told = Vec::new();
+        for worker in self.workers() {
+            let Some(core) = worker.place.core() else { continue };
+            let (reports, now) = worker.turns.perf.watch().take();
+            let thread = format!("pmd-c{core:02}");
+            told.extend(reports.iter().map(|report| histories::suspicious(&thread, report)));
+            // A thread that had too much to tell has gone back to the usual.
+            if !reports.is_empty() {
+                *lock(&self.suspicion) = now;
+            }
+        }
+        told
     }
 
     /// How long threads may nap.

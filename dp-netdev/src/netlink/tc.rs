@@ -342,10 +342,37 @@ impl Request {
     }
 }
 
+/// The way to a kernel and back: a routing socket, or a recording of what one answered.
+pub trait Exchange {
+    /// Sends a message.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    fn send(&mut self, message: &[u8]) -> io::Result<()>;
+
+    /// Messages that have come in answer; `None` if there are none any more.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    fn receive(&mut self) -> io::Result<Option<Vec<u8>>>;
+}
+
+impl Exchange for Socket {
+    fn send(&mut self, message: &[u8]) -> io::Result<()> {
+        Self::send(self, message)
+    }
+
+    fn receive(&mut self) -> io::Result<Option<Vec<u8>>> {
+        Self::receive(self)
+    }
+}
+
 /// Asks the kernel to do something.
-fn ask(socket: &mut Socket, request: Request) -> io::Result<()> {
-    socket.send(&request.finished())?;
-    while let Some(buffer) = socket.receive()? {
+fn ask(kernel: &mut impl Exchange, request: Request) -> io::Result<()> {
+    kernel.send(&request.finished())?;
+    while let Some(buffer) = kernel.receive()? {
         for message in messages(&buffer) {
             match message {
                 Message::Refused(0) => return Ok(()),
@@ -365,12 +392,17 @@ fn ask(socket: &mut Socket, request: Request) -> io::Result<()> {
 ///
 /// The kernel's; that there was none is no error.
 pub fn clear(ifindex: u32) -> io::Result<()> {
-    remove(&mut Socket::asking()?, ifindex)
+    clear_over(&mut Socket::asking()?, ifindex)
 }
 
-fn remove(socket: &mut Socket, ifindex: u32) -> io::Result<()> {
+/// As [`clear`], over an exchange that is there.
+///
+/// # Errors
+///
+/// As [`clear`].
+pub fn clear_over(kernel: &mut impl Exchange, ifindex: u32) -> io::Result<()> {
     let request = Request::new(DEL_QDISC, 0, ifindex, 0, ROOT);
-    match ask(socket, request) {
+    match ask(kernel, request) {
         Err(error) if !matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EINVAL)) => {
             Err(error)
         }
@@ -384,12 +416,25 @@ fn remove(socket: &mut Socket, ifindex: u32) -> io::Result<()> {
 ///
 /// The kernel's: `ENOENT` where it does not have this discipline.
 pub fn put(ifindex: u32, mtu: u32, discipline: &Discipline) -> io::Result<()> {
-    let mut socket = Socket::asking()?;
-    remove(&mut socket, ifindex)?;
+    put_over(&mut Socket::asking()?, ifindex, mtu, discipline)
+}
+
+/// As [`put`], over an exchange that is there.
+///
+/// # Errors
+///
+/// As [`put`].
+pub fn put_over(
+    kernel: &mut impl Exchange,
+    ifindex: u32,
+    mtu: u32,
+    discipline: &Discipline,
+) -> io::Result<()> {
+    clear_over(kernel, ifindex)?;
     for request in discipline.requests(ifindex, mtu) {
-        if let Err(error) = ask(&mut socket, request) {
+        if let Err(error) = ask(kernel, request) {
             // What is half in place goes; the first error is the one to tell.
-            let _ = remove(&mut socket, ifindex);
+            let _ = clear_over(kernel, ifindex);
             return Err(error);
         }
     }
@@ -456,20 +501,34 @@ fn class_stats(content: &[u8], ifindex: u32) -> Option<(u32, ClassStats)> {
 ///
 /// The kernel's.
 pub fn change(ifindex: u32, mtu: u32, old: &Discipline, new: &Discipline) -> io::Result<()> {
+    change_over(&mut Socket::asking()?, ifindex, mtu, old, new)
+}
+
+/// As [`change`], over an exchange that is there.
+///
+/// # Errors
+///
+/// As [`change`].
+pub fn change_over(
+    kernel: &mut impl Exchange,
+    ifindex: u32,
+    mtu: u32,
+    old: &Discipline,
+    new: &Discipline,
+) -> io::Result<()> {
     if old.kind() != new.kind() || new.classes(mtu).is_empty() {
-        return put(ifindex, mtu, new);
+        return put_over(kernel, ifindex, mtu, new);
     }
-    let mut socket = Socket::asking()?;
     for mut request in new.requests(ifindex, mtu).into_iter().skip(1) {
         if let Some(flags) = request.0.get_mut(6..8) {
             flags.copy_from_slice(&(REQUEST_ACK | CREATE | REPLACE).to_ne_bytes());
         }
-        ask(&mut socket, request)?;
+        ask(kernel, request)?;
     }
     let wanted = new.classes(mtu);
     for queue in old.classes(mtu).into_keys().filter(|queue| !wanted.contains_key(queue)) {
         let handle = HANDLE | (queue + 1);
-        ask(&mut socket, Request::new(DEL_CLASS, 0, ifindex, handle, ROOT_CLASS))?;
+        ask(kernel, Request::new(DEL_CLASS, 0, ifindex, handle, ROOT_CLASS))?;
     }
     Ok(())
 }

@@ -21,6 +21,7 @@
 //! | [`command`] | what the control side may ask, and the mailbox |
 //! | [`counters`] | what is counted: by queue, by thread |
 //! | [`perf`] | what single turns were like, while somebody wants to know |
+//! | [`suspect`] | turns that took too long, to be told with those around them |
 //! | [`fairness`] | what keeps a storm of new flows from starving others |
 //! | [`rest`] | what a thread does when there is nothing to do |
 //! | [`thread`] | the loop on a thread |
@@ -31,6 +32,7 @@ pub mod counters;
 mod fairness;
 pub(crate) mod perf;
 pub mod rest;
+pub mod suspect;
 pub(crate) mod thread;
 mod turn;
 

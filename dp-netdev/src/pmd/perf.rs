@@ -1,13 +1,15 @@
 //! Turn by turn, what a packet thread does: distributions and histories, for those who ask.
 //!
 //! Kept only while somebody wants it (`pmd-perf-metrics`): then each turn takes a lock that nobody
-//! else holds but to look, and adds to seven distributions. Otherwise a turn looks at a flag.
+//! else holds but to look, adds to seven distributions, and is compared with what is suspicious. Otherwise a turn looks at a flag.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use dp_core::base::Instant;
+
+use super::suspect::Watch;
 
 /// Turns, and milliseconds, that are remembered.
 pub(crate) const REMEMBERED: usize = 1000;
@@ -19,6 +21,7 @@ pub(crate) const WALLS: usize = 31;
 pub(crate) struct Perf {
     on: AtomicBool,
     record: Mutex<Record>,
+    watch: Mutex<Watch>,
 }
 
 /// What happened in a turn, or in the turns of a millisecond.
@@ -186,12 +189,20 @@ impl Perf {
     /// Begins anew.
     pub(crate) fn clear(&self) {
         *self.record() = Record::default();
+        self.watch().restart();
     }
 
     /// Notes a turn that has ended.
     #[inline(never)]
     pub(crate) fn note(&self, now: Instant, turn: Sample) {
-        self.record().note(now, turn);
+        let mut record = self.record();
+        record.note(now, turn);
+        self.watch().look(&record.turns);
+    }
+
+    /// What looks for suspicious turns.
+    pub(crate) fn watch(&self) -> MutexGuard<'_, Watch> {
+        self.watch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What was noted; turns wait as long as it is looked at.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_channel::Receiver;
 use dp_core::action::{ActionList, Userspace};
-use dp_core::base::{DropReason, Duration, Instant, PortNo, Ufid};
+use dp_core::base::{DropReason, Duration, Instant, PortNo, RecircId, Ufid};
 use dp_core::boundary::{FlowDump, Upcall, UpcallError, UpcallSink, Verdict};
 use dp_core::conntrack::Conntrack;
 use dp_core::execute::TxBatches;
@@ -25,9 +25,12 @@ use crate::system::cycles;
 
 /// How often the pipeline's housekeeping runs.
 const TICK: Duration = Duration::from_millis(100);
-/// How often connections that are over are looked for, and how many records at a time.
+/// How often connections that are over are looked for, and how many records at most.
 const SWEEP: Duration = Duration::from_millis(1);
 const SWEEP_MOST: u32 = 1024;
+/// How many of them in a turn that moved packets, for the next ones wait for it; and in one that did not.
+const SWEEP_BUSY: u32 = 64;
+const SWEEP_IDLE: u32 = 256;
 /// Commands that are obeyed in a row.
 const OBEYED: usize = 16;
 /// Slots of flows that one dump command looks at: bounds what a dump costs a turn.
@@ -152,6 +155,10 @@ impl UpcallSink for Timed<'_> {
         self.sink.sampled(group, cookie, frame, now);
     }
 
+    fn passed_too_often(&self, id: RecircId, count: u64, upcall: &Upcall<'_>, now: Instant) {
+        self.sink.passed_too_often(id, count, upcall, now);
+    }
+
     fn widened(&self, asked: Ufid, installed: Ufid) {
         self.sink.widened(asked, installed);
     }
@@ -185,6 +192,8 @@ pub(crate) struct Pmd {
     next_tick: Instant,
     /// When connections were last looked through.
     swept: Instant,
+    /// Records that are to be looked through before that is due again.
+    unswept: u32,
     /// When the interval of load that runs ends.
     next_interval: Option<Instant>,
     /// The processor's clock at the end of the last turn.
@@ -228,6 +237,7 @@ impl Pmd {
             counters: Arc::default(),
             next_tick: Instant::default(),
             swept: Instant::default(),
+            unswept: 0,
             next_interval: None,
             mark: cycles(),
             noted: false,
@@ -309,7 +319,7 @@ impl Pmd {
             self.close_intervals(now);
         }
         if self.id == 0 {
-            self.sweep(now);
+            self.sweep(now, moved);
         }
         moved
     }
@@ -387,17 +397,22 @@ impl Pmd {
     }
 
     /// Ends connections that are over: a few records at a time, so that no packet waits for it.
-    fn sweep(&mut self, now: Instant) {
-        let since = now.since(self.swept);
-        if since < SWEEP {
-            return;
-        }
-        self.swept = now;
+    fn sweep(&mut self, now: Instant, moved: usize) {
         let conntrack = self.pipeline.conntrack();
-        conntrack.sweep(now, conntrack.sweep_share(since).min(SWEEP_MOST));
-        let expired = conntrack.fragments().expire(now);
-        if expired != 0 {
-            self.pipeline.counters().drops.add(DropReason::FragmentExpired, expired);
+        let since = now.since(self.swept);
+        if since >= SWEEP {
+            self.swept = now;
+            let share = self.unswept.saturating_add(conntrack.sweep_share(since));
+            self.unswept = share.min(SWEEP_MOST);
+            let expired = conntrack.fragments().expire(now);
+            if expired != 0 {
+                self.pipeline.counters().drops.add(DropReason::FragmentExpired, expired);
+            }
+        }
+        if self.unswept != 0 {
+            let most = self.unswept.min(if moved == 0 { SWEEP_IDLE } else { SWEEP_BUSY });
+            self.unswept -= most;
+            conntrack.sweep(now, most);
         }
     }
 

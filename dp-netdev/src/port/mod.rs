@@ -87,7 +87,7 @@ impl Queues {
 }
 
 /// What a port is like at the moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Status {
     /// Whether its owner wants it to work.
     pub admin_up: bool,

@@ -18,7 +18,7 @@ pub struct Driver {
 }
 
 /// What a link runs at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LinkMode {
     /// Megabits a second.
     pub mbps: u32,

@@ -37,15 +37,15 @@ pub enum ActionError {
         /// The value.
         value: u128,
         /// Bits there are.
-        bits: u8,
+        bits: u16,
     },
     /// Source and destination of a move differ in width.
     #[error("source is {src} bits wide but destination is {dst} bits wide")]
     MoveWidths {
         /// Bits of the source.
-        src: u8,
+        src: u16,
         /// Bits of the destination.
-        dst: u8,
+        dst: u16,
     },
     /// An instruction stands before another that must precede it.
     #[error("invalid instruction ordering: {second} must appear before {first}")]
@@ -92,8 +92,10 @@ pub struct Checker<'a> {
     matching: Option<&'a Match>,
     /// Key and mask of the match, once somebody asked.
     known: Option<Box<MatchBuilder>>,
-    /// What the actions so far say about the outer tag; `None`: what the match says.
-    tagged: Option<bool>,
+    /// How many tags there are after the actions so far; `None`: as many as the match says.
+    tags: Option<u8>,
+    /// Whether a tag must be known to be there before it is taken off.
+    strict_tags: bool,
     /// The Ethertype that the actions so far have given the packet; `Some(None)`: it is not known
     /// what they have made of it.
     changed: Option<Option<u16>>,
@@ -106,7 +108,31 @@ impl<'a> Checker<'a> {
     /// without a match.
     #[must_use]
     pub fn new(table: Option<u8>, matching: Option<&'a Match>) -> Self {
-        Self { table, matching, known: None, tagged: None, changed: None, last: None }
+        Self {
+            table,
+            matching,
+            known: None,
+            tags: None,
+            strict_tags: false,
+            changed: None,
+            last: None,
+        }
+    }
+
+    /// As versions of the protocol from 1.1 on have it: a tag that is taken off is known to be there.
+    #[must_use]
+    pub const fn strict_tags(mut self) -> Self {
+        self.strict_tags = true;
+        self
+    }
+
+    /// How many tags the packet is known to have at this place of the list.
+    fn tags(&mut self) -> u8 {
+        let (Some(matching), None) = (self.matching, self.tags) else {
+            return self.tags.unwrap_or(0);
+        };
+        let known = self.known.get_or_insert_with(|| Box::new(matching.to_builder()));
+        u8::from(prereq::met(Prereq::VlanVid, &known.key, &known.mask))
     }
 
     /// Checks the next action of the list.
@@ -131,6 +157,7 @@ impl<'a> Checker<'a> {
                 self.writable(Subfield::whole(*field))?;
                 fits(value | mask, Subfield::whole(*field))
             }
+            Action::SetOption(set) => self.writable(Subfield::whole(set.field)),
             Action::Move { src, dst } => {
                 self.readable(*src)?;
                 self.writable(*dst)?;
@@ -140,23 +167,27 @@ impl<'a> Checker<'a> {
                 }
             }
             Action::PushVlan(tpid) => {
-                self.tagged = Some(true);
+                self.tags = Some((self.tags() + 1).min(2));
                 match tpid {
                     0x8100 | 0x88a8 => Ok(()),
                     _ => Err(ActionError::VlanType(*tpid)),
                 }
             }
             Action::SetVlanVid(vid) => {
-                self.tagged = Some(true);
+                self.tags = Some(self.tags().max(1));
                 fits(u128::from(*vid), Subfield::whole(FieldId::DlVlan))
             }
             Action::SetVlanPcp(pcp) => {
-                self.tagged = Some(true);
+                self.tags = Some(self.tags().max(1));
                 fits(u128::from(*pcp), Subfield::whole(FieldId::DlVlanPcp))
             }
             Action::StripVlan | Action::PopVlan => {
-                // A second tag may be beneath.
-                self.tagged = Some(false);
+                let tags = self.tags();
+                if self.strict_tags && self.matching.is_some() && tags == 0 {
+                    let needs = prereq::needs(Prereq::VlanVid);
+                    return Err(ActionError::Prerequisite { field: FieldId::VlanVid, needs });
+                }
+                self.tags = Some(tags.saturating_sub(1));
                 Ok(())
             }
             Action::PushMpls(eth_type) | Action::PopMpls(eth_type) => {
@@ -176,19 +207,36 @@ impl<'a> Checker<'a> {
             Action::Bundle(bundle) => bundle.dst.map_or(Ok(()), |dst| self.writable(dst)),
             Action::CheckPktLarger { dst, .. } => self.writable(*dst),
             Action::Learn(learn) => learn.result_dst.map_or(Ok(()), |dst| self.writable(dst)),
-            Action::Clone(list) => list.iter().try_for_each(|action| self.one(action)),
+            Action::Clone(list) => {
+                self.apart(|it| list.iter().try_for_each(|action| it.one(action)))
+            }
             Action::SetTos(tos) if tos & 0x03 != 0 => Err(ActionError::Tos(*tos)),
             Action::SetEcn(ecn) => fits(u128::from(*ecn), Subfield::whole(FieldId::NwEcn)),
             Action::GotoTable(to) => match self.table {
                 Some(from) if *to <= from => Err(ActionError::BackwardGoto { from, to: *to }),
                 _ => Ok(()),
             },
-            Action::WriteActions(set) => set.iter().try_for_each(|action| match rank(action) {
-                Some((_, name)) => Err(ActionError::NotInSet(name)),
-                None => self.one(action),
+            // What a packet will have when its set is executed nobody knows yet.
+            Action::WriteActions(set) => self.apart(|it| {
+                it.strict_tags = false;
+                set.iter().try_for_each(|action| match not_in_set(action) {
+                    Some(name) => Err(ActionError::NotInSet(name)),
+                    None => it.one(action),
+                })
             }),
             _ => Ok(()),
         }
+    }
+
+    /// Checks a list that does not change the packet of the list around it.
+    fn apart(
+        &mut self,
+        check: impl FnOnce(&mut Self) -> Result<(), ActionError>,
+    ) -> Result<(), ActionError> {
+        let before = (self.tags, self.changed, self.strict_tags);
+        let checked = check(self);
+        (self.tags, self.changed, self.strict_tags) = before;
+        checked
     }
 
     /// Actions come before instructions, and these in the order of OpenFlow 1.1 (section 4.6),
@@ -226,8 +274,14 @@ impl<'a> Checker<'a> {
             return Ok(());
         };
         let known = self.known.get_or_insert_with(|| Box::new(matching.to_builder()));
-        let met = match (prereq, self.tagged, self.changed) {
-            (Prereq::VlanVid, Some(tagged), _) => tagged,
+        let met = match (prereq, self.tags, self.changed) {
+            (Prereq::VlanVid, Some(tags), _) => tags > 0,
+            // Labels go behind the tags.
+            (Prereq::VlanVid, None, Some(Some(eth_type)))
+                if eth_type != PacketType::NSH.ns_type() =>
+            {
+                prereq::met(prereq, &known.key, &known.mask)
+            }
             (_, _, Some(None)) => true,
             (_, _, Some(Some(eth_type))) => made(prereq, eth_type),
             _ => prereq::met(prereq, &known.key, &known.mask),
@@ -276,6 +330,33 @@ fn rank(action: &Action) -> Option<(u8, &'static str)> {
     }
 }
 
+/// The name of an action that an action set cannot hold: it has no place in the order in which a set is
+/// executed (OpenFlow 1.5.1, section 5.6, and the reference for what is not in there).
+fn not_in_set(action: &Action) -> Option<&'static str> {
+    Some(match action {
+        Action::OutputReg { .. } => "output to a field's port",
+        Action::OutputTrunc { .. } => "output with max_len",
+        Action::Controller(_) => "controller",
+        Action::Enqueue { .. } => "enqueue",
+        Action::Bundle(_) => "bundle",
+        Action::Multipath(_) => "multipath",
+        Action::Push(_) => "push",
+        Action::Pop(_) => "pop",
+        Action::Note(_) => "note",
+        Action::Exit => "exit",
+        Action::PopQueue => "pop_queue",
+        Action::Learn(_) => "learn",
+        Action::Conjunction { .. } => "conjunction",
+        Action::Sample(_) => "sample",
+        Action::Clone(_) => "clone",
+        Action::FinTimeout { .. } => "fin_timeout",
+        Action::CheckPktLarger { .. } => "check_pkt_larger",
+        Action::DeleteField(_) => "delete_field",
+        Action::Meter(_) => "meter",
+        other => return rank(other).map(|(_, name)| name),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use dp_core::base::OfPort;
@@ -285,7 +366,7 @@ mod tests {
     use crate::action::{Action, Subfield};
     use crate::matching::Match;
 
-    fn sub(field: FieldId, start: u8, bits: u8) -> Subfield {
+    fn sub(field: FieldId, start: u16, bits: u16) -> Subfield {
         Subfield { field, start, bits }
     }
 

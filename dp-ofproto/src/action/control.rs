@@ -128,3 +128,11 @@ pub struct Sample {
     /// Which way the packet goes.
     pub direction: SampleDirection,
 }
+
+/// Meters that no rule names: all that goes one way passes through them.
+pub mod meter_id {
+    /// What goes to the slow path.
+    pub const SLOWPATH: u32 = 0xffff_fffd;
+    /// What goes to controllers, unless the action names a meter.
+    pub const CONTROLLER: u32 = 0xffff_fffe;
+}

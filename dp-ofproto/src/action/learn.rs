@@ -1,7 +1,7 @@
 //! `learn(…)`: a rule that makes rules.
 
 use super::Subfield;
-use dp_core::flow::FieldId;
+use dp_core::flow::{FieldId, Wide};
 
 /// Where a piece of what is learned comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -9,7 +9,7 @@ pub enum LearnSource {
     /// From the packet.
     Field(Subfield),
     /// A number, in the width of the piece.
-    Value(u128),
+    Value(Wide),
 }
 
 /// What a piece is for in the rule that is made.
@@ -31,7 +31,7 @@ pub struct LearnSpec {
     /// To where.
     pub dst: LearnTarget,
     /// How many bits.
-    pub bits: u8,
+    pub bits: u16,
 }
 
 /// `learn(…)`.

@@ -13,20 +13,22 @@ mod choose;
 mod control;
 mod ct;
 mod encap;
+mod fields;
 mod learn;
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use dp_core::base::{MacAddr, OfPort};
-use dp_core::flow::FieldId;
 use dp_core::flow::fields::Format;
+use dp_core::flow::{FieldId, Wide};
 
 pub use check::{ActionError, Checker, check};
 pub use choose::{Bundle, BundleAlgorithm, HashFields, Multipath, MultipathAlgorithm};
-pub use control::{Controller, PacketInReason, Sample, SampleDirection, SampleNumber};
+pub use control::{Controller, PacketInReason, Sample, SampleDirection, SampleNumber, meter_id};
 pub use ct::{Alg, Ct, Nat, NatAddresses, NatKind, ZoneSource};
 pub use encap::{Encap, EncapProperty, PacketType};
+pub use fields::{each_subfield, names_field};
 pub use learn::{Learn, LearnSource, LearnSpec, LearnTarget};
 
 /// What a rule does, shared between the versions of a rule and its readers. Empty: drop.
@@ -38,9 +40,9 @@ pub struct Subfield {
     /// The field.
     pub field: FieldId,
     /// First bit.
-    pub start: u8,
+    pub start: u16,
     /// Number of bits, at least 1.
-    pub bits: u8,
+    pub bits: u16,
 }
 
 impl Subfield {
@@ -52,9 +54,9 @@ impl Subfield {
 
     /// Some bits of a field; `None` if it has not that many.
     #[must_use]
-    pub fn new(field: FieldId, start: u8, bits: u8) -> Option<Self> {
-        let end = u16::from(start) + u16::from(bits);
-        (bits >= 1 && end <= u16::from(width(field))).then_some(Self { field, start, bits })
+    pub fn new(field: FieldId, start: u16, bits: u16) -> Option<Self> {
+        let end = start.checked_add(bits)?;
+        (bits >= 1 && end <= width(field)).then_some(Self { field, start, bits })
     }
 
     /// Whether it is all of its field.
@@ -63,16 +65,36 @@ impl Subfield {
         self == Self::whole(self.field)
     }
 
-    /// The mask of these bits inside the field's value: those that reading and writing are about.
+    /// The mask of these bits inside the field's value, whatever its width.
+    #[must_use]
+    pub fn wide_mask(self) -> Wide {
+        match self.is_wide() {
+            true => Wide::ones(self.bits) << u32::from(self.start),
+            false => self.mask().into(),
+        }
+    }
+
+    /// Whether it is of a field that may be wider than 128 bits.
+    #[must_use]
+    pub const fn is_wide(self) -> bool {
+        self.field.tun_metadata_number().is_some()
+    }
+
+    /// The mask of these bits inside the field's value: those that reading and writing are about. Of a
+    /// field that is wider than 128 bits the last of them.
     #[must_use]
     pub fn mask(self) -> u128 {
+        if self.is_wide() {
+            return self.wide_mask().low();
+        }
         let field = self.field.field();
         // The ECN shares its byte with the DSCP and is a field of its own.
         let own = if field.format == Format::Tos { 0xfc } else { field.ones() };
         (self.ones() << self.start) & own
     }
 
-    /// All ones in the width of the subfield: the largest number it holds.
+    /// All ones in the width of the subfield: the largest number it holds. In the last 128 bits of one
+    /// that is wider.
     #[must_use]
     pub fn ones(self) -> u128 {
         match self.bits {
@@ -85,12 +107,23 @@ impl Subfield {
 /// How many bits of a field actions see. A few are wider there than what a key keeps of them: the
 /// rest reads as zero and is not written.
 #[must_use]
-pub fn width(field: FieldId) -> u8 {
+pub fn width(field: FieldId) -> u16 {
     match field {
         FieldId::ArpOp => 16,
         FieldId::CtState | FieldId::InPortOxm | FieldId::ActsetOutput => 32,
         _ => field.field().bits,
     }
+}
+
+/// Writes those bits of a tunnel metadata field that are set in `mask`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SetOption {
+    /// The field.
+    pub field: FieldId,
+    /// The bits to write; clear outside the mask.
+    pub value: Wide,
+    /// Which bits to write; all ones: all that the option has.
+    pub mask: Wide,
 }
 
 /// One action or instruction. Values are numbers in the width of their field.
@@ -157,6 +190,8 @@ pub enum Action {
         /// octets; it is given back then.
         named: bool,
     },
+    /// The same for tunnel metadata, which may be wider.
+    SetOption(Box<SetOption>),
     /// Writes a number into a subfield.
     Load {
         /// The subfield, at most 64 bits wide.
@@ -309,6 +344,10 @@ impl Action {
     /// Sets a whole field.
     #[must_use]
     pub fn set_field(field: FieldId, value: u128) -> Self {
+        if field.tun_metadata_number().is_some() {
+            let (value, mask) = (value.into(), Wide::ONES);
+            return Self::SetOption(Box::new(SetOption { field, value, mask }));
+        }
         let mask = field.field().ones();
         Self::SetField { field, value: value & mask, mask, named: false }
     }

@@ -32,6 +32,7 @@ pub struct LimitCounters {
     depth: AtomicU64,
     resubmits: AtomicU64,
     stack: AtomicU64,
+    recirculations: AtomicU64,
     /// When a hit was last told, in nanoseconds; 0: never.
     told: AtomicU64,
 }
@@ -58,6 +59,16 @@ impl LimitCounters {
 
     pub(crate) fn hit_stack(&self) {
         self.stack.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn hit_recirculations(&self, packets: u64) {
+        self.recirculations.fetch_add(packets, Ordering::Relaxed);
+    }
+
+    /// Packets that came back from the datapath more often than they may.
+    #[must_use]
+    pub fn recirculations(&self) -> u64 {
+        self.recirculations.load(Ordering::Relaxed)
     }
 
     /// Translations with too much on the stack.

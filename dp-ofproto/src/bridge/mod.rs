@@ -5,6 +5,7 @@
 //! stands behind a lock that is only taken on upcalls.
 
 mod carried;
+mod guard;
 mod limits;
 mod mirror;
 mod port;
@@ -21,6 +22,7 @@ use crate::table::{Tables, TablesConfig};
 use crate::tlv::TlvTable;
 
 pub use carried::Carried;
+pub use guard::{RouterAddresses, asked_for};
 pub use limits::{LimitCounters, Limits};
 pub use mirror::{MAX_MIRRORS, Mirror, MirrorOutput};
 pub use port::{BridgePort, PacketTypes, PortKind, PortMap, PortMapError, PriorityTags};
@@ -97,6 +99,16 @@ pub struct Bridge {
     carried: carried::CarriedPorts,
 }
 
+/// What a change of ports has made a bridge forget.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Forgotten {
+    /// Addresses behind ports that are gone: other bridges may know them behind the port that leads
+    /// here.
+    pub macs: Vec<(u16, MacAddr)>,
+    /// Ports that are gone, or make something else of VLANs: nothing that was learned there is true.
+    pub ports: Vec<OfPort>,
+}
+
 impl Bridge {
     /// A bridge without ports and flows.
     #[must_use]
@@ -136,12 +148,22 @@ impl Bridge {
     }
 
     /// Replaces the ports; megaflows that rest on the old ones change at the next revalidation.
-    /// Addresses learned on ports that are gone are forgotten.
-    pub fn set_ports(&self, ports: PortMap) {
-        let ports = Arc::new(ports.with_version(self.ports.load().version() + 1));
+    /// Addresses learned on ports that are gone, or that now make something else of VLANs, are
+    /// forgotten. Returns what is to be forgotten elsewhere too.
+    pub fn set_ports(&self, ports: PortMap) -> Forgotten {
+        let old = self.ports.load_full();
+        let ports = Arc::new(ports.with_version(old.version() + 1));
         self.ports.store(Arc::clone(&ports));
-        self.macs.retain(|port| ports.get(port).is_some());
+        let gone = self.macs.retain(|port| ports.get(port).is_some());
+        let changed =
+            |old: &BridgePort| !ports.get(old.ofport).is_some_and(|new| old.learns_as(new));
+        let changed: Vec<OfPort> =
+            old.iter().filter(|port| changed(port)).map(|port| port.ofport).collect();
+        if !changed.is_empty() {
+            self.macs.retain(|port| !changed.contains(&port));
+        }
         self.carried.retain(|port| ports.get(port).is_some());
+        Forgotten { macs: gone, ports: changed }
     }
 
     /// What a patch or tunnel port has carried.

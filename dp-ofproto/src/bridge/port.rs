@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ahash::RandomState;
 use dp_core::base::{BondId, OfPort, PortNo};
 
+use super::guard::RouterAddresses;
 use super::vlan::VlanMode;
 
 /// What is behind a port.
@@ -94,7 +95,7 @@ pub struct BridgePort {
     pub learns: bool,
     /// Spanning tree lets packets through.
     pub forwards: bool,
-    /// NORMAL sends nothing from it to others that are protected too.
+    /// Nothing goes from it to others that are protected too.
     pub protected: bool,
     /// Which tags it puts on packets without a VLAN.
     pub priority_tags: PriorityTags,
@@ -102,9 +103,17 @@ pub struct BridgePort {
     pub packet_types: PacketTypes,
     /// The code points that its queues give to IP packets, by the queue's number.
     pub dscps: BTreeMap<u32, u8>,
+    /// Router addresses that nobody behind it may ask for.
+    pub unasked: RouterAddresses,
 }
 
 impl BridgePort {
+    /// Whether what was learned behind it is still true when it has become `new`.
+    pub(super) fn learns_as(&self, new: &Self) -> bool {
+        let settings = |port: &Self| (port.vlan.clone(), port.protected, port.priority_tags);
+        self.name == new.name && self.bundle == new.bundle && settings(self) == settings(new)
+    }
+
     /// A port that carries all VLANs and has no restriction.
     #[must_use]
     pub fn new(ofport: OfPort, port: PortNo, name: impl Into<String>) -> Self {
@@ -128,6 +137,7 @@ impl BridgePort {
             priority_tags: PriorityTags::default(),
             packet_types: PacketTypes::default(),
             dscps: BTreeMap::new(),
+            unasked: RouterAddresses::default(),
         }
     }
 

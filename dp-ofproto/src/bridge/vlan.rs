@@ -2,11 +2,11 @@
 //!
 //! | mode | takes in | sends out |
 //! |---|---|---|
-//! | access *v* | untagged and priority-tagged, as *v* | *v*, untagged |
+//! | access *v* | untagged and priority-tagged, as *v* | *v*, without any tag; floods of it that carry no customer's VLAN |
 //! | trunk | tagged with one of its VLANs; untagged as VLAN 0 if that is one of them | tagged |
-//! | native-tagged *v* | like a trunk; untagged as *v* | tagged, *v* too |
-//! | native-untagged *v* | like a trunk; untagged as *v* | tagged, *v* untagged |
-//! | dot1q-tunnel *v* | all, as *v*, if the customer's VLAN is allowed | *v*, without the outer tag |
+//! | native-tagged *v* | like a trunk; untagged as *v*, so nothing is VLAN 0 | tagged, *v* too |
+//! | native-untagged *v* | like a trunk; untagged as *v*, so nothing is VLAN 0 | tagged, *v* untagged |
+//! | dot1q-tunnel *v* | all, as *v*, if the customer's VLAN is allowed | *v*, without the outer tag; floods of customers' VLANs that are allowed |
 
 /// A set of VLAN ids, 0 to 4095.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,16 +80,24 @@ impl Default for VlanMode {
 }
 
 impl VlanMode {
-    /// Whether the port carries this VLAN.
+    /// Whether the port carries this VLAN with that of a customer in it (0: none).
     #[must_use]
-    pub fn carries(&self, vlan: u16) -> bool {
+    pub fn carries(&self, vlan: u16, customer: u16) -> bool {
         match self {
-            Self::Access(own) | Self::Dot1qTunnel { tag: own, .. } => *own == vlan,
+            Self::Access(own) => *own == vlan && customer == 0,
+            Self::Dot1qTunnel { tag, .. } => *tag == vlan && self.input(customer).is_some(),
             Self::Trunk(trunks) => trunks.has(vlan),
+            // What has no VLAN of its own is in the native one.
             Self::NativeTagged { tag, trunks } | Self::NativeUntagged { tag, trunks } => {
-                *tag == vlan || trunks.has(vlan)
+                *tag == vlan || vlan != 0 && trunks.has(vlan)
             }
         }
+    }
+
+    /// Whether it hangs on the customer's VLAN that the port carries this one.
+    #[must_use]
+    pub fn asks_for_customer(&self, vlan: u16) -> bool {
+        matches!(self, Self::Access(own) | Self::Dot1qTunnel { tag: own, .. } if *own == vlan)
     }
 
     /// The VLAN that a packet with this VID belongs to (0: untagged or priority-tagged); `None` if
@@ -104,7 +112,7 @@ impl VlanMode {
             Self::Trunk(trunks) => trunks.has(vid).then_some(vid),
             Self::NativeTagged { tag, .. } | Self::NativeUntagged { tag, .. } => {
                 let vlan = if vid == 0 { *tag } else { vid };
-                self.carries(vlan).then_some(vlan)
+                self.carries(vlan, 0).then_some(vlan)
             }
         }
     }
@@ -138,9 +146,14 @@ mod tests {
             (tagged.input(0), tagged.input(5), tagged.output(5)),
             (Some(5), Some(5), Some(5))
         );
-        let untagged = VlanMode::NativeUntagged { tag: 5, trunks: some };
+        let untagged = VlanMode::NativeUntagged { tag: 5, trunks: some.clone() };
         assert_eq!((untagged.input(0), untagged.output(5)), (Some(5), None));
         assert_eq!(untagged.output(20), Some(20));
-        assert!(!untagged.carries(6) && !access.carries(5000));
+        assert!(!untagged.carries(6, 0) && !access.carries(5000, 0));
+        assert!(access.carries(10, 0) && !access.carries(10, 7), "no customer's VLAN");
+        let all = VlanMode::NativeTagged { tag: 5, trunks: VlanSet::all() };
+        assert!(all.carries(6, 0) && !all.carries(0, 0), "untagged is 5 there");
+        let tunnel = VlanMode::Dot1qTunnel { tag: 5, cvlans: Some(some), ethertype: 0 };
+        assert!(tunnel.carries(5, 10) && !tunnel.carries(5, 0) && !tunnel.carries(6, 10));
     }
 }

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use dp_core::base::{MacAddr, OfPort};
-use dp_core::flow::FlowKey;
+use dp_core::flow::{FlowKey, FlowMask};
 
-use super::questions::asked_for;
+use crate::bridge::{RouterAddresses, asked_for};
 use crate::tunnel::ask::announcement;
 
 /// An address that is to be announced.
@@ -25,6 +25,7 @@ pub struct Announced {
 #[derive(Clone, Debug, Default)]
 pub struct Announcements {
     known: BTreeMap<IpAddr, MacAddr>,
+    left_out: u64,
 }
 
 impl Announcements {
@@ -41,9 +42,16 @@ impl Announcements {
             return None;
         }
         if external_ids.get("vendor").is_some_and(|vendor| vendor == "kube-ovn") {
+            self.left_out += 1;
             return None;
         }
         Some(Announced { frame: announcement(mac, address), port: localnet })
+    }
+
+    /// How often nothing was said because somebody else does.
+    #[must_use]
+    pub const fn left_out(&self) -> u64 {
+        self.left_out
     }
 
     /// Whether the address is at some interface.
@@ -67,15 +75,15 @@ impl Announcements {
 /// router's own gateway ports answer there, nobody else.
 #[derive(Clone, Debug, Default)]
 pub struct Guard {
-    routers: BTreeSet<IpAddr>,
+    routers: RouterAddresses,
     localnets: BTreeSet<OfPort>,
     gateways: BTreeSet<IpAddr>,
 }
 
 impl Guard {
-    /// An address of a router.
+    /// An address of a router; a link-local one is anybody's to ask for.
     pub fn add_router(&mut self, address: IpAddr) {
-        self.routers.insert(address);
+        self.routers.add(address);
     }
 
     /// An address of a router's gateway port: asked for from outside, rightly.
@@ -94,12 +102,8 @@ impl Guard {
         if !self.localnets.contains(&port) {
             return false;
         }
-        let Some(asked) = asked_for(flow) else { return false };
-        let link_local = match asked {
-            IpAddr::V4(address) => address.is_link_local(),
-            IpAddr::V6(address) => address.segments()[0] & 0xffc0 == 0xfe80,
-        };
-        !link_local && self.routers.contains(&asked) && !self.gateways.contains(&asked)
+        let asked = asked_for(flow, &mut FlowMask::EMPTY.clone());
+        asked.is_some_and(|asked| self.routers.contains(&asked) && !self.gateways.contains(&asked))
     }
 }
 

@@ -22,6 +22,6 @@ mod routes;
 pub use announce::{Announced, Announcements, Guard};
 pub use balance::{Backend, Balancer};
 pub use owners::{Owner, Owners};
-pub use ports::{Activation, GatewayPorts};
+pub use ports::{Activation, GatewayPorts, Sign};
 pub use questions::{Concerned, Questions};
 pub use routes::WatchedRoutes;

@@ -5,13 +5,12 @@
 //! for an address that nobody is known to own goes to those ports alone of which it is not known what
 //! they own. Everything else is flooded as ever.
 
-use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr};
-
 use dp_core::base::OfPort;
-use dp_core::flow::{FlowKey, layout};
+use dp_core::flow::{FlowKey, FlowMask, layout};
+use std::collections::BTreeSet;
 
 use super::{Owner, Owners};
+use crate::bridge::asked_for;
 
 /// What is known of a switch's ports, and whom questions concern.
 #[derive(Clone, Debug, Default)]
@@ -52,7 +51,7 @@ impl Questions {
     /// where such packets go.
     #[must_use]
     pub fn concerned(&self, port: OfPort, flow: &FlowKey, owners: &Owners) -> Option<Concerned> {
-        let asked = asked_for(flow)?;
+        let asked = asked_for(flow, &mut FlowMask::EMPTY.clone())?;
         if flow.load(layout::ETH_DST) >> 40 & 1 == 0 {
             return None;
         }
@@ -64,24 +63,11 @@ impl Questions {
     }
 }
 
-/// The address that an ARP request or a neighbour solicitation asks for.
-pub(super) fn asked_for(flow: &FlowKey) -> Option<IpAddr> {
-    match flow.eth_type() {
-        0x0806 if flow.nw_proto() == 1 => {
-            let bits = u32::try_from(flow.load(layout::IPV4_DST)).ok()?;
-            Some(IpAddr::V4(Ipv4Addr::from_bits(bits)))
-        }
-        0x86dd if flow.nw_proto() == 58 && flow.load(layout::TP_SRC) == 135 => {
-            Some(IpAddr::V6(flow.load(layout::ND_TARGET).into()))
-        }
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Concerned, FlowKey, IpAddr, OfPort, Owner, Owners, Questions, layout};
+    use super::{Concerned, FlowKey, OfPort, Owner, Owners, Questions, layout};
     use dp_core::base::MacAddr;
+    use std::net::IpAddr;
 
     fn question(to: &str, eth_dst: u64) -> FlowKey {
         let mut key = FlowKey::EMPTY;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use dp_core::base::{Instant, OfPort};
-use dp_core::flow::FieldId;
+use dp_core::flow::{FieldId, Wide};
 
 use crate::action::Actions;
 
@@ -68,8 +68,9 @@ pub struct Selection {
     pub method: SelectionMethod,
     /// The method's parameter.
     pub param: u64,
-    /// Fields that are hashed, with their masks; ascending by field.
-    pub fields: Vec<(FieldId, u128)>,
+    /// Fields that are hashed, with their masks; ascending by field. Of tunnel metadata all ones stand
+    /// for all of it.
+    pub fields: Vec<(FieldId, Wide)>,
 }
 
 /// What a bucket or a group has carried.

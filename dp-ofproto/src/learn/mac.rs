@@ -1,7 +1,7 @@
 //! Where Ethernet addresses are: learned from source addresses, forgotten with age.
 //!
-//! Bounded: when the table is full the entry that was refreshed longest ago makes room. A change
-//! that could make a translation wrong (an address that is new, has moved or is gone) moves the
+//! Bounded: when the table is full an entry of the port with the most entries makes room, the one that
+//! was refreshed longest ago, so that a port that floods pushes out its own. A change that could make a translation wrong (an address that is new, has moved or is gone) moves the
 //! table's version on, so that the megaflows which rest on it are looked at again; a refresh does
 //! not.
 //!
@@ -57,25 +57,42 @@ pub struct MacEntry {
     pub is_static: bool,
 }
 
-/// What has happened to a table since it was made, or [`MacTable::clear_counts`].
+/// What has happened to a table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MacCounts {
     /// Addresses learned.
     pub learned: u64,
-    /// Addresses forgotten because of their age, or by a flush.
+    /// Addresses forgotten because of their age.
     pub expired: u64,
     /// Addresses that made room for others.
     pub evicted: u64,
     /// Addresses that moved to another port.
     pub moved: u64,
+    /// Packets from addresses that operators have put behind another port.
+    pub held: u64,
+}
+
+impl MacCounts {
+    fn since(&self, before: &Self) -> Self {
+        Self {
+            learned: self.learned - before.learned,
+            expired: self.expired - before.expired,
+            evicted: self.evicted - before.evicted,
+            moved: self.moved - before.moved,
+            held: self.held - before.held,
+        }
+    }
 }
 
 type Place = (u16, MacAddr);
+/// When an entry was refreshed, and which of those of the same instant it was.
+type Turn = (Instant, u64);
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     port: OfPort,
     refreshed: Instant,
+    turn: u64,
     /// Put here by an operator: not among [`Inner::by_age`].
     fixed: bool,
     /// A gratuitous ARP packet holds it until then.
@@ -111,9 +128,17 @@ pub struct MacChange {
 struct Inner {
     entries: HashMap<Place, Entry, RandomState>,
     /// The same by age, oldest first.
-    by_age: BTreeSet<(Instant, Place)>,
+    by_age: BTreeSet<(Turn, Place)>,
+    /// The same of each port.
+    by_port: HashMap<OfPort, BTreeSet<(Turn, Place)>, RandomState>,
+    /// Ports by how many of these they have.
+    by_count: BTreeSet<(usize, OfPort)>,
+    /// How often an entry was put here: orders those of one instant.
+    turns: u64,
     config: MacTableConfig,
     counts: MacCounts,
+    /// The counts when they were last cleared.
+    cleared: MacCounts,
 }
 
 /// The addresses that a bridge has learned.
@@ -161,15 +186,23 @@ impl MacTable {
         self.lock().counts.evicted
     }
 
-    /// What has happened to it.
+    /// What has happened to it since it was made.
+    #[must_use]
+    pub fn totals(&self) -> MacCounts {
+        self.lock().counts
+    }
+
+    /// What has happened to it since [`Self::clear_counts`].
     #[must_use]
     pub fn counts(&self) -> MacCounts {
-        self.lock().counts
+        let inner = self.lock();
+        inner.counts.since(&inner.cleared)
     }
 
     /// Counts from zero again.
     pub fn clear_counts(&self) {
-        self.lock().counts = MacCounts::default();
+        let mut inner = self.lock();
+        inner.cleared = inner.counts;
     }
 
     /// How many entries there are at most.
@@ -184,17 +217,25 @@ impl MacTable {
         self.lock().entries.values().filter(|entry| entry.fixed).count()
     }
 
-    /// Puts an address behind a port, where it stays whatever packets say.
-    pub fn add_static(&self, vlan: u16, mac: MacAddr, port: OfPort, now: Instant) {
+    /// Puts an address behind a port, where it stays whatever packets say. Returns where it was, and
+    /// whether an operator had put it there.
+    pub fn add_static(
+        &self,
+        vlan: u16,
+        mac: MacAddr,
+        port: OfPort,
+        now: Instant,
+    ) -> Option<(OfPort, bool)> {
         let mut inner = self.lock();
         let place = (vlan, mac);
-        if let Some(old) =
-            inner.entries.insert(place, Entry { port, refreshed: now, fixed: true, locked: None })
-            && !old.fixed
-        {
-            inner.by_age.remove(&(old.refreshed, place));
+        let turn = inner.next_turn();
+        let entry = Entry { port, refreshed: now, turn, fixed: true, locked: None };
+        let old = inner.entries.insert(place, entry);
+        if let Some(old) = old.filter(|old| !old.fixed) {
+            inner.unlist(place, &old);
         }
         self.changed();
+        old.map(|old| (old.port, old.fixed))
     }
 
     /// Removes an address that [`Self::add_static`] has put here; `false` if there is none.
@@ -214,7 +255,7 @@ impl MacTable {
         let mut inner = self.lock();
         inner.config = config;
         let mut gone = false;
-        while inner.entries.len() > config.size && inner.pop_oldest() {
+        while inner.entries.len() > config.size && inner.evict() {
             gone = true;
         }
         if gone {
@@ -262,18 +303,20 @@ impl MacTable {
                 return None;
             }
             while inner.entries.len() >= inner.config.size {
-                if !inner.pop_oldest() {
+                if !inner.evict() {
                     // Operators' entries alone fill it.
                     return None;
                 }
                 inner.counts.evicted += 1;
             }
-            inner.put(place, Entry { port, refreshed: now, fixed: false, locked }, None);
+            let turn = inner.next_turn();
+            inner.put(place, Entry { port, refreshed: now, turn, fixed: false, locked }, None);
             inner.counts.learned += 1;
             self.changed();
             return change(None);
         };
         if entry.fixed {
+            inner.counts.held += u64::from(entry.port != port);
             return None;
         }
         let age = now.since(entry.refreshed);
@@ -288,8 +331,9 @@ impl MacTable {
         }
         if !same || age >= REFRESH || locked.is_some() {
             let locked = locked.or(entry.locked.filter(|_| same));
-            let fresh = Entry { port, refreshed: now, fixed: false, locked };
-            inner.put(place, fresh, Some(entry.refreshed));
+            let turn = inner.next_turn();
+            let fresh = Entry { port, refreshed: now, turn, fixed: false, locked };
+            inner.put(place, fresh, Some(&entry));
         }
         if same {
             return None;
@@ -310,7 +354,7 @@ impl MacTable {
         let mut inner = self.lock();
         let ageing = inner.config.ageing;
         let mut gone = false;
-        while inner.by_age.first().is_some_and(|(at, _)| now.since(*at) >= ageing) {
+        while inner.by_age.first().is_some_and(|((at, _), _)| now.since(*at) >= ageing) {
             gone |= inner.pop_oldest();
             inner.counts.expired += 1;
         }
@@ -319,22 +363,41 @@ impl MacTable {
         }
     }
 
-    /// Forgets everything.
+    /// Forgets everything but what operators have put here.
     pub fn flush(&self) {
-        self.retain(|_| false);
+        self.keep(|entry| entry.fixed);
     }
 
-    /// Forgets what was learned on ports that `keep` does not want.
-    pub fn retain(&self, keep: impl Fn(OfPort) -> bool) {
+    /// Forgets what is behind ports that `keep` does not want, and tells which addresses these were.
+    pub fn retain(&self, keep: impl Fn(OfPort) -> bool) -> Vec<(u16, MacAddr)> {
+        self.keep(|entry| keep(entry.port))
+    }
+
+    /// Forgets these addresses, but none that an operator has put here.
+    pub fn forget(&self, places: &[(u16, MacAddr)]) {
         let mut inner = self.lock();
-        let before = inner.entries.len();
-        inner.entries.retain(|_, entry| keep(entry.port));
-        if inner.entries.len() != before {
-            inner.counts.expired += (before - inner.entries.len()) as u64;
-            let Inner { entries, by_age, .. } = &mut *inner;
-            by_age.retain(|(_, place)| entries.contains_key(place));
+        let mut gone = false;
+        for &place in places {
+            let learned = inner.entries.get(&place).is_some_and(|entry| !entry.fixed);
+            gone |= learned && inner.remove(place);
+        }
+        if gone {
             self.changed();
         }
+    }
+
+    /// Forgets all others.
+    fn keep(&self, keep: impl Fn(&Entry) -> bool) -> Vec<Place> {
+        let mut inner = self.lock();
+        let gone = inner.entries.extract_if(|_, entry| !keep(entry));
+        let gone = gone.collect::<Vec<_>>();
+        for (place, entry) in &gone {
+            inner.unlist(*place, entry);
+        }
+        if !gone.is_empty() {
+            self.changed();
+        }
+        gone.into_iter().map(|(place, _)| place).collect()
     }
 
     /// How many addresses are known.
@@ -355,27 +418,72 @@ impl MacTable {
         let inner = self.lock();
         let row = |(&(vlan, mac), entry): (&Place, &Entry)| {
             let age = now.since(entry.refreshed);
-            (entry.refreshed, MacEntry { port: entry.port, vlan, mac, age, is_static: entry.fixed })
+            (entry.at(), MacEntry { port: entry.port, vlan, mac, age, is_static: entry.fixed })
         };
         let mut rows: Vec<_> = inner.entries.iter().map(row).collect();
-        rows.sort_by_key(|(refreshed, row)| (*refreshed, row.vlan, row.mac));
+        rows.sort_by_key(|(at, _)| *at);
         rows.into_iter().map(|(_, row)| row).collect()
     }
 }
 
+impl Entry {
+    fn at(&self) -> Turn {
+        (self.refreshed, self.turn)
+    }
+}
+
 impl Inner {
-    fn put(&mut self, place: Place, entry: Entry, before: Option<Instant>) {
+    fn next_turn(&mut self) -> u64 {
+        self.turns += 1;
+        self.turns
+    }
+
+    fn put(&mut self, place: Place, entry: Entry, before: Option<&Entry>) {
         if let Some(before) = before {
-            self.by_age.remove(&(before, place));
+            self.unlist(place, before);
         }
-        self.by_age.insert((entry.refreshed, place));
+        self.by_age.insert((entry.at(), place));
+        let own = self.by_port.entry(entry.port).or_default();
+        self.by_count.remove(&(own.len(), entry.port));
+        own.insert((entry.at(), place));
+        self.by_count.insert((own.len(), entry.port));
         self.entries.insert(place, entry);
     }
 
-    fn pop_oldest(&mut self) -> bool {
-        let Some((_, place)) = self.by_age.pop_first() else { return false };
-        self.entries.remove(&place);
+    /// Takes an entry out of the lists; those of operators are in none.
+    fn unlist(&mut self, place: Place, entry: &Entry) {
+        let item = (entry.at(), place);
+        self.by_age.remove(&item);
+        let Some(own) = self.by_port.get_mut(&entry.port) else { return };
+        let before = own.len();
+        if !own.remove(&item) {
+            return;
+        }
+        let after = own.len();
+        self.by_count.remove(&(before, entry.port));
+        if after == 0 {
+            self.by_port.remove(&entry.port);
+        } else {
+            self.by_count.insert((after, entry.port));
+        }
+    }
+
+    fn remove(&mut self, place: Place) -> bool {
+        let Some(entry) = self.entries.remove(&place) else { return false };
+        self.unlist(place, &entry);
         true
+    }
+
+    fn pop_oldest(&mut self) -> bool {
+        let oldest = self.by_age.first().copied();
+        oldest.is_some_and(|(_, place)| self.remove(place))
+    }
+
+    /// Makes room: the oldest of the port that has most.
+    fn evict(&mut self) -> bool {
+        let most = self.by_count.last().and_then(|(_, port)| self.by_port.get(port));
+        let oldest = most.and_then(|own| own.first()).copied();
+        oldest.is_some_and(|(_, place)| self.remove(place))
     }
 }
 
@@ -390,6 +498,42 @@ mod tests {
 
     fn at(seconds: u64) -> Instant {
         Instant::from_millis(seconds * 1000)
+    }
+
+    #[test]
+    fn a_port_that_floods_pushes_out_its_own_entries_alone() {
+        let config = MacTableConfig { size: 10, always_move: true, ..MacTableConfig::default() };
+        let table = MacTable::new(config);
+        for n in 0..3 {
+            table.learn(1, MacAddr([2, 0, 0, 0, 1, n]), OfPort(3), at(1));
+        }
+        for n in 0..200 {
+            table.learn(1, MacAddr([2, 0, 0, 0, 2, n]), OfPort(1), at(2 + u64::from(n)));
+        }
+        let of = |port| table.dump(at(300)).iter().filter(|row| row.port == OfPort(port)).count();
+        assert_eq!((of(3), of(1), table.counts().evicted), (3, 7, 193));
+        // One that moves counts where it is.
+        for n in 0..3 {
+            table.learn(1, MacAddr([2, 0, 0, 0, 1, n]), OfPort(1), at(250));
+        }
+        table.learn(1, A, OfPort(4), at(251));
+        assert_eq!((of(1), of(4), table.len()), (9, 1, 10));
+        table.expire(at(1000));
+        assert!(table.is_empty());
+    }
+
+    #[test]
+    fn a_flush_leaves_what_operators_have_put_there() {
+        let table = MacTable::new(MacTableConfig::default());
+        table.learn(1, A, OfPort(1), at(1));
+        table.learn(1, B, OfPort(1), at(1));
+        assert_eq!(table.add_static(1, A, OfPort(2), at(2)), Some((OfPort(1), false)));
+        assert_eq!(table.add_static(1, A, OfPort(3), at(2)), Some((OfPort(2), true)));
+        table.flush();
+        assert_eq!((table.lookup(1, A), table.lookup(1, B)), (Some(OfPort(3)), None));
+        assert_eq!((table.len(), table.counts().expired), (1, 0));
+        table.retain(|port| port != OfPort(3));
+        assert_eq!((table.len(), table.counts().expired), (0, 0));
     }
 
     #[test]
@@ -457,7 +601,7 @@ mod tests {
         table.learn(1, A, OfPort(3), at(101));
         table.flush();
         let counts = table.counts();
-        assert_eq!((counts.learned, counts.moved, counts.expired), (1, 1, 1));
+        assert_eq!((counts.learned, counts.moved, counts.expired), (1, 1, 0));
         table.clear_counts();
         assert_eq!(table.counts().learned, 0);
     }

@@ -304,6 +304,7 @@ impl Neighbours {
         now: Instant,
     ) -> Result<String, String> {
         let ip: IpAddr = ip.parse().map_err(|_| "bad IP address".to_string())?;
+        let ip = ip.to_canonical();
         let mac: MacAddr = mac.parse().map_err(|_| "bad MAC address".to_string())?;
         if self.set(bridge, ip, mac, now) {
             Ok("OK".into())

@@ -1,8 +1,11 @@
 //! Matches, as compact as they are sparse.
 //!
-//! A whole key with its mask takes 2 KiB; a typical rule matches on 20 bytes. So a [`Match`] keeps
+//! A whole key with its mask takes 1.5 KiB; a typical rule matches on 20 bytes. So a [`Match`] keeps
 //! only the 8-byte words of the key in which its mask has a bit, values and masks apart: rules of
 //! one shape share the mask.
+//!
+//! Words of the lanes come first, numbered from 0, then those that lie beside the lanes, numbered from
+//! [`WORDS`] on ([`dp_core::flow::wide`]).
 //!
 //! # Invariants
 //!
@@ -13,31 +16,45 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use dp_core::flow::wide::Wide;
 use dp_core::flow::{FieldId, FlowKey, FlowMask, LANES, layout};
 use smallvec::SmallVec;
 
-/// Words of a whole key.
+/// Words of a key's lanes.
 pub(crate) const WORDS: usize = LANES * 8;
+const BESIDE: u16 = WORDS as u16;
 
 /// Word `index` of a key.
 #[inline(always)]
-pub(crate) fn key_word(key: &FlowKey, index: u8) -> u64 {
-    key.lane(usize::from(index >> 3)).0[usize::from(index & 7)]
+pub(crate) fn key_word(key: &FlowKey, index: u16) -> u64 {
+    match index.checked_sub(BESIDE) {
+        None => key.lane(usize::from(index >> 3)).0[usize::from(index & 7)],
+        Some(beside) => key.wide().word(beside),
+    }
 }
 
 /// Makes the bits `bits` of word `index` count.
 #[inline(always)]
-pub(crate) fn unwildcard_word(wc: &mut FlowMask, index: u8, bits: u64) {
-    if bits != 0 {
-        wc.lane_mut(usize::from(index >> 3)).0[usize::from(index & 7)] |= bits;
+pub(crate) fn unwildcard_word(wc: &mut FlowMask, index: u16, bits: u64) {
+    if bits == 0 {
+        return;
+    }
+    match index.checked_sub(BESIDE) {
+        None => wc.lane_mut(usize::from(index >> 3)).0[usize::from(index & 7)] |= bits,
+        Some(beside) => {
+            let counts = wc.wide().word(beside) | bits;
+            wc.wide_mut().set_word(beside, counts);
+        }
     }
 }
 
 /// Which bits a match looks at: the words of a [`FlowMask`] that are not zero.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct MiniMask {
-    /// Bit `n` stands for word `n`.
+    /// Bit `n` stands for word `n` of the lanes.
     words: u128,
+    /// The words beside the lanes.
+    beside: Box<[u16]>,
     masks: Box<[u64]>,
 }
 
@@ -55,7 +72,9 @@ impl MiniMask {
                 }
             }
         }
-        Self { words, masks: masks.into_boxed_slice() }
+        masks.extend(mask.wide().iter().map(|(_, word)| word));
+        let beside = mask.wide().iter().map(|(index, _)| BESIDE + index).collect();
+        Self { words, beside, masks: masks.into_boxed_slice() }
     }
 
     /// Number of words.
@@ -71,18 +90,23 @@ impl MiniMask {
     }
 
     /// The words in order: index in the key, and mask.
-    pub fn iter(&self) -> impl Iterator<Item = (u8, u64)> + '_ {
-        BitIter(self.words).zip(self.masks.iter().copied())
+    pub fn iter(&self) -> impl Iterator<Item = (u16, u64)> + '_ {
+        let lanes = BitIter(self.words).map(u16::from);
+        lanes.chain(self.beside.iter().copied()).zip(self.masks.iter().copied())
     }
 
     /// The mask of word `index`.
     #[must_use]
-    pub fn word(&self, index: u8) -> u64 {
+    pub fn word(&self, index: u16) -> u64 {
         self.position(index).and_then(|at| self.masks.get(at)).copied().unwrap_or(0)
     }
 
     /// Which of the listed words word `index` is.
-    pub(crate) fn position(&self, index: u8) -> Option<usize> {
+    pub(crate) fn position(&self, index: u16) -> Option<usize> {
+        if index >= BESIDE {
+            let at = self.beside.binary_search(&index).ok()?;
+            return Some(self.words.count_ones() as usize + at);
+        }
         let bit = 1u128.checked_shl(u32::from(index))?;
         (self.words & bit != 0).then(|| (self.words & (bit - 1)).count_ones() as usize)
     }
@@ -164,7 +188,7 @@ impl Match {
     }
 
     /// The words in order: index in the key, value, mask.
-    pub fn iter(&self) -> impl Iterator<Item = (u8, u64, u64)> + '_ {
+    pub fn iter(&self) -> impl Iterator<Item = (u16, u64, u64)> + '_ {
         self.mask.iter().zip(&self.values).map(|((index, mask), &value)| (index, value, mask))
     }
 
@@ -178,7 +202,16 @@ impl Match {
     #[inline]
     #[must_use]
     pub fn matches(&self, key: &FlowKey) -> bool {
-        self.iter().all(|(index, value, mask)| key_word(key, index) & mask == value)
+        // The words of the lanes first and by themselves: nearly every match has no others.
+        let lanes = self.mask.words.count_ones() as usize;
+        let mut both = self.mask.masks.iter().zip(&self.values);
+        let lane = |at: u8| key.lane(usize::from(at >> 3)).0[usize::from(at & 7)];
+        let agree = BitIter(self.mask.words)
+            .zip(both.by_ref().take(lanes))
+            .all(|(at, (mask, value))| lane(at) & mask == *value);
+        agree
+            && (self.mask.beside.iter().zip(both))
+                .all(|(&at, (mask, value))| key_word(key, at) & mask == *value)
     }
 
     /// Makes every bit count in `wc` that this match looks at.
@@ -206,7 +239,10 @@ impl Match {
     pub fn expand(&self) -> (FlowKey, FlowMask) {
         let mut key = FlowKey::EMPTY;
         for (index, value, _) in self.iter() {
-            key.lane_mut(usize::from(index >> 3)).0[usize::from(index & 7)] = value;
+            match index.checked_sub(BESIDE) {
+                None => key.lane_mut(usize::from(index >> 3)).0[usize::from(index & 7)] = value,
+                Some(beside) => key.wide_mut().set_word(beside, value),
+            }
         }
         (key, self.mask.expand())
     }
@@ -233,7 +269,14 @@ impl Match {
         (key.get(id), mask.get(id))
     }
 
-    fn value_word(&self, index: u8) -> u64 {
+    /// Value and mask of a field of any width.
+    #[must_use]
+    pub fn wide_field(&self, id: FieldId) -> (Wide, Wide) {
+        let (key, mask) = self.expand();
+        (key.get_wide(id), mask.get_wide(id))
+    }
+
+    fn value_word(&self, index: u16) -> u64 {
         self.mask.position(index).and_then(|at| self.values.get(at)).copied().unwrap_or(0)
     }
 }
@@ -294,6 +337,12 @@ impl MatchBuilder {
     pub fn set(&mut self, id: FieldId, value: u128, mask: u128) {
         self.key.set_bits(id, value, mask);
         self.mask.unwildcard_bits(id, mask);
+    }
+
+    /// The same for a field of any width.
+    pub fn set_wide(&mut self, id: FieldId, value: Wide, mask: Wide) {
+        self.key.set_wide(id, value, mask);
+        self.mask.unwildcard_wide(id, mask);
     }
 
     /// The compact form.

@@ -60,6 +60,7 @@ impl Match {
             covered.unwildcard(field.id);
         }
         covered.unwildcard_place(layout::TUN_METADATA_PRESENT);
+        covered.wide_mut().or_assign(mask.wide());
         if covered.covers(&mask) {
             return Ok(());
         }

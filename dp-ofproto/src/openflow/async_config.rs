@@ -22,6 +22,8 @@ pub enum AsyncKind {
 }
 
 const KINDS: usize = 6;
+/// The reason of packet-ins, in every version.
+const INVALID_TTL: u8 = 2;
 
 /// For each kind the reasons that a secondary, and a primary or equal controller is told: bit *n*
 /// for reason *n*.
@@ -49,6 +51,20 @@ impl AsyncConfig {
     pub fn wants(&self, role: Role, kind: AsyncKind, reason: u8) -> bool {
         let masks = if role == Role::Secondary { &self.secondary } else { &self.primary };
         masks.get(kind as usize).is_some_and(|mask| mask >> reason.min(31) & 1 != 0)
+    }
+
+    /// Says whether a primary or equal controller gets packets whose time to live is over: what the
+    /// configuration of OpenFlow before 1.3 says. Whatever is said of reasons later replaces it.
+    pub const fn set_invalid_ttl(&mut self, told: bool) {
+        let bit = 1 << INVALID_TTL;
+        let [packet_in, ..] = &mut self.primary;
+        *packet_in = if told { *packet_in | bit } else { *packet_in & !bit };
+    }
+
+    /// Whether it does.
+    #[must_use]
+    pub fn invalid_ttl(&self) -> bool {
+        self.wants(Role::Primary, AsyncKind::PacketIn, INVALID_TTL)
     }
 
     /// Reads OpenFlow 1.3's message, which says three kinds wholly, and the extension's.

@@ -6,6 +6,7 @@
 //! adds one.
 
 use dp_core::base::OfPort;
+use dp_core::flow::FieldId;
 
 use super::actions::instructions;
 use super::matches::{self, fixed, flow};
@@ -208,7 +209,15 @@ fn finish(
         Command::Add => Some(flow_mod.table.unwrap_or(0)),
         _ => flow_mod.table,
     };
+    let recirc_id = flow_mod.matching.field(FieldId::RecircId).0;
+    if !deletes(flow_mod.command) && recirc_id != 0 {
+        // Such packets are between two passes: no rule of a controller's sees them.
+        return Err(Code::BrcEperm);
+    }
     let mut checker = Checker::new(table, Some(&flow_mod.matching));
+    if version >= Version::V11 {
+        checker = checker.strict_tags();
+    }
     for action in &flow_mod.actions {
         checker.next(action).map_err(action_code)?;
     }

@@ -2,7 +2,7 @@
 //! 7.3.4.3). The extension to OpenFlow 1.0 has the structures of OpenFlow 1.5.
 
 use dp_core::base::{Duration, OfPort};
-use dp_core::flow::FieldId;
+use dp_core::flow::{FieldId, Wide};
 
 use super::actions::{decode_list, encode_list};
 use super::matches::oxm::{self, OxmHeader};
@@ -97,11 +97,13 @@ fn check_kind(message: &GroupMod) -> Result<(), Code> {
         if message.kind != GroupKind::Select && weighted {
             return Err(Code::GmfcInvalidGroup);
         }
-        if message.kind == GroupKind::FastFailover
-            && bucket.watch_port.is_none()
-            && bucket.watch_group.is_none()
-        {
-            return Err(Code::GmfcInvalidGroup);
+        let watches = bucket.watch_port.is_some() || bucket.watch_group.is_some();
+        match message.kind {
+            GroupKind::FastFailover if !watches => return Err(Code::GmfcInvalidGroup),
+            GroupKind::All | GroupKind::Indirect if watches => {
+                return Err(Code::GmfcWatchUnsupported);
+            }
+            _ => {}
         }
     }
     match message.kind {
@@ -258,26 +260,34 @@ fn decode_selection(mut from: Cursor<'_>) -> Result<Selection, Code> {
         while !value.is_empty() {
             let header = OxmHeader::decode(&mut value)?;
             let field = header.field().ok_or(Code::BmcBadField)?;
-            let len = usize::from(field.field().wire_len);
             let mut bytes = value.sub(usize::from(header.len))?;
-            let bits = match (bytes.len() / len.max(1), header.masked) {
-                (0, _) => oxm::exact_mask(field),
-                (1, false) => bytes.number(len)?,
-                (2, true) => {
-                    bytes.skip(len)?;
-                    bytes.number(len)?
-                }
-                _ => return Err(Code::BmcBadLen),
-            };
-            selection.fields.push((field, bits & oxm::exact_mask(field)));
+            selection.fields.push((field, decode_mask(field, header.masked, &mut bytes)?));
         }
         selection.fields.sort_by_key(|(field, _)| *field);
-        if selection.method == SelectionMethod::Hash && selection.fields.is_empty() {
-            // Nothing to hash: as the switch likes.
-            selection.fields.clear();
-        }
     }
     Ok(selection)
+}
+
+/// Which bits of a field are hashed: they stand as its mask, or as its value where it has none.
+fn decode_mask(field: FieldId, masked: bool, bytes: &mut Cursor<'_>) -> Result<Wide, Code> {
+    let wide = field.tun_metadata_number().is_some();
+    let exact = if wide { Wide::ONES } else { oxm::exact_mask(field).into() };
+    // Tunnel metadata may be shorter.
+    let len = match usize::from(field.field().wire_len) {
+        _ if wide && masked => bytes.len() / 2,
+        _ if wide => bytes.len(),
+        len => len,
+    };
+    let bits = match (bytes.len().checked_div(len).unwrap_or(0), masked) {
+        (0, _) => exact,
+        (1, false) => Wide::from_bytes(bytes.bytes(len)?),
+        (2, true) => {
+            bytes.skip(len)?;
+            Wide::from_bytes(bytes.bytes(len)?)
+        }
+        _ => return Err(Code::BmcBadLen),
+    };
+    Ok(bits & exact)
 }
 
 fn encode_selection(out: &mut Vec<u8>, selection: &Selection, version: Version) {
@@ -299,10 +309,12 @@ fn encode_selection(out: &mut Vec<u8>, selection: &Selection, version: Version) 
 }
 
 /// A field with a mask that says which bits are hashed: the mask stands as the value.
-fn put_field(out: &mut Vec<u8>, field: FieldId, mask: u128, version: Version) {
+fn put_field(out: &mut Vec<u8>, field: FieldId, mask: Wide, version: Version) {
     if let Some(header) = OxmHeader::of(field, version, false) {
         header.encode(out);
-        out.put_number(mask, usize::from(field.field().wire_len));
+        let bytes = mask.bytes();
+        let from = bytes.len().saturating_sub(usize::from(field.field().wire_len));
+        out.put(bytes.get(from..).unwrap_or_default());
     }
 }
 

@@ -20,12 +20,10 @@ pub mod flag {
 
 /// Numbers of meters that are none.
 pub mod id {
+    pub use crate::action::meter_id::{CONTROLLER, SLOWPATH};
+
     /// The largest.
     pub const MAX: u32 = 0xffff_0000;
-    /// For packets to the slow path.
-    pub const SLOWPATH: u32 = 0xffff_fffd;
-    /// For packets to controllers.
-    pub const CONTROLLER: u32 = 0xffff_fffe;
     /// All of them.
     pub const ALL: u32 = 0xffff_ffff;
 }

@@ -395,8 +395,9 @@ impl PortStats {
         }
     }
 
-    /// Writes one entry of a reply.
-    pub fn encode(&self, out: &mut Vec<u8>, version: Version) {
+    /// Writes one entry of a reply; `custom` are counters that only the port's kind has, which
+    /// OpenFlow 1.4 and later have room for.
+    pub fn encode(&self, out: &mut Vec<u8>, version: Version, custom: &[(String, u64)]) {
         let start = out.len();
         let numbers = [
             self.rx_packets,
@@ -418,6 +419,8 @@ impl PortStats {
             out.zeros(4);
             link.iter().for_each(|number| out.put64(*number));
             out.end_property(at);
+            put_sizes(out);
+            put_custom(out, custom);
             return out.put_len(start, 0);
         }
         out.put_port(version, self.port);
@@ -428,6 +431,45 @@ impl PortStats {
         }
     }
 }
+
+/// Counters by the size of frames and for their faults (RFC 2819), which no port here has.
+fn put_sizes(out: &mut Vec<u8>) {
+    let at = out.begin_property(EXPERIMENTER);
+    out.put32(COUNTERS);
+    out.put32(1);
+    out.zeros(4);
+    (0..SIZES).for_each(|_| out.put64(u64::MAX));
+    out.end_property(at);
+}
+
+/// Counters with names, as many as there is room for.
+fn put_custom(out: &mut Vec<u8>, custom: &[(String, u64)]) {
+    let fits = |(name, value): &(String, u64)| Some((u8::try_from(name.len()).ok()?, *value));
+    let named = custom.iter().filter_map(|it| Some((fits(it)?, it.0.as_bytes())));
+    let named: Vec<_> = named.take(MOST_CUSTOM).collect();
+    if named.is_empty() {
+        return;
+    }
+    let at = out.begin_property(EXPERIMENTER);
+    out.put32(COUNTERS);
+    out.put32(2);
+    out.zeros(2);
+    out.put16(u16::try_from(named.len()).unwrap_or(u16::MAX));
+    for ((len, value), name) in named {
+        out.put8(len);
+        out.put(name);
+        out.put64(value);
+    }
+    out.end_property(at);
+}
+
+/// The property of whoever extends the protocol, and the one who has added counters (Intel).
+const EXPERIMENTER: u16 = 0xffff;
+const COUNTERS: u32 = 0xaa01;
+/// Counters of the first kind.
+const SIZES: usize = 21;
+/// Named counters of a port that are told: with the longest names they fill a message half.
+const MOST_CUSTOM: usize = 120;
 
 /// Seconds and nanoseconds, to the millisecond; all ones for a time that nobody knows.
 pub(super) fn put_duration(out: &mut Vec<u8>, duration: Duration) {

@@ -252,6 +252,7 @@ impl Put for Vec<u8> {
 
     fn put_number(&mut self, value: u128, len: usize) {
         let bytes = value.to_be_bytes();
+        self.zeros(len.saturating_sub(16));
         self.extend_from_slice(bytes.get(16_usize.saturating_sub(len)..).unwrap_or(&[]));
     }
 

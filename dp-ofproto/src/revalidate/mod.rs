@@ -8,12 +8,15 @@
 //! Nothing is lost and nothing is counted twice: statistics of a megaflow that is going are read
 //! once more in the next round, after the packet thread has let go of it.
 
+mod crowd;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use dp_core::base::{Duration, Instant, Ufid};
 use dp_core::boundary::{Datapath, FlowDump};
 
+use self::crowd::Crowd;
 use crate::translate::{BridgeBasis, Request, Silent, World, translate_request};
 use crate::upcall::Ofproto;
 
@@ -45,6 +48,8 @@ pub struct Round {
     pub removed: usize,
     /// Removed because no packet came.
     pub idle: usize,
+    /// Removed because their port has more than its share, and others need room.
+    pub crowded: usize,
 }
 
 /// Runs the rounds. One for a datapath.
@@ -90,12 +95,16 @@ impl Revalidator {
         let world = self.ofproto.world();
         let mut round = Round::default();
         let mut fates = Vec::new();
+        let mut crowd = Crowd::new(self.ofproto.ukeys(), self.ofproto.flow_limit());
         let leaving = std::mem::take(&mut self.leaving);
         datapath.flow_dump(&mut |flow| {
             round.flows += 1;
+            self.ofproto.journal().dumped(&flow, now);
             let fate = self.judge(&world, &flow, now, &mut round);
             if fate != Fate::Keep {
                 fates.push((flow, fate));
+            } else {
+                crowd.see(flow);
             }
         });
         // What was told to leave has left, or else its fate is among the ones below once more.
@@ -107,7 +116,10 @@ impl Revalidator {
                     ukey.forget(&world.hooks, &flow.stats);
                 }
             });
+            self.ofproto.ukeys().release(flow.ufid);
         }
+        let total = self.ofproto.ukeys().len().saturating_sub(fates.len());
+        fates.extend(crowd.out(total).into_iter().map(|flow| (flow, Fate::Crowded)));
         for (flow, fate) in fates {
             self.carry_out(datapath, flow, fate, &mut round);
         }
@@ -126,7 +138,7 @@ impl Revalidator {
         let idle = now.since(stats.used.unwrap_or(flow.created)) >= self.config.max_idle;
         let version = world.version();
         let verdict = self.ofproto.ukeys().with(flow.ufid, |ukey| {
-            ukey.heard = now;
+            ukey.hear(now);
             ukey.account(&world.hooks, &flow.stats);
             if idle {
                 return Fate::Idle;
@@ -186,17 +198,19 @@ impl Revalidator {
         match fate {
             Fate::Keep => {}
             Fate::Change(actions) => {
+                self.ofproto.journal().changed(&flow, &actions);
                 if datapath.flow_put(flow.thread, flow.ufid, actions).is_ok() {
                     round.changed += 1;
                 }
             }
-            Fate::Remove | Fate::Idle => {
+            Fate::Remove | Fate::Idle | Fate::Crowded => {
                 if datapath.flow_del(flow.thread, flow.ufid).is_ok() {
-                    if fate == Fate::Idle {
-                        round.idle += 1;
-                    } else {
-                        round.removed += 1;
+                    match fate {
+                        Fate::Idle => round.idle += 1,
+                        Fate::Crowded => round.crowded += 1,
+                        _ => round.removed += 1,
                     }
+                    self.ofproto.journal().removed(&flow, self.last.unwrap_or_default());
                     self.leaving.push(flow);
                 }
             }
@@ -210,6 +224,7 @@ enum Fate {
     Change(dp_core::action::ActionList),
     Remove,
     Idle,
+    Crowded,
 }
 
 #[cfg(test)]

@@ -224,6 +224,79 @@ fn beyond_the_flow_limit_packets_are_answered_one_by_one() {
     assert_eq!(switch.ofproto.counters().over_limit(), 1);
 }
 
+/// A table that tells sources apart, and room for 80 megaflows.
+fn crowded() -> Switch {
+    let switch = Switch::new();
+    switch.add(1, Match::build().exact(F::EthSrc, A).finish(), vec![]);
+    switch.ofproto.set_flow_limit(80);
+    switch
+}
+
+/// How many megaflows a port has.
+fn held(switch: &Switch, port: u32) -> usize {
+    let flows = switch.datapath.0.lock().unwrap();
+    flows.iter().filter(|flow| flow.key.in_port() == PortNo(port)).count()
+}
+
+#[test]
+fn the_last_eighth_is_for_ports_below_their_share() {
+    let switch = crowded();
+    for n in 0..200 {
+        switch.miss(0, &key(1, n, B), at(0));
+    }
+    assert_eq!(held(&switch, 1), 70);
+    for n in 0..200 {
+        switch.miss(0, &key(2, n, B), at(0));
+    }
+    assert_eq!((held(&switch, 1), held(&switch, 2)), (70, 10));
+    assert_eq!(switch.ofproto.ukeys().len(), 80);
+    assert_eq!(switch.ofproto.counters().over_limit(), 130 + 190);
+}
+
+#[test]
+fn what_is_beyond_a_share_makes_room_the_longest_unused_first() {
+    let mut switch = crowded();
+    let stats: Vec<_> = (0..70).map(|n| switch.miss(0, &key(1, n, B), at(0))).collect();
+    // All but those of the first ten have talked.
+    stats.iter().skip(10).for_each(|stats| stats.credit(1, 60, 0, at(5)));
+    let fills =
+        |switch: &Switch, now| {
+            for n in 0..200 {
+                let known =
+                    switch.datapath.0.lock().unwrap().iter().any(|flow| {
+                        flow.key.in_port() == PortNo(2) && flow.key.get(F::EthSrc) == n
+                    });
+                if !known {
+                    switch.miss(0, &key(2, n, B), at(now));
+                }
+            }
+        };
+    fills(&switch, 6);
+    assert_eq!(switch.round(at(10)).crowded, 10);
+    assert_eq!((held(&switch, 1), held(&switch, 2)), (60, 10));
+    for n in 0..10 {
+        let flows = switch.datapath.0.lock().unwrap();
+        assert!(!flows.iter().any(|flow| *flow.key == key(1, n, B).masked(&flow.mask)));
+    }
+    // The next round knows that they have left. It goes on until both have their share.
+    let mut now = 500;
+    for _ in 0..10 {
+        assert_eq!(switch.round(at(now)).idle, 0);
+        fills(&switch, now + 1);
+        now += 500;
+    }
+    assert!(held(&switch, 2) >= 80 / 3, "{}", held(&switch, 2));
+    assert!(held(&switch, 1) >= 80 / 3, "{}", held(&switch, 1));
+    let ofproto = Arc::clone(&switch.ofproto);
+    let shares = ofproto.ukeys().shares();
+    assert_eq!(shares.of(PortNo(1)) + shares.of(PortNo(2)), ofproto.ukeys().len());
+    // Who alone is there counts for himself, and for one who may come.
+    switch.round(at(60_000));
+    switch.round(at(60_500));
+    switch.round(at(63_000));
+    assert_eq!((shares.of(PortNo(1)), shares.fair(80)), (0, 80));
+}
+
 #[test]
 fn a_megaflow_that_nobody_knows_is_removed() {
     let mut switch = Switch::new();

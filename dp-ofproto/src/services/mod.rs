@@ -225,6 +225,18 @@ impl Services {
         bonds.chain(trees).chain(lldp).min()
     }
 
+    /// Whether there is any session or tree whose state is told to operators.
+    #[must_use]
+    pub fn is_used(&self) -> bool {
+        let state = self.state();
+        let quiet = state.bonds.is_empty()
+            && state.aggregates.is_empty()
+            && state.watches.is_empty()
+            && state.trees.is_empty()
+            && state.lldp.is_empty();
+        !quiet
+    }
+
     /// Everything of a bridge goes.
     pub fn remove_bridge(&self, bridge: &str) {
         let mut state = self.state();

@@ -194,7 +194,7 @@ fn commit(request: &mut Request<'_>, asked: BundleControl) -> Result<(), Code> {
     for (xid, piece) in &bundle.pieces {
         let done = match piece {
             Piece::Flow(flow) => flows::apply(request.shared, &mut edit, flow, request.now),
-            Piece::Group(group) => groups::apply(request.shared, &mut edit, group, request.now),
+            Piece::Group(group) => groups::apply(&mut edit, group, request.now),
             Piece::Port(port) => change_port(request, port, &mut undo),
             Piece::Packet(_) => Ok(()),
         };

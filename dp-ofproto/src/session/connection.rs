@@ -52,7 +52,8 @@ pub struct Connection {
     pub(super) flow_mod_table_id: bool,
     pub(super) controller_id: u16,
     pub(super) miss_send_len: u16,
-    pub(super) invalid_ttl: bool,
+    /// OpenFlow 1.0 with the extension's matches.
+    pub(super) nxm: bool,
     pub(super) async_config: AsyncConfig,
     pub(super) async_set: bool,
     pub(super) bundles: BTreeMap<u32, Bundle>,
@@ -69,6 +70,7 @@ pub struct Connection {
     pub(super) tends: bool,
     pub(super) heard: Instant,
     pub(super) probed: bool,
+    pub(super) silent: bool,
     pub(super) next_xid: u32,
     /// Packets that were not sent for its slowness.
     pub(super) dropped: u64,
@@ -97,7 +99,7 @@ impl Connection {
             flow_mod_table_id: false,
             controller_id: 0,
             miss_send_len: if primary { 128 } else { 0 },
-            invalid_ttl: false,
+            nxm: false,
             async_config: AsyncConfig::default_of(Version::V10),
             async_set: false,
             bundles: BTreeMap::new(),
@@ -110,6 +112,7 @@ impl Connection {
             tends: false,
             heard: now,
             probed: false,
+            silent: false,
             next_xid: 1,
             dropped: 0,
         };
@@ -143,6 +146,18 @@ impl Connection {
     #[must_use]
     pub fn is_closing(&self) -> bool {
         self.phase == Phase::Closing
+    }
+
+    /// Whether it has been asked whether it is there, and has not answered yet.
+    #[must_use]
+    pub const fn is_probed(&self) -> bool {
+        self.probed
+    }
+
+    /// Whether it has to be closed because the peer has not answered that, or never spoke.
+    #[must_use]
+    pub const fn is_silent(&self) -> bool {
+        self.silent
     }
 
     /// Whether the peer tends the switch: it has asked for more than who the switch is, or has
@@ -216,6 +231,7 @@ impl Connection {
         }
         if self.probed || self.phase == Phase::Hello {
             self.phase = Phase::Closing;
+            self.silent = true;
             // Nothing that waits will be read by anybody.
             self.outbox = Outbox::default();
             return;

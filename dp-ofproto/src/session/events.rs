@@ -71,8 +71,10 @@ pub(super) fn tell(
     if !events.modified_ports.is_empty() {
         let changed = std::mem::take(&mut events.modified_ports);
         let ports = host.ports().into_iter().map(|port| port.desc);
-        let told = ports.filter(|port| changed.contains(&port.port));
-        events.ports.extend(told.map(|port| (PortReason::Modify, port)));
+        for port in ports.filter(|port| changed.contains(&port.port)) {
+            shared.told_ports.insert(port.port, port.clone());
+            events.ports.push((PortReason::Modify, port));
+        }
     }
     for (id, connection) in connections.iter_mut() {
         let Some(version) = connection.version() else { continue };
@@ -137,7 +139,7 @@ fn tell_removed(
         packets: rule.stats().packets(),
         bytes: rule.stats().bytes(),
     };
-    connection.outbox.push(message.encode(version, version == Version::V10));
+    connection.outbox.push(message.encode(version, connection.nxm));
 }
 
 /// How the wire numbers a reason.

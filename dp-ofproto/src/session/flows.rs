@@ -2,8 +2,10 @@
 
 use super::handle::Request;
 use super::service::Shared;
+use super::tlv;
 use crate::action::Action;
 use crate::group::GroupId;
+use crate::matching::Match;
 use crate::openflow::flow_mod::{self, FlowModMessage, action_code};
 use crate::openflow::{Code, Version};
 use crate::table::{Edit, FlowModError, INTERNAL_TABLE};
@@ -55,16 +57,32 @@ pub(super) fn apply(
     message: &FlowModMessage,
     now: dp_core::base::Instant,
 ) -> Result<(), Code> {
-    let flow_mod = &message.flow_mod;
+    let mut flow_mod = std::borrow::Cow::Borrowed(&message.flow_mod);
     if flow_mod.table == Some(INTERNAL_TABLE) {
         return Err(Code::BrcEperm);
     }
     check_references(shared, edit, &flow_mod.actions)?;
     let options = shared.bridge.tlv_table();
-    if flow_mod.matching.tun_metadata().any(|field| options.get(field).is_none()) {
-        return Err(Code::NxfmfcInvalidTlvField);
+    tlv::check(&options, &flow_mod.actions)?;
+    if let Some(matching) = tlv::fit_match(&options, &flow_mod.matching)? {
+        flow_mod.to_mut().matching = matching;
     }
-    edit.apply(flow_mod, now).map_err(code)
+    if let Some(actions) = tlv::fit_actions(&options, &flow_mod.actions) {
+        flow_mod.to_mut().actions = actions;
+    }
+    edit.apply(&flow_mod, now).map_err(code)
+}
+
+/// An error for a match or actions that name a tunnel option which no field is mapped to, or bits that
+/// it does not have.
+pub(super) fn check_options(
+    shared: &Shared,
+    matching: &Match,
+    actions: &[Action],
+) -> Result<(), Code> {
+    let options = shared.bridge.tlv_table();
+    tlv::fit_match(&options, matching)?;
+    tlv::check(&options, actions)
 }
 
 /// An error for actions that name a group or a meter that is not there.

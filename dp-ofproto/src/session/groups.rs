@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use super::flows::check_references;
 use super::handle::Request;
-use super::service::Shared;
 use crate::openflow::flow_mod::action_code;
 use crate::openflow::{Code, group_mod};
 use crate::table::{Edit, GroupMod, GroupModError};
@@ -25,7 +23,7 @@ fn carry_out(request: &mut Request<'_>, message: &GroupMod) -> Result<(), Code> 
     request.may_change()?;
     let bridge = Arc::clone(&request.shared.bridge);
     let mut edit = bridge.tables().edit();
-    apply(request.shared, &mut edit, message, request.now)?;
+    apply(&mut edit, message, request.now)?;
     let changes = edit.commit();
     request.events.add_changes(changes, request.id, request.xid);
     Ok(())
@@ -33,14 +31,10 @@ fn carry_out(request: &mut Request<'_>, message: &GroupMod) -> Result<(), Code> 
 
 /// Carries out a group-mod in an edit.
 pub(super) fn apply(
-    shared: &Shared,
     edit: &mut Edit<'_>,
     message: &GroupMod,
     now: dp_core::base::Instant,
 ) -> Result<(), Code> {
-    for bucket in &message.buckets {
-        check_references(shared, edit, &bucket.actions)?;
-    }
     edit.apply_group(message, now).map_err(|error| match error {
         GroupModError::Exists(_) => Code::GmfcGroupExists,
         GroupModError::Unknown(_) => Code::GmfcUnknownGroup,

@@ -191,8 +191,11 @@ fn nicira(request: &mut Request<'_>, subtype: u32, body: &[u8]) -> Result<(), Co
             Ok(())
         }
         nx::SET_FLOW_FORMAT if old => match control::decode_u32(body)? {
-            // Both are understood at any time; the peer says what it will send.
-            0 | 2 => Ok(()),
+            // Both are understood at any time; the peer says what it will send, and wants.
+            format @ (0 | 2) => {
+                request.connection.nxm = format == 2;
+                Ok(())
+            }
             _ => Err(Code::BrcEperm),
         },
         nx::FLOW_MOD => flows::nicira(request, body),
@@ -249,7 +252,7 @@ fn get_config(request: &mut Request<'_>) -> Result<(), Code> {
     };
     let config = SwitchConfig {
         fragments,
-        invalid_ttl: request.connection.invalid_ttl,
+        invalid_ttl: request.connection.async_config.invalid_ttl(),
         miss_send_len: request.connection.miss_send_len,
     };
     let version = request.version;
@@ -274,7 +277,9 @@ fn set_config(request: &mut Request<'_>) -> Result<(), Code> {
             request.shared.bridge.set_config(settings);
         }
     }
-    request.connection.invalid_ttl = config.invalid_ttl;
+    if request.version < Version::V13 {
+        request.connection.async_config.set_invalid_ttl(config.invalid_ttl);
+    }
     request.connection.miss_send_len = config.miss_send_len;
     Ok(())
 }

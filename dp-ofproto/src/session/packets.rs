@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use dp_core::base::{Instant, OfPort};
-use dp_core::flow::{FIELDS, FieldId, FlowKey, layout};
+use dp_core::flow::{FIELDS, FieldId, FlowKey, Wide, layout};
 
 use super::connection::Connection;
 use super::events::is_quiet;
@@ -12,7 +12,7 @@ use super::service::ConnectionId;
 use crate::action::{Checker, PacketInReason};
 use crate::matching::{Match, MatchBuilder};
 use crate::openflow::async_config::AsyncKind;
-use crate::openflow::control::{self, Role};
+use crate::openflow::control;
 use crate::openflow::ct_flush::CtFlush;
 use crate::openflow::flow_mod::action_code;
 use crate::openflow::packet::{PacketIn, PacketOut, Resume, reason_on_wire};
@@ -63,12 +63,41 @@ impl PacketInEvent {
                 out.set(field, flow.get(field), u128::MAX);
             }
         }
+        if flow.get(FieldId::CtState) != 0 {
+            // Without its type what follows could not be read.
+            out.set(FieldId::EthType, flow.get(FieldId::EthType), u128::MAX);
+            for &field in first_tuple(flow) {
+                out.set(field, flow.get(field), u128::MAX);
+            }
+        }
         let present = flow.load(layout::TUN_METADATA_PRESENT);
         let options = (0..FieldId::TUN_METADATA).filter(|number| present >> number & 1 != 0);
         for field in options.filter_map(FieldId::tun_metadata) {
-            out.set(field, flow.get(field), u128::MAX);
+            out.set_wide(field, flow.get_wide(field), Wide::ONES);
         }
         out.finish()
+    }
+}
+
+/// The fields that name the first packet of a tracked packet's connection.
+fn first_tuple(flow: &FlowKey) -> &'static [FieldId] {
+    match flow.eth_type() {
+        _ if flow.get(FieldId::CtNwProto) == 0 => &[],
+        0x0800 => &[
+            FieldId::CtNwSrc,
+            FieldId::CtNwDst,
+            FieldId::CtNwProto,
+            FieldId::CtTpSrc,
+            FieldId::CtTpDst,
+        ],
+        0x86dd => &[
+            FieldId::CtIpv6Src,
+            FieldId::CtIpv6Dst,
+            FieldId::CtNwProto,
+            FieldId::CtTpSrc,
+            FieldId::CtTpDst,
+        ],
+        _ => &[],
     }
 }
 
@@ -107,9 +136,7 @@ pub(super) fn send(
             continue;
         }
         let reason = reason_on_wire(event.reason, version);
-        let asked = connection.invalid_ttl && event.reason == PacketInReason::InvalidTtl;
-        let wants = asked && connection.role != Role::Secondary
-            || connection.async_config.wants(connection.role, AsyncKind::PacketIn, reason);
+        let wants = connection.async_config.wants(connection.role, AsyncKind::PacketIn, reason);
         if is_quiet(connection) || !wants || event.controller_id != connection.controller_id {
             continue;
         }

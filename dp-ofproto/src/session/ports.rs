@@ -13,9 +13,11 @@ use crate::openflow::{Code, Version};
 pub(super) fn port_mod(request: &mut Request<'_>) -> Result<(), Code> {
     let port_mod = PortMod::decode(request.version, request.body)?;
     request.may_change()?;
-    check(request.host, &port_mod)?;
+    let before = check(request.host, &port_mod)?;
     request.host.set_port(port_mod.port, port_mod.config, port_mod.mask)?;
-    request.events.port_changed(port_mod.port);
+    if (before ^ port_mod.config) & port_mod.mask != 0 {
+        request.events.port_changed(port_mod.port);
+    }
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dp_core::base::{Duration, Instant};
+use dp_core::base::{Duration, Instant, OfPort};
 
 use super::connection::{Connection, ConnectionKind, Phase};
 use super::events::Events;
@@ -14,6 +14,7 @@ use super::pace::RateLimit;
 use super::tables::TableState;
 use crate::action::PacketInReason;
 use crate::bridge::{Bridge, TableMiss};
+use crate::openflow::port::{PortDesc, PortReason};
 use crate::openflow::{Version, Versions};
 use crate::table::Change;
 
@@ -58,6 +59,8 @@ pub(super) struct Shared {
     pub(super) meters: Meters,
     /// What a miss in a table does, and vacancy events: what table-mods have said.
     pub(super) tables: BTreeMap<u8, TableState>,
+    /// Ports as they were last told of because a controller had changed them.
+    pub(super) told_ports: BTreeMap<OfPort, PortDesc>,
 }
 
 /// The OpenFlow side of a bridge.
@@ -81,6 +84,7 @@ impl Service {
                 generation: None,
                 meters: Meters::default(),
                 tables: BTreeMap::new(),
+                told_ports: BTreeMap::new(),
             },
             connections: BTreeMap::new(),
             next: 0,
@@ -292,13 +296,17 @@ impl Service {
         }
     }
 
-    /// Ports have come, gone or changed.
+    /// Ports have come, gone or changed. What a controller has changed has been told already.
     pub fn ports_changed(
         &mut self,
-        ports: Vec<(crate::openflow::port::PortReason, crate::openflow::port::PortDesc)>,
+        mut ports: Vec<(PortReason, PortDesc)>,
         host: &mut dyn Host,
         now: Instant,
     ) {
+        let told = std::mem::take(&mut self.shared.told_ports);
+        ports.retain(|(reason, port)| {
+            *reason != PortReason::Modify || told.get(&port.port) != Some(port)
+        });
         self.tell(Events::of_ports(ports), host, now);
     }
 

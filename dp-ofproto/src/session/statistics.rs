@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use dp_core::base::Instant;
 
+use super::flows::check_options;
 use super::handle::Request;
 use super::outbox::Source;
 use super::service::Shared;
@@ -204,6 +205,7 @@ fn flow_stats(rule: &Rule, version: Version, now: Instant) -> FlowStats<'_> {
 }
 
 fn flows(request: &mut Request<'_>, asked: &FlowStatsRequest, kind: Kind) -> Result<(), Code> {
+    check_options(request.shared, &asked.matching, &[])?;
     let tables = request.shared.bridge.tables().snapshot();
     let rules = select(&tables, asked)?.into_iter();
     let (version, xid, now) = (request.version, request.xid, request.now);
@@ -213,6 +215,7 @@ fn flows(request: &mut Request<'_>, asked: &FlowStatsRequest, kind: Kind) -> Res
 }
 
 fn aggregate(request: &mut Request<'_>, asked: &FlowStatsRequest, kind: Kind) -> Result<(), Code> {
+    check_options(request.shared, &asked.matching, &[])?;
     let tables = request.shared.bridge.tables().snapshot();
     let mut sums = Aggregate::default();
     for rule in select(&tables, asked)? {
@@ -298,7 +301,7 @@ fn port_stats(request: &mut Request<'_>, kind: Kind, body: &[u8]) -> Result<(), 
     let version = request.version;
     for port in request.host.ports() {
         if asked.is_none_or(|it| it == port.desc.port) {
-            reply.entry(|out| port.stats.encode(out, version));
+            reply.entry(|out| port.stats.encode(out, version, &port.custom));
         }
     }
     send(request, reply);

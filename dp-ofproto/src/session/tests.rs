@@ -252,6 +252,25 @@ fn what_a_match_lacks_is_refused_as_inconsistent() {
     let set = Action::set_field(FieldId::Ipv4Src, 1);
     let answers = session.send(&add_flow(Version::V13, 1, vec![set]));
     assert_eq!(session.errors(&answers), [Code::BacMatchInconsistent]);
+    // A tag is only taken off, from 1.1 on, where there is one.
+    for (list, good) in [
+        (vec![Action::PopVlan], false),
+        (vec![Action::PushVlan(0x8100), Action::PopVlan], true),
+        (vec![Action::PushVlan(0x8100), Action::PopVlan, Action::PopVlan], false),
+        (
+            vec![
+                Action::PushVlan(0x8100),
+                Action::Clone([Action::PopVlan].into()),
+                Action::PopVlan,
+            ],
+            true,
+        ),
+        (vec![Action::WriteActions([Action::PopVlan].into())], true),
+    ] {
+        let answers = session.send(&add_flow(Version::V13, 1, list));
+        let expected = if good { &[][..] } else { &[Code::BacMatchInconsistent] };
+        assert_eq!(session.errors(&answers), expected);
+    }
 }
 
 /// What becomes of misses in tables 0 and 1.

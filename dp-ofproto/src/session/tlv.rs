@@ -1,16 +1,14 @@
 //! The map of tunnel options to fields.
 
-use dp_core::flow::FieldId;
+use dp_core::flow::{FieldId, Wide};
 
 use super::handle::Request;
-use crate::action::Action;
+use crate::action::{Action, SetOption, each_subfield, names_field};
+use crate::matching::Match;
 use crate::openflow::control::{self, TlvCommand, TlvMap};
 use crate::openflow::{Code, experimenter};
 use crate::table::Rule;
-use crate::tlv::{Tlv, TlvError};
-
-/// Bytes of all options together.
-const SPACE: u32 = 256;
+use crate::tlv::{SPACE, Tlv, TlvError, TlvTable};
 
 /// Changes the map.
 pub(super) fn modify(request: &mut Request<'_>, body: &[u8]) -> Result<(), Code> {
@@ -41,20 +39,62 @@ pub(super) fn modify(request: &mut Request<'_>, body: &[u8]) -> Result<(), Code>
 
 /// Whether a rule matches a field or does something with it.
 fn names(rule: &Rule, field: FieldId) -> bool {
-    rule.matching().tun_metadata().any(|it| it == field) || touches(rule.actions(), field)
+    rule.matching().tun_metadata().any(|it| it == field)
+        || names_field(rule.actions(), &|it| it == field)
 }
 
-fn touches(actions: &[Action], field: FieldId) -> bool {
-    actions.iter().any(|action| match action {
-        Action::SetField { field: it, .. } | Action::DeleteField(it) => *it == field,
-        Action::Load { dst: it, .. }
-        | Action::Push(it)
-        | Action::Pop(it)
-        | Action::OutputReg { src: it, .. } => it.field == field,
-        Action::Move { src, dst } => src.field == field || dst.field == field,
-        Action::WriteActions(list) | Action::Clone(list) => touches(list, field),
-        _ => false,
+/// An error for actions that name tunnel metadata which are not mapped, or more bits than the option
+/// has.
+pub(super) fn check(table: &TlvTable, actions: &[Action]) -> Result<(), Code> {
+    each_subfield(actions, &mut |place| match table.bits(place.field) {
+        _ if !place.is_wide() => Ok(()),
+        None => Err(Code::NxfmfcInvalidTlvField),
+        Some(bits) if place.start + place.bits > bits => Err(Code::BacBadSetLen),
+        Some(_) => Ok(()),
     })
+}
+
+/// A match as the options that are mapped can have it; an error for those that are not.
+pub(super) fn fit_match(table: &TlvTable, matching: &Match) -> Result<Option<Match>, Code> {
+    let mut fitted = None;
+    for field in matching.tun_metadata() {
+        let bits = table.bits(field).ok_or(Code::NxfmfcInvalidTlvField)?;
+        let (value, mask) = matching.wide_field(field);
+        let said = TlvTable::fitted(bits, value, mask);
+        if said != (value, mask) {
+            let builder = fitted.get_or_insert_with(|| matching.to_builder());
+            builder.key.set_wide(field, Wide::ZERO, Wide::ONES);
+            builder.mask.set_wide(field, Wide::ZERO, Wide::ONES);
+            builder.set_wide(field, said.0, said.1);
+        }
+    }
+    Ok(fitted.map(|builder| builder.finish()))
+}
+
+/// Actions as the options that are mapped can have them, if they have to be changed for it.
+pub(super) fn fit_actions(table: &TlvTable, actions: &[Action]) -> Option<Vec<Action>> {
+    let mut fitted = None;
+    for (at, action) in actions.iter().enumerate() {
+        let changed = match action {
+            Action::SetOption(set) => table.bits(set.field).and_then(|bits| {
+                let (value, mask) = TlvTable::fitted(bits, set.value, set.mask);
+                let changed = SetOption { field: set.field, value, mask };
+                (changed != **set).then(|| Action::SetOption(Box::new(changed)))
+            }),
+            Action::WriteActions(list) => {
+                fit_actions(table, list).map(|list| Action::WriteActions(list.into()))
+            }
+            Action::Clone(list) => fit_actions(table, list).map(|list| Action::Clone(list.into())),
+            _ => None,
+        };
+        if let Some(changed) = changed {
+            let all = fitted.get_or_insert_with(|| actions.to_vec());
+            if let Some(slot) = all.get_mut(at) {
+                *slot = changed;
+            }
+        }
+    }
+    fitted
 }
 
 fn code(error: TlvError) -> Code {
@@ -80,7 +120,7 @@ pub(super) fn request(request: &mut Request<'_>) -> Result<(), Code> {
         })
         .collect();
     request.reply_nicira(experimenter::nicira::TLV_TABLE_REPLY, |out| {
-        control::encode_tlv_reply(out, SPACE, &maps);
+        control::encode_tlv_reply(out, SPACE.into(), &maps);
     });
     Ok(())
 }

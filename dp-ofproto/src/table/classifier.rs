@@ -15,7 +15,8 @@
 //! * **Stages** ([`super::shape`]): a subtable without any rule for the packet's in-port (or
 //!   Ethertype, or addresses) makes only the fields up to there count.
 //! * **Prefix tries** ([`super::prefix_trie`]): a subtable whose prefixes cannot match the packet's
-//!   address makes only those leading bits count that tell.
+//!   address makes only those leading bits count that tell; likewise one whose rules have other
+//!   ports ([`super::subtable`]).
 //!
 //! # Invariant
 //!
@@ -369,7 +370,7 @@ fn id_hash(id: RuleId) -> u32 {
 }
 
 fn mask_hash(mask: &MiniMask) -> u32 {
-    let fold = |state, (index, mask): (u8, u64)| {
+    let fold = |state, (index, mask): (u16, u64)| {
         dp_core::base::mix64(mask ^ state, 0xd6e8_feb8_6659_fd93 ^ u64::from(index))
     };
     super::shape::finish(mask.iter().fold(0, fold))

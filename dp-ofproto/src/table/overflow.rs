@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use dp_core::base::{Duration, Instant};
+use dp_core::flow::Wide;
 
 use super::Rule;
 use super::classifier::Table;
@@ -31,13 +32,13 @@ type Candidate<'a> = (u16, Instant, &'a Arc<Rule>);
 
 /// The rule that a full table lets go; `None` if all of them stay.
 pub(super) fn victim(table: &Table, grouped_by: &[Subfield], now: Instant) -> Option<Arc<Rule>> {
-    let mut groups: HashMap<Vec<u128>, (usize, Option<Candidate<'_>>)> = HashMap::new();
+    let mut groups: HashMap<Vec<Wide>, (usize, Option<Candidate<'_>>)> = HashMap::new();
     for rule in table.mortal() {
         let values = |sub: &Subfield| {
-            let (value, mask) = rule.matching().field(sub.field);
-            (value & mask) >> sub.start & sub.ones()
+            let (value, mask) = rule.matching().wide_field(sub.field);
+            (value & mask) >> u32::from(sub.start) & Wide::ones(sub.bits)
         };
-        let key: Vec<u128> = grouped_by.iter().map(values).collect();
+        let key: Vec<Wide> = grouped_by.iter().map(values).collect();
         let group = groups.entry(key).or_default();
         let Some(end) = ends(rule) else { continue };
         group.0 += 1;

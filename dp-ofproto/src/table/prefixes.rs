@@ -8,21 +8,20 @@ use crate::matching::Match;
 
 /// The fields that may have a trie, in the order in which they are asked. No two of them share a
 /// place. Destinations come first: routing makes them count anyhow.
-pub const PREFIX_FIELDS: [FieldId; 10] = [
+pub const PREFIX_FIELDS: [FieldId; 8] = [
     FieldId::Ipv4Dst,
     FieldId::Ipv4Src,
     FieldId::Ipv6Dst,
     FieldId::Ipv6Src,
-    FieldId::TcpDst,
-    FieldId::TcpSrc,
     FieldId::TunDst,
     FieldId::TunSrc,
     FieldId::TunIpv6Dst,
     FieldId::TunIpv6Src,
 ];
 
-/// A choice among [`PREFIX_FIELDS`]. Fields that share their place (`arp_tpa` with `ip_dst`, the
-/// ports of all protocols) share a trie.
+/// A choice among [`PREFIX_FIELDS`]. Fields that share their place (`arp_tpa` with `ip_dst`) share a
+/// trie. Ports are not among them: each subtable has a trie of its own for them
+/// ([`super::subtable`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PrefixFields(u16);
 
@@ -47,10 +46,10 @@ impl PrefixFields {
     }
 }
 
-/// The addresses of both IP versions, and the L4 ports.
+/// The addresses of both IP versions.
 impl Default for PrefixFields {
     fn default() -> Self {
-        Self(0b11_1111)
+        Self(0b1111)
     }
 }
 

@@ -4,12 +4,14 @@
 //! has of its own:
 //!
 //! ```text
-//!   metadata, registers, in_port, tunnel, conntrack ─► Ethernet, VLAN, MPLS ─► IP, ARP, ND, NSH ─► L4
+//!   metadata, registers, in_port, tunnel, conntrack ─► Ethernet, VLAN, MPLS ─► IP, ARP, ND, NSH ─► ports
 //! ```
 //!
 //! A stage adds the masked words that lie in it to the hash. So when no rule agrees up to some
 //! stage, the later ones need not count in the megaflow: a packet that misses on its Ethertype says
 //! nothing about its ports.
+//!
+//! What lies beside the lanes (tunnel metadata) belongs to the first stage.
 //!
 //! Stages are sets of bytes, for fields of different stages share words (IPv4 destination and
 //! ports); a word may take part in two of them, each time with its own bits.
@@ -55,6 +57,10 @@ const L3: &[Place] = &[
     layout::IPV6_LABEL,
     layout::ARP_SHA,
     layout::ARP_THA,
+    layout::TCP_FLAGS,
+    layout::ND_TARGET,
+    layout::ND_RESERVED,
+    layout::ND_OPTIONS_TYPE,
     layout::NSH_FLAGS,
     layout::NSH_TTL,
     layout::NSH_MDTYPE,
@@ -66,15 +72,8 @@ const L3: &[Place] = &[
     layout::NSH_C4,
 ];
 
-/// Places of the fourth stage.
-const L4: &[Place] = &[
-    layout::TP_SRC,
-    layout::TP_DST,
-    layout::TCP_FLAGS,
-    layout::ND_TARGET,
-    layout::ND_RESERVED,
-    layout::ND_OPTIONS_TYPE,
-];
+/// Places of the fourth stage: what each connection has of its own.
+const L4: &[Place] = &[layout::TP_SRC, layout::TP_DST, layout::CT_TP_SRC, layout::CT_TP_DST];
 
 /// The bits of each word that belong to each stage. What is not named above belongs to the first.
 static STAGE_BITS: LazyLock<[[u64; WORDS]; STAGES]> = LazyLock::new(|| {
@@ -107,9 +106,9 @@ fn stage_of(place: Place) -> usize {
 struct StageWord {
     mask: u64,
     /// Which word of the key.
-    index: u8,
+    index: u16,
     /// Which word of the match.
-    position: u8,
+    position: u16,
 }
 
 /// The look of a subtable at one of the [`PREFIX_FIELDS`].
@@ -179,16 +178,19 @@ pub(super) struct Shape {
     pub(super) stages: [Stage; STAGES],
     /// The last stage that looks at anything: the one whose hash finds rules.
     pub(super) last: usize,
+    /// Which bits of the ports it looks at, as [`ports_of`] puts them together.
+    pub(super) ports: u32,
 }
 
 impl Shape {
     pub(super) fn new(mask: &Arc<MiniMask>, prefixes: &PrefixFields) -> Self {
         let mut stages: [Stage; STAGES] = Default::default();
-        for (stage, bits) in stages.iter_mut().zip(STAGE_BITS.iter()) {
-            stage.words = (0u8..)
+        for (at, (stage, bits)) in stages.iter_mut().zip(STAGE_BITS.iter()).enumerate() {
+            let beside = if at == 0 { u64::MAX } else { 0 };
+            stage.words = (0u16..)
                 .zip(mask.iter())
                 .filter_map(|(position, (index, mask))| {
-                    let mask = mask & bits[usize::from(index)];
+                    let mask = mask & bits.get(usize::from(index)).unwrap_or(&beside);
                     (mask != 0).then_some(StageWord { mask, index, position })
                 })
                 .collect();
@@ -203,7 +205,8 @@ impl Shape {
                 .collect();
         }
         let last = stages.iter().rposition(|stage| !stage.is_empty()).unwrap_or(0);
-        Self { mask: Arc::clone(mask), stages, last }
+        let ports = ports_of(full.load(layout::TP_SRC), full.load(layout::TP_DST));
+        Self { mask: Arc::clone(mask), stages, last, ports }
     }
 
     /// The hash that finds a rule with this match, which has this shape.
@@ -212,6 +215,12 @@ impl Shape {
         let stages = self.stages.iter();
         finish(stages.fold(seed, |state, stage| stage.hash_match(words, state)))
     }
+}
+
+/// The ports of a packet, a match or a mask as one number, the source's before the destination's.
+#[expect(clippy::cast_possible_truncation, reason = "the places are 16 bits wide")]
+pub(super) fn ports_of(src: u128, dst: u128) -> u32 {
+    (src << 16 | dst) as u32
 }
 
 /// Length of the prefix that a mask has of a field: of a mask that is no prefix, its leading ones.
@@ -252,7 +261,8 @@ mod tests {
         let lens = |stage: usize| -> Vec<_> {
             shape.stages[stage].prefixes.iter().map(|prefix| prefix.len).collect()
         };
-        assert_eq!((lens(1), lens(2), lens(3)), (vec![], vec![8, 24], vec![16]));
+        assert_eq!((lens(1), lens(2), lens(3)), (vec![], vec![8, 24], vec![]));
+        assert_eq!(shape.ports, 0xffff);
         let mut wc = FlowMask::EMPTY;
         shape.stages[1].unwildcard(&mut wc);
         assert_eq!(wc.get(FieldId::EthType), 0xffff);

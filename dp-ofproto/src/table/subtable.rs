@@ -1,13 +1,20 @@
 //! The rules of a table whose masks are equal, in a map from their hash.
+//!
+//! Where they look at ports, a trie knows which of them have rules here. A packet that agrees with
+//! some rule up to its ports and finds none says by it how few leading bits of its ports made the
+//! difference: then a list of forbidden ports does not cost a megaflow for each port that is not on
+//! it. The trie is the subtable's own, so that what other masks say of ports does not matter.
 
 use std::sync::Arc;
 
-use dp_core::flow::{FlowKey, FlowMask};
+use dp_core::flow::layout::{TP_DST, TP_SRC};
+use dp_core::flow::{FieldId, FlowKey, FlowMask};
 
 use super::bucket::Bucket;
 use super::hash_trie::{HashTrie, Iter};
+use super::prefix_trie::PrefixTrie;
 use super::prefixes::Asked;
-use super::shape::{STAGES, Shape, finish};
+use super::shape::{STAGES, Shape, finish, ports_of};
 use super::{Match, Rule};
 
 /// Rules of one shape.
@@ -17,6 +24,8 @@ pub(super) struct Subtable {
     rules: HashTrie<Bucket>,
     /// For each stage but the last: how many rules have this hash up to there.
     partial: [HashTrie<u32>; STAGES - 1],
+    /// The ports of its rules, up to the last bit that they look at.
+    ports: PrefixTrie<u32>,
     /// How many rules have each priority, lowest first.
     priorities: Arc<Vec<(u32, u32)>>,
 }
@@ -27,6 +36,7 @@ impl Subtable {
             shape: Arc::new(shape),
             rules: HashTrie::default(),
             partial: Default::default(),
+            ports: PrefixTrie::default(),
             priorities: Arc::default(),
         }
     }
@@ -62,8 +72,29 @@ impl Subtable {
                 return &[];
             }
         }
+        let found = self.rules.get(finish(state)).map_or(&[][..], |bucket| bucket.rules());
+        // All rules of a bucket whose hashes did not collide have one match.
+        if !found.iter().any(|rule| rule.matching().matches(key)) && self.ports_rule_out(key, wc) {
+            let before = &self.shape.stages[..self.shape.last];
+            before.iter().for_each(|stage| stage.unwildcard(wc));
+            return &[];
+        }
         self.shape.mask.unwildcard(wc);
-        self.rules.get(finish(state)).map_or(&[], |bucket| bucket.rules())
+        found
+    }
+
+    /// Whether no rule has such ports. If so, makes the bits of them count in `wc` that say so.
+    fn ports_rule_out(&self, key: &FlowKey, wc: &mut FlowMask) -> bool {
+        let mask = self.shape.ports;
+        if mask == 0 {
+            return false;
+        }
+        let ports = ports_of(key.load(TP_SRC), key.load(TP_DST)) & mask;
+        let Some(bits) = self.ports.lookup(ports).misses(last_bit(mask)) else { return false };
+        let told = mask & u32::MAX.checked_shl(32 - u32::from(bits)).unwrap_or(0);
+        wc.unwildcard_bits_at(TP_SRC, u128::from(told >> 16));
+        wc.unwildcard_bits_at(TP_DST, u128::from(told & 0xffff));
+        true
     }
 
     /// The rule with this match, which has this shape, and priority.
@@ -119,8 +150,18 @@ impl Subtable {
         Rules { buckets: self.rules.iter(), rules: [].iter() }
     }
 
-    /// Counts a rule that came or went, in the partial hashes and in the priorities.
+    /// Counts a rule that came or went: in the partial hashes, the ports and the priorities.
     fn count(&mut self, rule: &Rule, seed: u64, came: bool) {
+        if self.shape.ports != 0 {
+            let ports = {
+                let port = |field| rule.matching().field(field).0;
+                ports_of(port(FieldId::TcpSrc), port(FieldId::TcpDst))
+            };
+            match came {
+                true => self.ports.insert(ports, last_bit(self.shape.ports)),
+                false => self.ports.remove(ports, last_bit(self.shape.ports)),
+            }
+        }
         let mut state = seed;
         for (at, stage) in self.shape.stages.iter().enumerate().take(self.shape.last) {
             state = stage.hash_match(rule.matching().words(), state);
@@ -145,6 +186,12 @@ impl Subtable {
             Err(_) => {}
         }
     }
+}
+
+/// How many leading bits of the ports a mask looks at, up to its last one.
+#[expect(clippy::cast_possible_truncation, reason = "at most 32")]
+fn last_bit(mask: u32) -> u8 {
+    (u32::BITS - mask.trailing_zeros()) as u8
 }
 
 /// Goes through the rules of a subtable.

@@ -13,8 +13,8 @@ use super::error::{Problem, TextError};
 use super::learn::{parse_delete_field, parse_learn};
 use super::names::{PortNames, parse_port};
 use super::piece::{Form, Item, Piece};
-use super::value::{mac, number, number16, number64, parse_value};
-use crate::action::{Action, Checker, Subfield, width};
+use super::value::{mac, number, number16, number64, parse_value, parse_wide, wide_number};
+use crate::action::{Action, Checker, SetOption, Subfield, width};
 use crate::matching::Match;
 
 /// Reads a list of actions: `mod_dl_dst:00:11:22:33:44:55,output:2`. An empty list and `drop` are
@@ -359,6 +359,13 @@ fn set_field(item: &Item<'_>, names: &dyn PortNames) -> Result<Action, TextError
         return Ok(Action::set_field(field, vid));
     }
     let row = field.field();
+    if field.tun_metadata_number().is_some() {
+        let (bits, mask) = parse_wide(row, value, names)?;
+        if mask.is_zero() {
+            return Err(value.error(Problem::Expected("a mask with a bit set")));
+        }
+        return Ok(Action::SetOption(Box::new(SetOption { field, value: bits, mask })));
+    }
     let (bits, mask) = parse_value(row, value, names)?;
     if mask == 0 {
         return Err(value.error(Problem::Expected("a mask with a bit set")));
@@ -367,11 +374,19 @@ fn set_field(item: &Item<'_>, names: &dyn PortNames) -> Result<Action, TextError
     Ok(Action::SetField { field, value: bits, mask, named: narrow && value.text.contains('/') })
 }
 
-/// `load:VALUE->SUBFIELD`. A subfield of more than 64 bits takes several loads, lowest bits first.
+/// `load:VALUE->SUBFIELD`. A subfield of more than 64 bits takes several loads, lowest bits first;
+/// tunnel metadata are set instead, however wide.
 fn load(item: &Item<'_>, out: &mut Vec<Action>) -> Result<(), TextError> {
     let piece = item.expect("load:VALUE->FIELD[START..END]")?;
     let (value, dst) = arrow(piece)?;
     let dst = subfield_or_field(dst)?;
+    if dst.is_wide() {
+        let number = wide_number(value, dst.field.field().name, dst.bits)?;
+        let value = number << u32::from(dst.start);
+        let set = SetOption { field: dst.field, value, mask: dst.wide_mask() };
+        out.push(Action::SetOption(Box::new(set)));
+        return Ok(());
+    }
     let mut number = number(value, dst.field.field().name, dst.bits)?;
     let Subfield { field, mut start, mut bits } = dst;
     while bits > 0 {
@@ -479,9 +494,9 @@ pub(super) fn subfield(piece: Piece<'_>) -> Result<Subfield, TextError> {
         return Ok(Subfield::whole(field));
     }
     let (start, end) = match inner.split_once("..") {
-        Some((start, end)) => (number8(start, "a bit number")?, number8(end, "a bit number")?),
+        Some((start, end)) => (number16(start, "a bit number")?, number16(end, "a bit number")?),
         None => {
-            let bit = number8(inner, "a bit number")?;
+            let bit = number16(inner, "a bit number")?;
             (bit, bit)
         }
     };

@@ -13,7 +13,7 @@ use super::encap::{write_decap, write_encap};
 use super::learn::write_learn;
 use super::names::{PortNames, port_text};
 use super::value::full_mask;
-use super::value_print::{Hex, write_value};
+use super::value_print::{Hex, write_option, write_value};
 use crate::action::{Action, Subfield};
 
 /// A list of actions to be printed, without `actions=`.
@@ -58,6 +58,11 @@ fn write_action(f: &mut fmt::Formatter<'_>, action: &Action, names: &dyn PortNam
                 write_value(f, row, *value, mask & full_mask(row), names)?;
             }
             write!(f, "->{}", row.name)
+        }
+        Action::SetOption(set) => {
+            f.write_str("set_field:")?;
+            write_option(f, set.value, set.mask)?;
+            write!(f, "->{}", set.field.field().name)
         }
         Action::Load { dst, value } => {
             write!(f, "load:{}->{}", Hex(u128::from(*value)), SubfieldText(*dst))
@@ -219,7 +224,7 @@ impl fmt::Display for SubfieldText {
         match bits {
             _ if self.0.is_whole() => f.write_str("[]"),
             1 => write!(f, "[{start}]"),
-            _ => write!(f, "[{start}..{}]", u16::from(start) + u16::from(bits).max(1) - 1),
+            _ => write!(f, "[{start}..{}]", start + bits.max(1) - 1),
         }
     }
 }

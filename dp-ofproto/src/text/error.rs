@@ -68,7 +68,7 @@ pub enum Problem {
         /// What the number is for.
         what: &'static str,
         /// Bits there are.
-        bits: u8,
+        bits: u16,
     },
     /// The field takes no mask.
     #[error("{0} cannot be masked")]

@@ -6,7 +6,7 @@
 //! another packet.
 
 use dp_core::flow::fields::Prereq;
-use dp_core::flow::{FieldId, layout};
+use dp_core::flow::{FieldId, Wide, layout};
 use thiserror::Error;
 
 use super::error::TextError;
@@ -14,7 +14,7 @@ use super::match_print::PROTOCOLS;
 use super::matching::parse_match;
 use super::names::PortNames;
 use super::piece::{Item, Piece};
-use super::value::{full_mask, parse_value};
+use super::value::{full_mask, parse_wide};
 use crate::matching::{Match, prereq};
 
 /// Why a line is not the flow of one packet.
@@ -80,7 +80,7 @@ fn check(item: &Item<'_>, said: &Match, names: &dyn PortNames) -> Result<(), Exa
     if !bare && field.prereq != Prereq::Ethernet && !prereq::met(field.prereq, &key, &mask) {
         return Err(ExactError::Prerequisites(name.to_owned()));
     }
-    if !bare && key.get(id) != 0 {
+    if !bare && !key.get_wide(id).is_zero() {
         return Err(ExactError::Twice(name.to_owned()));
     }
     // VIDs have values that say more than the field: that there is a tag, or none.
@@ -88,8 +88,9 @@ fn check(item: &Item<'_>, said: &Match, names: &dyn PortNames) -> Result<(), Exa
     if !vids.contains(&id)
         && let Some((_, value)) = item.value
     {
-        let (_, mask) = parse_value(field, value, names)?;
-        if mask != full_mask(field) {
+        let (_, mask) = parse_wide(field, value, names)?;
+        let wide = id.tun_metadata_number().is_some();
+        if mask != (if wide { Wide::ONES } else { full_mask(field).into() }) {
             return Err(ExactError::Masked(name.to_owned(), value.text.to_owned()));
         }
     }

@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use dp_core::flow::FieldId;
+use dp_core::flow::{FieldId, Wide};
 use dp_core::meter::{Band, MeterConfig, MeterUnit};
 
 use super::action_parse::parse_list;
@@ -16,8 +16,8 @@ use super::control::number32;
 use super::error::{Problem, TextError};
 use super::names::{PortNames, parse_port, port_text};
 use super::piece::{Item, Piece};
-use super::value::{full_mask, number, number16, number64, parse_value};
-use super::value_print::ValueText;
+use super::value::{full_mask, number, number16, number64, parse_wide};
+use super::value_print::{ValueText, WideHex};
 use crate::action::{Action, Checker};
 use crate::group::{Group, GroupId, GroupKind, Selection, SelectionMethod};
 use crate::table::group_mod::{BucketSpec, GroupCommand, GroupMod, bucket_id};
@@ -150,14 +150,14 @@ fn command_bucket(item: &Item<'_>) -> Result<u32, TextError> {
 }
 
 /// `ip_src,tcp_dst` or, with masks, `ip_src=255.255.255.0`; ascending.
-fn fields(mut list: Piece<'_>, names: &dyn PortNames) -> Result<Vec<(FieldId, u128)>, TextError> {
+fn fields(mut list: Piece<'_>, names: &dyn PortNames) -> Result<Vec<(FieldId, Wide)>, TextError> {
     let mut fields = Vec::new();
     while let Some(item) = list.next_item()? {
         let id = FieldId::by_name(item.key.text).or_else(|| FieldId::by_oxm_name(item.key.text));
         let id = id.ok_or_else(|| item.key.error(Problem::UnknownKey))?;
         let mask = match item.value {
-            Some((_, piece)) => parse_value(id.field(), piece, names)?.0,
-            None => full_mask(id.field()),
+            Some((_, piece)) => parse_wide(id.field(), piece, names)?.0,
+            None => whole(id),
         };
         if fields.iter().any(|(known, _)| *known == id) {
             return Err(item.key.error(Problem::Contradiction));
@@ -166,6 +166,14 @@ fn fields(mut list: Piece<'_>, names: &dyn PortNames) -> Result<Vec<(FieldId, u1
     }
     fields.sort_by_key(|(id, _)| *id);
     Ok(fields)
+}
+
+/// The mask of a whole field.
+fn whole(id: FieldId) -> Wide {
+    match id.tun_metadata_number() {
+        Some(_) => Wide::ONES,
+        None => full_mask(id.field()).into(),
+    }
 }
 
 /// `weight:5,watch_port:1,bucket_id:7,actions=output:1`
@@ -260,17 +268,20 @@ fn write_head(
     if selection.param != 0 {
         write!(f, ",selection_method_param={}", selection.param)?;
     }
-    let whole = |id: FieldId, mask| mask == full_mask(id.field());
     match selection.fields.as_slice() {
         [] => Ok(()),
-        [(id, mask)] if whole(*id, *mask) => write!(f, ",fields={}", id.field().name),
+        [(id, mask)] if whole(*id) == *mask => write!(f, ",fields={}", id.field().name),
         fields => {
             for (at, (id, mask)) in fields.iter().enumerate() {
                 let field = id.field();
                 write!(f, "{}{}", if at == 0 { ",fields(" } else { "," }, field.name)?;
-                if !whole(*id, *mask) {
-                    let all = full_mask(field);
-                    write!(f, "={}", ValueText { field, value: *mask, mask: all, names })?;
+                match id.tun_metadata_number() {
+                    _ if whole(*id) == *mask => {}
+                    Some(_) => write!(f, "={}", WideHex(*mask))?,
+                    None => {
+                        let (value, mask) = (mask.low(), full_mask(field));
+                        write!(f, "={}", ValueText { field, value, mask, names })?;
+                    }
                 }
             }
             f.write_str(")")

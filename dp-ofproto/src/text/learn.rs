@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use dp_core::flow::FieldId;
+use dp_core::flow::{FieldId, Wide};
 
 use super::action_parse::{arrow, field_named, number8, subfield, subfield_or_field};
 use super::action_print::SubfieldText;
@@ -10,8 +10,8 @@ use super::control::number32;
 use super::error::{Problem, TextError};
 use super::names::PortNames;
 use super::piece::{Form, Item, Piece};
-use super::value::{full_mask, number, number16, number64, parse_value};
-use super::value_print::{Hex, ValueText};
+use super::value::{full_mask, number16, number64, parse_wide, wide_number};
+use super::value_print::{ValueText, WideHex};
 use crate::action::{Action, Learn, LearnSource, LearnSpec, LearnTarget, Subfield};
 
 /// Reads `learn(…)`.
@@ -70,7 +70,7 @@ fn spec(item: &Item<'_>, names: &dyn PortNames) -> Result<LearnSpec, TextError> 
             let dst = subfield_or_field(dst)?;
             let src = match src.text.starts_with(|c: char| c.is_ascii_digit()) {
                 true => {
-                    let value = number(src, dst.field.field().name, dst.bits)?;
+                    let value = wide_number(src, dst.field.field().name, dst.bits)?;
                     LearnSource::Value(value)
                 }
                 false => LearnSource::Field(same_width(src, dst)?),
@@ -117,10 +117,11 @@ fn match_source(
     }
     let row = dst.field.field();
     if !dst.is_whole() {
-        return number(piece, row.name, dst.bits).map(LearnSource::Value);
+        return wide_number(piece, row.name, dst.bits).map(LearnSource::Value);
     }
-    let (value, mask) = parse_value(row, piece, names)?;
-    match mask == full_mask(row) {
+    let (value, mask) = parse_wide(row, piece, names)?;
+    let full = if dst.is_wide() { Wide::ONES } else { full_mask(row).into() };
+    match mask == full {
         true => Ok(LearnSource::Value(value)),
         false => Err(piece.error(Problem::NotMaskable("a learned value"))),
     }
@@ -181,7 +182,10 @@ fn write_spec(f: &mut fmt::Formatter<'_>, spec: &LearnSpec, names: &dyn PortName
         }
         (LearnTarget::Match(dst), LearnSource::Value(value)) if dst.is_whole() => {
             let field = dst.field.field();
-            let mask = full_mask(field);
+            if dst.is_wide() {
+                return write!(f, "{}={}", field.name, WideHex(value));
+            }
+            let (value, mask) = (value.low(), full_mask(field));
             write!(f, "{}={}", field.name, ValueText { field, value, mask, names })
         }
         (LearnTarget::Match(dst), LearnSource::Value(value)) => {
@@ -191,12 +195,12 @@ fn write_spec(f: &mut fmt::Formatter<'_>, spec: &LearnSpec, names: &dyn PortName
             write!(f, "load:{}->{}", SubfieldText(src), SubfieldText(dst))
         }
         (LearnTarget::Load(dst), LearnSource::Value(value)) => {
-            write!(f, "load:{}->{}", Hex(value), SubfieldText(dst))
+            write!(f, "load:{}->{}", WideHex(value), SubfieldText(dst))
         }
         (LearnTarget::Output, LearnSource::Field(src)) => {
             write!(f, "output:{}", SubfieldText(src))
         }
-        (LearnTarget::Output, LearnSource::Value(value)) => write!(f, "output:{value}"),
+        (LearnTarget::Output, LearnSource::Value(value)) => write!(f, "output:{}", value.low()),
     }
 }
 

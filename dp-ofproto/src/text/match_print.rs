@@ -9,11 +9,11 @@
 use std::fmt;
 
 use dp_core::flow::layout::Place;
-use dp_core::flow::{FIELDS, FieldId, FlowKey, FlowMask, layout};
+use dp_core::flow::{FIELDS, FieldId, FlowKey, FlowMask, Wide, layout};
 
 use super::names::PortNames;
 use super::value::full_mask;
-use super::value_print::{Hex, write_value};
+use super::value_print::{Hex, write_option, write_value};
 use crate::matching::Match;
 
 /// A match to be printed.
@@ -250,7 +250,7 @@ impl Printer<'_, '_> {
             Some(0x894f) => self.fields(NSH)?,
             _ => {}
         }
-        if matches!(eth_type, Some(0x0800 | 0x86dd)) {
+        if matches!(eth_type, Some(0x0800 | 0x86dd | 0x894f)) {
             self.field(F::NwProto, "nw_proto", Style::Plain)?;
             self.fields(IP)?;
         }
@@ -412,15 +412,17 @@ impl Printer<'_, '_> {
         let numbers = (0..F::TUN_METADATA).filter(|number| asked >> number & 1 != 0);
         for number in numbers {
             let Some(id) = F::tun_metadata(number) else { continue };
-            let (value, mask) = self.take(id);
+            let mask = self.left.get_wide(id);
+            self.left.set_wide(id, Wide::ZERO, Wide::ONES);
+            let value = self.key.get_wide(id) & mask;
             let field = id.field();
             let there = self.key.load(layout::TUN_METADATA_PRESENT) & 1 << number != 0;
             match mask {
                 _ if !there => self.put(format_args!("{}=NP", field.name))?,
-                0 => self.put(format_args!("{}", field.name))?,
+                Wide::ZERO => self.put(format_args!("{}", field.name))?,
                 mask => {
                     self.put(format_args!("{}=", field.name))?;
-                    write_value(self.f, field, value, mask, self.names)?;
+                    write_option(self.f, value, mask)?;
                 }
             }
         }

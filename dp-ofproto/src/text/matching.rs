@@ -4,13 +4,13 @@
 //! matched, `icmp_type` is ICMPv6's with IPv6, `nw_src` is ARP's sender with ARP. So items are
 //! gathered first and understood when the line is complete.
 
-use dp_core::flow::{FieldId, layout};
+use dp_core::flow::{FieldId, Wide, layout};
 
 use super::error::{Problem, TextError};
 use super::match_print::PROTOCOLS;
 use super::names::PortNames;
 use super::piece::{Item, Piece};
-use super::value::{full_mask, number, parse_value};
+use super::value::{full_mask, number, parse_value, parse_wide};
 use crate::matching::{Match, MatchBuilder, prereq};
 
 /// Reads a match alone: `tcp,nw_src=10.0.0.0/8`.
@@ -119,6 +119,9 @@ impl<'a> MatchItems<'a> {
             return Ok(());
         }
         let piece = item.expect("`field=value` or `field=value/mask`")?;
+        if field.tun_metadata_number().is_some() {
+            return self.require_option(item.key, field, parse_wide(field.field(), piece, names)?);
+        }
         match field {
             FieldId::DlVlan => match number(piece, "dl_vlan", 16)? {
                 0xffff => self.require(item.key, FieldId::VlanTci, 0, 0xffff),
@@ -143,6 +146,22 @@ impl<'a> MatchItems<'a> {
                 self.require_of(item.key, field, said, full_mask(field.field()))
             }
         }
+    }
+
+    /// Adds tunnel metadata to the match, unless the match says otherwise already.
+    fn require_option(
+        &mut self,
+        at: Piece<'_>,
+        field: FieldId,
+        (value, mask): (Wide, Wide),
+    ) -> Result<(), TextError> {
+        let already = self.builder.mask.get_wide(field);
+        let differs = (self.builder.key.get_wide(field) ^ value) & already & mask;
+        if !(differs | already & !mask).is_zero() {
+            return Err(at.error(Problem::Contradiction));
+        }
+        self.builder.set_wide(field, value, mask);
+        Ok(())
     }
 
     /// Adds to the match what an item says of a part of a field, unless the match says otherwise

@@ -33,9 +33,7 @@ impl fmt::Display for LearnedText<'_> {
         if !flow.matching.is_any() {
             write!(f, " {}", MatchText { matching: &flow.matching, names: &NumbersOnly })?;
         }
-        if flow.priority != FlowMod::DEFAULT_PRIORITY {
-            write!(f, " priority={}", flow.priority)?;
-        }
+        write!(f, " priority={}", flow.priority)?;
         if let Some(cookie) = flow.new_cookie.filter(|&cookie| cookie != 0) {
             write!(f, " cookie={cookie:#x}")?;
         }

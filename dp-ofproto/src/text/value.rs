@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use dp_core::base::MacAddr;
 use dp_core::flow::fields::{Field, Format, Maskable};
-use dp_core::flow::{FieldId, layout};
+use dp_core::flow::{FieldId, Wide, layout};
 
 use super::error::{Problem, TextError};
 use super::names::{PortNames, parse_port};
@@ -38,6 +38,24 @@ pub fn full_mask(field: &Field) -> u128 {
         Format::Tos => 0xfc,
         _ => field.ones(),
     }
+}
+
+/// [`parse_value`] for a field of any width. A mask of all ones stands for a whole value.
+pub(super) fn parse_wide(
+    field: &'static Field,
+    piece: Piece<'_>,
+    names: &dyn PortNames,
+) -> Result<(Wide, Wide), TextError> {
+    if field.id.tun_metadata_number().is_none() {
+        let (value, mask) = parse_value(field, piece, names)?;
+        return Ok((value.into(), mask.into()));
+    }
+    let number = |piece| wide_number(piece, field.name, field.bits);
+    let (value, mask) = match piece.split_once("/") {
+        Some((value, mask)) => (number(value)?, number(mask)?),
+        None => (number(piece)?, Wide::ONES),
+    };
+    Ok((value & mask, mask))
 }
 
 /// Reads a value or `value/mask`. Bits of the value outside the mask are cut off; a mask of zero
@@ -95,7 +113,17 @@ pub fn parse_value(
 /// # Errors
 ///
 /// If it is none or has more than `bits` bits; `what` says what it is for.
-pub fn number(piece: Piece<'_>, what: &'static str, bits: u8) -> Result<u128, TextError> {
+pub fn number(piece: Piece<'_>, what: &'static str, bits: u16) -> Result<u128, TextError> {
+    let too_wide = || piece.error(Problem::TooWide { what, bits });
+    wide_number(piece, what, bits)?.narrow().ok_or_else(too_wide)
+}
+
+/// The same for numbers of any width.
+pub(super) fn wide_number(
+    piece: Piece<'_>,
+    what: &'static str,
+    bits: u16,
+) -> Result<Wide, TextError> {
     let (negative, digits) = match piece.text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, piece.text),
@@ -109,12 +137,14 @@ pub fn number(piece: Piece<'_>, what: &'static str, bits: u8) -> Result<u128, Te
     if digits.is_empty() || !digits.chars().all(|c| c.is_digit(radix)) {
         return Err(piece.error(Problem::Expected("a number: 10, 0xa or 012")));
     }
-    let ones = u128::MAX >> (128 - u32::from(bits.clamp(1, 128)));
+    let ones = Wide::ones(bits.max(1));
     let too_wide = || piece.error(Problem::TooWide { what, bits });
-    let value = u128::from_str_radix(digits, radix).map_err(|_| too_wide())?;
+    let value = Wide::parse(digits, radix).ok_or_else(too_wide)?;
     match negative {
         false if value <= ones => Ok(value),
-        true if bits >= 64 && value <= ones / 2 + 1 => Ok(value.wrapping_neg() & ones),
+        // In two's complement it is its predecessor inverted.
+        true if bits >= 64 && value <= ones >> 1 => Ok(value.negated() & ones),
+        true if bits >= 64 && value == ones ^ ones >> 1 => Ok(value),
         _ => Err(too_wide()),
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use dp_core::base::{MacAddr, OfPort};
+use dp_core::flow::Wide;
 use dp_core::flow::fields::{Field, Format};
 
 use super::names::{NumbersOnly, PortNames, port_text};
@@ -25,8 +26,9 @@ pub(super) fn write_value(
             Err(_) => write!(f, "{value}"),
         },
         // In name space 1 the type is an Ethertype.
-        Format::PacketType if value >> 16 == 1 => write!(f, "(1,{:#x})", value & 0xffff),
-        Format::PacketType => write!(f, "({},{})", value >> 16, value & 0xffff),
+        Format::PacketType => {
+            write!(f, "({},{})", HexFrom10(value >> 16), HexFrom10(value & 0xffff))
+        }
         Format::Frag => match FRAGS.iter().find(|(_, v, m)| (*v, *m) == (value, mask)) {
             Some((name, _, _)) => f.write_str(name),
             None => write!(f, "{}/{}", Hex(value), Hex(mask)),
@@ -48,15 +50,17 @@ pub struct SubfieldValue {
     /// Where.
     pub place: Subfield,
     /// What.
-    pub value: u128,
+    pub value: Wide,
 }
 
 impl fmt::Display for SubfieldValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let row = self.place.field.field();
         match self.place == Subfield::whole(self.place.field) {
-            true => write_value(f, row, self.value, full_mask(row), &NumbersOnly),
-            false => write!(f, "{}", Hex(self.value)),
+            true if !self.place.is_wide() => {
+                write_value(f, row, self.value.low(), full_mask(row), &NumbersOnly)
+            }
+            _ => write!(f, "{}", WideHex(self.value)),
         }
     }
 }
@@ -85,6 +89,36 @@ impl fmt::Display for Hex {
             value => write!(f, "{value:#x}"),
         }
     }
+}
+
+/// A digit as it is, a longer number hexadecimal.
+struct HexFrom10(u128);
+
+impl fmt::Display for HexFrom10 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            digit @ 0..10 => write!(f, "{digit}"),
+            value => write!(f, "{value:#x}"),
+        }
+    }
+}
+
+/// A number of any width as `%#x` prints it.
+pub(super) struct WideHex(pub(super) Wide);
+
+impl fmt::Display for WideHex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.is_zero() {
+            true => f.write_str("0"),
+            false => write!(f, "{:#x}", self.0),
+        }
+    }
+}
+
+/// Tunnel metadata with the mask it was given, if not all bits count.
+pub(super) fn write_option(f: &mut fmt::Formatter<'_>, value: Wide, mask: Wide) -> fmt::Result {
+    write!(f, "{}", WideHex(value))?;
+    if mask == Wide::ONES { Ok(()) } else { write!(f, "/{}", WideHex(mask)) }
 }
 
 fn write_hex(f: &mut fmt::Formatter<'_>, value: u128, mask: u128, exact: bool) -> fmt::Result {

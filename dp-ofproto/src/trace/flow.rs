@@ -1,10 +1,12 @@
 //! Flows as traces print them: whole flows, and what of a flow counts.
 
 use dp_core::flow::layout::{self, FRAG_LATER, Place, VLAN_PRESENT};
+use dp_core::flow::wide::WideWords;
 use dp_core::flow::{FieldId as F, FlowKey, FlowMask};
 
 use crate::matching::Match;
 use crate::text::{PacketText, PortNames};
+use crate::translate::CONNTRACK;
 
 /// A flow: every field that such a packet has, and of the others those that are not zero.
 pub(super) fn flow_text(flow: &FlowKey, names: &dyn PortNames) -> String {
@@ -37,11 +39,11 @@ pub(super) fn megaflow_text(
         let tunnel = layout::ALL.iter().filter(|(_, place)| is_tunnel(*place));
         tunnel.for_each(|&(_, place)| clear(&mut mask, place));
         clear(&mut mask, layout::TUN_METADATA_PRESENT);
+        *mask.wide_mut() = WideWords::EMPTY;
     } else if full.load(layout::TUN_METADATA_PRESENT) != 0 {
-        let options = layout::TUN_METADATA_LANE..layout::TUN_METADATA_LANE + TUN_METADATA_LANES;
-        for lane in options.chain([layout::TUN_METADATA_PRESENT.lane()]) {
-            mask.lane_mut(lane).or_assign(full.lane(lane));
-        }
+        let lane = layout::TUN_METADATA_PRESENT.lane();
+        mask.lane_mut(lane).or_assign(full.lane(lane));
+        mask.wide_mut().or_assign(full.wide());
     }
     let matching = Match::new(flow, &mask);
     PacketText { matching: &matching, names }.to_string()
@@ -70,7 +72,9 @@ fn own_mask(flow: &FlowKey) -> FlowMask {
     let named = [layout::ACTSET_OUTPUT, layout::TUN_METADATA_PRESENT, layout::CONJ_ID];
     for &(_, place) in layout::ALL {
         let lane = place.lane();
-        let ours = METADATA.contains(&place) || lane > dp_core::flow::PACKET_LANES;
+        let ours = METADATA.contains(&place)
+            || CONNTRACK.contains(&place)
+            || lane > dp_core::flow::PACKET_LANES;
         if ours && flow.load(place) != 0 && !named.contains(&place) {
             mask.unwildcard_place(place);
         }
@@ -151,8 +155,8 @@ fn network(flow: &FlowKey, mask: &mut FlowMask) {
         0x894f => {
             all(&[layout::NSH_FLAGS, layout::NSH_TTL, layout::NSH_MDTYPE, layout::NSH_NP]);
             all(&[layout::NSH_PATH, layout::NSH_C1, layout::NSH_C2, layout::NSH_C3]);
+            // What is inside is not seen; that it is not is said of the IP fields.
             all(&[layout::NSH_C4]);
-            return;
         }
         _ => return,
     }
@@ -180,9 +184,6 @@ const fn low(place: Place) -> Place {
     Place { offset: place.offset + 1, len: 1 }
 }
 
-/// Lanes with the tunnel's options as the tables see them.
-const TUN_METADATA_LANES: usize = 4;
-
 /// The flag of a tunnel that has a key.
 const TUNNEL_KEY: u128 = 4;
 
@@ -201,21 +202,6 @@ const TUNNEL: [Place; 11] = [
     layout::TUN_GTPU_MSGTYPE,
 ];
 
-/// Values beside the packet's headers.
-const METADATA: [Place; 15] = [
-    layout::RECIRC_ID,
-    layout::DP_HASH,
-    layout::SKB_PRIORITY,
-    layout::PKT_MARK,
-    layout::CT_STATE,
-    layout::CT_ZONE,
-    layout::CT_MARK,
-    layout::CT_LABEL,
-    layout::CT_NW_PROTO,
-    layout::CT_NW_SRC,
-    layout::CT_NW_DST,
-    layout::CT_TP_SRC,
-    layout::CT_TP_DST,
-    layout::CT_IPV6_SRC,
-    layout::CT_IPV6_DST,
-];
+/// Values beside the packet's headers, and what the tracker says.
+const METADATA: [Place; 4] =
+    [layout::RECIRC_ID, layout::DP_HASH, layout::SKB_PRIORITY, layout::PKT_MARK];

@@ -60,6 +60,21 @@ pub fn trace_packet_out(
     Ok(run(world, ports, &traced, now))
 }
 
+/// The flow of a packet that has come in, and what becomes of it, told like a trace: for
+/// [`crate::upcall::Ofproto::set_account`].
+#[must_use]
+pub fn account(
+    world: &World,
+    location: &Location,
+    key: &FlowKey,
+    now: Instant,
+) -> (String, String) {
+    let traced = request::of_packet(location.clone(), key.clone());
+    let mut flow = key.clone();
+    flow.store(layout::IN_PORT, u128::from(location.port.ofport.0));
+    (flow_text(&flow, &NumbersOnly), run(world, &PortNumbers, &traced, now))
+}
+
 /// The state that a connection is taken to have where nothing is said: tracked and new.
 const DEFAULT_STATE: u8 = 0x20 | 0x01;
 const RULER: &str =
@@ -73,12 +88,17 @@ fn run(world: &World, ports: &dyn DpPorts, traced: &Traced, now: Instant) -> Str
     let mut location = traced.location.clone();
     let mut first = true;
     let mut held = Vec::new();
+    let mut passes = 0_u16;
     // A loop through the datapath ends somewhere.
     for _ in 0..MAX_PASSES {
         let pass = Pass { world, ports, traced, now, first };
-        returns.extend(pass.run(&location, &key, &mut out, &mut held));
+        let more = pass.run(&location, &key, &mut out, &mut held);
+        returns.extend(more.into_iter().map(|back| (passes + 1, back)));
         first = false;
-        let Some(back) = returns.pop_front() else { break };
+        let Some((nth, back)) = next(&mut returns, world.features.recirculations, &mut out) else {
+            break;
+        };
+        passes = nth;
         key = back.flow;
         key.store(layout::RECIRC_ID, u128::from(back.id.0));
         // Writing to a string cannot fail.
@@ -108,13 +128,33 @@ fn run(world: &World, ports: &dyn DpPorts, traced: &Traced, now: Instant) -> Str
             location = Location { bridge: frozen.bridge.clone(), port };
         }
     }
-    for recirc in &held {
-        world.recirc.release(recirc);
-    }
+    // What was frozen stays for a moment: whoever asks may go on with its number.
     out
 }
 
-const MAX_PASSES: usize = 64;
+/// The packet that comes back next, and for which time; of those that come back too often, that the
+/// datapath drops them.
+fn next(
+    returns: &mut VecDeque<(u16, Return)>,
+    most: u8,
+    out: &mut String,
+) -> Option<(u16, Return)> {
+    loop {
+        let (nth, back) = returns.pop_front()?;
+        if nth <= most.into() {
+            return Some((nth, back));
+        }
+        // Writing to a string cannot fail.
+        let _ = write!(
+            out,
+            "\n\n{RULER}\nrecirc({:#x}) - over {most} recirculations, the datapath drops the packet",
+            back.id.0
+        );
+    }
+}
+
+/// Passes of all copies together: of a packet that forks each time it comes back there are many.
+const MAX_PASSES: usize = 4096;
 
 struct Pass<'a> {
     world: &'a World,
@@ -168,8 +208,10 @@ impl Pass<'_> {
         out: &mut String,
     ) {
         let mut last = made.flow.clone();
+        // An action set that sends somewhere is a change, though a line of its own has told it.
+        let sends = last.get(FieldId::ActsetOutput) != u128::from(OfPort::UNSET.0);
         last.store(layout::ACTSET_OUTPUT, flow.load(layout::ACTSET_OUTPUT));
-        let last_text = match last == *flow {
+        let last_text = match last == *flow && !sends {
             true => "unchanged".to_owned(),
             false => flow_text(&last, names),
         };

@@ -5,6 +5,7 @@
 //!   BRIDGE BRIDGE-FLOW       [OPTIONS] [-generate | PACKET]
 //! ```
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use dp_core::base::{OfPort, PortNo};
@@ -66,24 +67,24 @@ pub(super) fn parse(
     let mut frame = None;
     let takes_packet = !options.generate && rest.len() > 1;
     if takes_packet && let Some(bytes) = rest.last().and_then(|last| hex(last)) {
+        if bytes.len() < ETH_LEN {
+            return Err("Packet data too short for Ethernet".to_owned());
+        }
         rest.pop();
         frame = Some(bytes);
     }
     let mut traced = match rest[..] {
-        [flow] => by_datapath(world, ports, flow)?,
-        [name, flow] => match world.bridge(name) {
-            Some(bridge) => by_bridge(bridge, flow)?,
-            // A datapath's name, with its type or alone: what is behind it shows what is meant.
-            None if name.contains('@') || name.starts_with("ovs-") => {
-                by_datapath(world, ports, flow)?
-            }
-            None => return Err(format!("{name}: unknown bridge")),
-        },
-        [_, _, last, ..] => return Err(format!("{last}: invalid argument")),
+        [flow] => start(world, ports, None, flow)?,
+        [name, flow] => start(world, ports, Some(name), flow)?,
+        // What stands behind a flow must be a packet.
+        [_, _, _] if frame.is_none() && !options.generate => {
+            return Err("Trailing garbage in packet data".to_owned());
+        }
+        [_, _, _, ..] => return Err("too many arguments".to_owned()),
         [] => return Err("must specify bridge or datapath flow".to_owned()),
     };
     if let Some(bytes) = &frame {
-        traced.key = with_headers(&traced.key, bytes);
+        traced.key = with_headers(&traced.key, bytes, world.features.vlan_limit);
     }
     if options.generate {
         let len = options.l7_len.or(options.l7.as_ref().map(Vec::len));
@@ -98,6 +99,39 @@ pub(super) fn parse(
         traced.actions = Some(parsed.map_err(|error| format!("Bad actions syntax: {error}"))?);
     }
     Ok(traced)
+}
+
+/// What is wrong with a flow that can be a datapath's alone.
+fn no_datapath_flow(flow: &str, ports: &dyn DpPorts) -> String {
+    let error = parse_flow(flow, ports).err().filter(|_| flow.contains('('));
+    let rest = error.as_ref().map_or(flow, |error| error.rest(flow));
+    let mut out = format!("syntax error at {rest} (or the bridge name was omitted)");
+    if let Some(error) = error {
+        let _ = write!(out, "\n{error}");
+    }
+    out
+}
+
+/// Where a trace begins: what a flow looks like says whether it is a datapath's or a bridge's.
+fn start(
+    world: &World,
+    ports: &dyn DpPorts,
+    name: Option<&str>,
+    flow: &str,
+) -> Result<Traced, String> {
+    let bridge = name.and_then(|name| world.bridge(name));
+    let is_datapath = |name: &str| name.contains('@') || name.starts_with("ovs-");
+    if !flow.trim().is_empty() && parse_flow(flow, ports).is_ok() {
+        return match name {
+            Some(name) if !is_datapath(name) => Err("Cannot find the datapath".to_owned()),
+            _ => by_datapath(world, ports, flow),
+        };
+    }
+    match (bridge, name) {
+        (Some(bridge), _) => by_bridge(bridge, flow),
+        (None, Some(name)) => Err(format!("{name}: unknown bridge")),
+        (None, None) => Err(no_datapath_flow(flow, ports)),
+    }
 }
 
 impl Options {
@@ -167,9 +201,17 @@ fn by_datapath(world: &World, ports: &dyn DpPorts, text: &str) -> Result<Traced,
     let in_port = key.in_port();
     let (location, _) = world.find(&key).map_err(|error| match error {
         UpcallError::NoTunnel => "no OpenFlow tunnel port for this packet".to_owned(),
+        UpcallError::NoRecircContext => {
+            format!("no recirculation data for recirc_id {:#x}", key.recirc_id().0)
+        }
         _ => format!("no OpenFlow port for datapath port {in_port}"),
     })?;
     Ok(traced(location, key, None))
+}
+
+/// A packet as the datapath knows it.
+pub(super) fn of_packet(location: Location, key: FlowKey) -> Traced {
+    traced(location, key, None)
 }
 
 fn traced(location: Location, key: FlowKey, in_port: Option<OfPort>) -> Traced {
@@ -181,9 +223,10 @@ pub(super) fn stand_in(ofport: OfPort) -> Arc<BridgePort> {
     Arc::new(BridgePort::new(ofport, PortNo::NONE, ofport.to_string()))
 }
 
-/// A key with the headers of a frame and the metadata that was given.
-fn with_headers(given: &FlowKey, frame: &[u8]) -> FlowKey {
-    let (mut key, _) = Extractor::new(VlanLimit::Two).frame(frame, &Metadata::default());
+/// A key with the headers of a frame and the metadata that was given. What a packet is to the tables
+/// depends on how deep the datapath looks.
+fn with_headers(given: &FlowKey, frame: &[u8], vlan_limit: VlanLimit) -> FlowKey {
+    let (mut key, _) = Extractor::new(vlan_limit).frame(frame, &Metadata::default());
     for &(_, place) in layout::ALL {
         let ours = place.lane() >= 2 || METADATA.contains(&place);
         if ours && given.load(place) != 0 {
@@ -195,10 +238,12 @@ fn with_headers(given: &FlowKey, frame: &[u8]) -> FlowKey {
             *key.lane_mut(lane) = *given.lane(lane);
         }
     }
+    key.wide_mut().clone_from(given.wide());
     key.store(layout::IN_PORT, given.load(layout::IN_PORT));
     key
 }
 
+const ETH_LEN: usize = 14;
 const METADATA: [layout::Place; 6] = [
     layout::RECIRC_ID,
     layout::DP_HASH,
@@ -234,18 +279,37 @@ const STATES: [(&str, u8); 8] = [
 ];
 
 fn state(text: &str) -> Result<u8, String> {
-    let mut bits = 0x20;
-    for word in text.split([',', '|', ' ']).filter(|word| !word.is_empty()) {
+    let mut bits = 0;
+    for word in text.split([',', ' ']).filter(|word| !word.is_empty()) {
         let known = STATES.iter().find(|row| row.0 == word);
-        bits |= known.ok_or_else(|| format!("Invalid ct_state: {word}"))?.1;
+        bits |= known.ok_or_else(|| format!("{word}: unknown connection tracking state flag"))?.1;
     }
-    Ok(bits)
+    match contradiction(bits) {
+        Some(why) => Err(format!("{}: invalid connection state: {why}", state_names(bits, false))),
+        None => Ok(bits),
+    }
+}
+
+/// Why no connection can be in this state.
+fn contradiction(bits: u8) -> Option<&'static str> {
+    let has = |name: &str| STATES.iter().any(|row| row.0 == name && bits & row.1 != 0);
+    let alone = bits & !0x30 == 0;
+    match () {
+        () if bits != 0 && !has("trk") => Some("If \"trk\" is unset, no other flags are set"),
+        () if has("inv") && !alone => Some("when \"inv\" is set, only \"trk\" may also be set"),
+        () if has("new") && has("est") => Some("\"new\" and \"est\" are mutually exclusive"),
+        () if has("new") && has("rpl") => Some("\"new\" and \"rpy\" are mutually exclusive"),
+        () => None,
+    }
 }
 
 /// The names of the bits in their order, but of those that nobody said.
 pub(super) fn state_names(bits: u8, default: bool) -> String {
     if default {
         return "trk|new".to_owned();
+    }
+    if bits == 0 {
+        return "0".to_owned();
     }
     let names: Vec<&str> = STATES.iter().filter(|row| bits & row.1 != 0).map(|row| row.0).collect();
     names.join("|")

@@ -160,6 +160,12 @@ impl Recorder for Tree {
                 (Kind::Bridge, format!("bridge(\"{}\")", view.bridge.name()))
             }
             Part::Table { table, rule } => (Kind::Part, self.rule_text(table, rule)),
+            Part::Fragment(table) => (
+                Kind::Part,
+                format!(
+                    "{table:2}. Packets are IP fragments and the fragment handling mode is \"drop\"."
+                ),
+            ),
             Part::Thaw => (Kind::Part, "thaw".to_owned()),
             Part::Bucket(id) => (Kind::Bucket, format!("bucket {id}")),
             Part::ActionSet => (Kind::Part, "--. Executing action set:".to_owned()),

@@ -56,6 +56,7 @@ fn kind(action: &Action) -> Option<Kind> {
         Action::Resubmit { .. } => Kind::Resubmit,
         Action::Ct(_) => Kind::Ct,
         Action::SetField { .. }
+        | Action::SetOption(_)
         | Action::Load { .. }
         | Action::Move { .. }
         | Action::SetEthSrc(_)
@@ -142,13 +143,16 @@ impl ActionSet {
 }
 
 impl Context<'_> {
-    /// Carries out the action set, unless an error or an `exit` came first. A set that sends
-    /// nowhere does nothing.
+    /// Carries out the action set, unless an error or an `exit` came first: that leaves the set alone.
+    /// A set that sends nowhere does nothing.
     pub(super) fn run_action_set(&mut self) {
-        if self.stopped() || self.set.actions.is_empty() {
+        if self.error.is_some() || self.set.actions.is_empty() {
             return;
         }
         let actions = in_set_order(&std::mem::take(&mut self.set).actions);
+        if actions.is_empty() {
+            return;
+        }
         self.in_set = true;
         self.recorder.enter(Part::ActionSet);
         self.walk(&actions, true);

@@ -14,6 +14,7 @@ use dp_core::flow::{FlowKey, FlowMask};
 
 use super::encap::Pending;
 use super::fields::{ICMPV4, ICMPV6, SCTP, TCP, UDP};
+use super::mpls::PAYLOAD;
 use super::{
     Context, ETH_TYPE_ARP, ETH_TYPE_IPV4, ETH_TYPE_IPV6, ETH_TYPE_MPLS, ETH_TYPE_NSH, ETH_TYPE_RARP,
 };
@@ -89,17 +90,33 @@ impl Context<'_> {
         }
         self.commit_pending();
         self.commit_ethernet();
+        // What is behind labels can be written once they are off.
+        let mpls = [&self.base, &self.flow].map(|key| ETH_TYPE_MPLS.contains(&key.eth_type()));
+        if mpls == [true, false] {
+            self.commit_mpls();
+        }
+        let hidden = self.flow.nw_proto() == 0 && self.base.nw_proto() != 0;
         match self.flow.eth_type() {
+            // Labels came off, and what is behind them has not been looked at.
+            ETH_TYPE_IPV4 | ETH_TYPE_IPV6 | ETH_TYPE_ARP | ETH_TYPE_RARP if hidden => {}
             ETH_TYPE_IPV4 => self.commit_ipv4(),
             ETH_TYPE_IPV6 => self.commit_ipv6(),
             ETH_TYPE_ARP | ETH_TYPE_RARP => self.commit_arp(),
             ETH_TYPE_NSH => self.commit_nsh(),
             _ => {}
         }
-        self.commit_mpls();
+        if mpls != [true, false] {
+            self.commit_mpls();
+        }
         self.commit_vlan();
         self.commit_metadata();
-        self.base = self.flow.clone();
+        let packet = std::mem::replace(&mut self.base, self.flow.clone());
+        if mpls != [false, false] && self.base.nw_proto() == 0 {
+            // Behind labels, or not seen yet after they came off: it is still there.
+            for place in PAYLOAD {
+                self.base.store(place, packet.load(place));
+            }
+        }
     }
 
     fn emit<T>(&mut self, make: impl FnOnce(&mut Difference<'_>) -> T, set: impl FnOnce(T) -> Set) {
@@ -283,11 +300,11 @@ impl Context<'_> {
         }
         let mut new = want.iter().take(missing).rev();
         if rewrites && let Some(&value) = new.next() {
-            let mask = u32::try_from(self.wc.load(layout::MPLS0)).unwrap_or(u32::MAX);
             let old = have.get(have.len() - common - 1).copied().unwrap_or(0);
-            let mask = if missing == 1 && have.len() == want.len() { mask } else { u32::MAX };
             if old != value {
-                let set = Masked { value: value & mask, mask };
+                // The whole entry is written, so all of it counts.
+                self.wc.unwildcard_place(layout::MPLS0);
+                let set = Masked { value, mask: u32::MAX };
                 self.actions.push(DpAction::Set(Set::Mpls(set)));
             }
         }
@@ -334,7 +351,9 @@ fn labels(flow: &FlowKey) -> smallvec::SmallVec<[u32; 3]> {
     if ETH_TYPE_MPLS.contains(&flow.eth_type()) {
         for place in [layout::MPLS0, layout::MPLS1, layout::MPLS2] {
             let lse = u32::try_from(flow.load(place)).unwrap_or(0);
-            list.push(lse);
+            if lse != 0 {
+                list.push(lse);
+            }
             if lse & 1 << 8 != 0 {
                 break;
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dp_core::action::{Action as DpAction, SlowReasons};
 use dp_core::base::{DropReason, OfPort, PortNo};
 use dp_core::flow::layout;
-use dp_core::flow::{FieldId, FlowKey, FlowMask, PACKET_LANES};
+use dp_core::flow::{FieldId, FlowKey, FlowMask, PACKET_LANES, Wide};
 use smallvec::SmallVec;
 
 use super::action_set::ActionSet;
@@ -18,7 +18,7 @@ use super::{
     Basis, ETH_TYPE_IPV4, ETH_TYPE_IPV6, ETH_TYPE_MPLS, ETH_TYPE_NSH, Effect, Effects, Part,
     Recorder, Request, TranslateError, Translation, View, Weight, World,
 };
-use crate::bridge::{Bridge, BridgePort, PacketTypes, PortKind};
+use crate::bridge::{Bridge, BridgePort, PacketTypes, PortKind, asked_for};
 
 pub(super) struct Context<'a> {
     pub(super) world: &'a World,
@@ -32,6 +32,10 @@ pub(super) struct Context<'a> {
     /// The packet as the datapath's actions so far have left it.
     pub(super) base: FlowKey,
     pub(super) wc: FlowMask,
+    /// Bits that the packet has come back with: they are the same wherever it has this number.
+    pub(super) thawed: FlowMask,
+    /// Nothing of the packet's own tunnel is seen: it is in another bridge than it came in.
+    pub(super) severed: bool,
     pub(super) actions: Vec<DpAction>,
     pub(super) effects: Effects,
     pub(super) table: u8,
@@ -52,7 +56,7 @@ pub(super) struct Context<'a> {
     pub(super) in_set: bool,
     pub(super) in_group: bool,
     pub(super) in_packet_out: bool,
-    pub(super) stack: Vec<u128>,
+    pub(super) stack: Vec<Wide>,
     pub(super) freezing: Option<Freezing>,
     pub(super) conntracked: bool,
     /// The rule whose list is walked says that its `ct` need not track.
@@ -87,10 +91,13 @@ impl<'a> Context<'a> {
             base: flow.clone(),
             flow,
             wc: FlowMask::EMPTY,
+            thawed: FlowMask::EMPTY,
+            severed: false,
             actions: Vec::new(),
             effects: Effects::new(),
             table: 0,
-            cookie: 0,
+            // A controller's own packet is no rule's.
+            cookie: if request.actions.is_some() { u64::MAX } else { 0 },
             rule: None,
             depth: 0,
             nested: 0,
@@ -144,6 +151,8 @@ impl<'a> Context<'a> {
             // A bridge protocol has it, or nobody; the rule that would have had it counts it all the
             // same.
             self.count_in_first_table();
+        } else if actions.is_none() && self.asks_for_router(&port) {
+            // What the tables hold is not asked.
         } else {
             let at = self.actions.len();
             self.sample_entry(&port);
@@ -243,6 +252,21 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// Whether the packet asks for a router's address where that is not to be asked for: it is dropped.
+    pub(super) fn asks_for_router(&mut self, port: &BridgePort) -> bool {
+        if port.unasked.is_empty() {
+            return false;
+        }
+        let asked = asked_for(&self.flow, &mut self.wc);
+        let Some(asked) = asked.filter(|asked| port.unasked.contains(asked)) else { return false };
+        let name = &port.name;
+        self.note(format_args!(
+            "dropping question for router address {asked} received on port {name}"
+        ));
+        self.dropped = self.dropped.or(Some(DropReason::RouterAsked));
+        true
+    }
+
     /// Whether one of the bridge's own protocols takes the packet.
     pub(super) fn consumed(&mut self, port: &BridgePort) -> bool {
         let Some(protocols) = self.world.hooks.protocols.clone() else { return false };
@@ -332,6 +356,11 @@ impl<'a> Context<'a> {
         {
             self.actions = vec![DpAction::Drop(reason)];
         }
+        if self.actions.len() >= super::resubmit::MOST_ACTIONS {
+            self.slow |= SlowReasons::ACTION;
+        }
+        self.open_last_copy();
+        let slow_meter = self.view.bridge.datapath_meter(crate::action::meter_id::SLOWPATH);
         let bases = self.views.iter().map(View::basis);
         Translation {
             basis: Basis::new(bases, self.world.version()),
@@ -343,6 +372,17 @@ impl<'a> Context<'a> {
             error: self.error,
             recircs: self.recircs,
             slow: self.slow,
+            slow_meter,
+        }
+    }
+
+    /// The copy that the list ends with needs not be one: nothing comes after that wants the packet as
+    /// it was. Which step is the last shows only now, since steps that follow may have come to nothing.
+    fn open_last_copy(&mut self) {
+        while let Some(DpAction::Clone(steps)) =
+            self.actions.pop_if(|action| matches!(action, DpAction::Clone(_)))
+        {
+            self.actions.extend(steps.iter().cloned());
         }
     }
 

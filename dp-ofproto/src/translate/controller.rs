@@ -9,7 +9,7 @@ use dp_core::base::{MeterId, OfPort};
 use super::hooks::{EntryEnd, FlowNote};
 use super::recirc::{Frozen, Resume};
 use super::{Context, Effect};
-use crate::action::{Controller, PacketInReason, Sample, SampleDirection, SampleNumber};
+use crate::action::{self, Controller, PacketInReason, Sample, SampleDirection, SampleNumber};
 use crate::bridge::BridgePort;
 
 impl Context<'_> {
@@ -26,8 +26,8 @@ impl Context<'_> {
 
     /// The packet waits: what is left to do is kept for the controller to let it go on.
     pub(super) fn pause(&mut self, frozen: Frozen, controller: &Controller) {
+        self.commit();
         if self.request.side_effects {
-            self.commit();
             self.tell_controller(frozen, controller, true);
         }
     }
@@ -56,14 +56,10 @@ impl Context<'_> {
         };
         let ask = Userspace { pid: 0, data, with_actions: false, tunnel_out: None };
         let step = DpAction::Userspace(Box::new(ask));
-        match controller.meter.and_then(|meter| self.view.bridge.datapath_meter(meter)) {
-            Some(meter) => {
-                // What the meter drops is the copy.
-                let actions = [DpAction::Meter(meter), step].into();
-                self.actions.push(DpAction::Sample { probability: u32::MAX, actions });
-            }
-            None => self.actions.push(step),
-        }
+        // Without one of its own, the meter of all that goes to controllers.
+        let meter = controller.meter.unwrap_or(action::meter_id::CONTROLLER);
+        let meter = self.view.bridge.datapath_meter(meter);
+        self.actions.push(metered(meter, step));
     }
 
     pub(super) fn meter(&mut self, meter: u32) {
@@ -139,6 +135,17 @@ impl Context<'_> {
                 EntryEnd { outputs: &self.outputs, vlan_tci: self.base.vlan_tci(), following };
             sampling.finish(&self.view.bridge, steps, &end);
         }
+    }
+}
+
+/// A step that a meter limits; what the meter drops is the copy for it.
+pub(super) fn metered(meter: Option<MeterId>, step: DpAction) -> DpAction {
+    match meter {
+        Some(meter) => {
+            let actions = [DpAction::Meter(meter), step].into();
+            DpAction::Sample { probability: u32::MAX, actions }
+        }
+        None => step,
     }
 }
 

@@ -118,8 +118,10 @@ impl Context<'_> {
 
     pub(super) fn ct_clear(&mut self) {
         if self.conntracked || self.flow.load(layout::CT_STATE) != 0 {
-            self.wc.unwildcard_place(layout::CT_STATE);
-            self.commit();
+            // That the packet was tracked is known from where it comes back to.
+            if !self.conntracked {
+                self.wc.unwildcard_place(layout::CT_STATE);
+            }
             if self.world.features.ct_clear {
                 self.actions.push(DpAction::CtClear);
             }

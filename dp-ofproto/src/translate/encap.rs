@@ -7,6 +7,7 @@ use dp_core::base::MacAddr;
 use dp_core::flow::{FieldId, layout};
 use smallvec::SmallVec;
 
+use super::mpls::{BOTTOM, LABELS, PAYLOAD};
 use super::{Context, ETH_TYPE_NSH, TranslateError, Weight};
 use crate::action::{Controller, Encap, EncapProperty, PacketInReason, PacketType};
 
@@ -66,6 +67,13 @@ impl Context<'_> {
     fn encap_ethernet(&mut self) {
         let was = self.packet_type();
         if was == PacketType::ETHERNET {
+            self.recorder.note(
+                Weight::Ended,
+                format_args!(
+                    "Dropping packet as encap(ethernet) is not supported for packet type ethernet."
+                ),
+            );
+            self.fail(TranslateError::UnsupportedPacketType);
             return;
         }
         self.commit();
@@ -82,9 +90,15 @@ impl Context<'_> {
             PacketType::NSH => 4,
             kind if kind == PacketType::new(1, 0x0800) => 1,
             kind if kind == PacketType::new(1, 0x86dd) => 2,
-            kind if kind.namespace() == 1 && kind.ns_type() == 0x8847 => 5,
-            _ => {
-                self.recorder.note(Weight::Error, format_args!("unsupported packet type for NSH"));
+            other => {
+                let (space, kind) = (other.namespace(), other.ns_type());
+                self.recorder.note(
+                    Weight::Ended,
+                    format_args!(
+                        "Dropping packet as encap(nsh) is not supported for packet type \
+                         ({space},{kind:#x})"
+                    ),
+                );
                 self.fail(TranslateError::UnsupportedPacketType);
                 return;
             }
@@ -128,15 +142,32 @@ impl Context<'_> {
 
     fn encap_mpls(&mut self, kind: PacketType) {
         self.commit();
+        // In front of labels there is one more, which says what the first of them says.
+        let beneath = match is_mpls(self.packet_type()) {
+            true => self.labels(),
+            false => 0,
+        };
+        let entries = LABELS.map(|place| self.flow.load(place));
+        if beneath >= LABELS.len() {
+            self.refuse_label();
+            return;
+        }
         self.hide_inner();
         self.set_packet_type(kind);
-        self.flow.store(layout::MPLS0, 1 << 8 | 64);
+        if beneath == 0 {
+            self.flow.store(layout::MPLS0, BOTTOM | 64);
+        } else {
+            self.flow.store(layout::MPLS0, entries[0] & !BOTTOM);
+            for (place, entry) in LABELS.into_iter().skip(1).zip(entries).take(beneath) {
+                self.flow.store(place, entry);
+            }
+        }
         self.pending = Pending::AddMpls;
     }
 
     /// What is inside a header that was put on cannot be seen.
     fn hide_inner(&mut self) {
-        for place in INNER {
+        for place in ETHERNET.into_iter().chain(PAYLOAD).chain(LABELS) {
             if self.flow.load(place) != 0 {
                 self.flow.store(place, 0);
             }
@@ -148,10 +179,11 @@ impl Context<'_> {
         match self.packet_type() {
             PacketType::ETHERNET => {
                 if self.flow.vlan_tci() & layout::VLAN_PRESENT != 0 {
-                    self.warn(format_args!(
-                        "VLANs must be stripped before an Ethernet header is taken off"
-                    ));
-                    self.exit_list();
+                    self.recorder.note(
+                        Weight::Ended,
+                        format_args!("Dropping packet, cannot decap Ethernet if VLAN is present."),
+                    );
+                    self.fail(TranslateError::UnsupportedPacketType);
                     return;
                 }
                 let inner = match next {
@@ -188,6 +220,21 @@ impl Context<'_> {
                 // What is inside is not known before it is parsed.
                 self.commit();
                 self.freeze_for_parsing();
+            }
+            kind if is_mpls(kind) => {
+                let inner = next.unwrap_or(PacketType::USE_NEXT_PROTO);
+                let last = self.labels() == 1;
+                // An Ethernet frame has no type to be named by.
+                let eth_type = match inner {
+                    PacketType::ETHERNET => ETH_TYPE_TEB,
+                    inner => inner.ns_type(),
+                };
+                self.pop_mpls(eth_type);
+                self.flow.store(layout::PACKET_TYPE, u128::from(inner.0));
+                if last {
+                    self.commit();
+                    self.freeze_for_parsing();
+                }
             }
             other => {
                 self.warn(format_args!("decap() for unsupported packet type {:#x}", other.0));
@@ -262,8 +309,9 @@ impl Context<'_> {
         let mut value = self.flow.clone();
         let mut mask = dp_core::flow::FlowKey::EMPTY;
         for place in NSH {
-            let differs = self.flow.load(place) != self.base.load(place);
-            let bits = if differs { self.wc.load(place) } else { 0 };
+            // What counts is the same in every packet of the megaflow; two of them cannot be written.
+            let fixed = [layout::NSH_MDTYPE, layout::NSH_NP].contains(&place);
+            let bits = if fixed { 0 } else { self.wc.load(place) };
             mask.store(place, bits);
             value.store(place, self.flow.load(place) & bits);
         }
@@ -287,28 +335,19 @@ fn nsh_key(flow: &dp_core::flow::FlowKey) -> Key {
     }
 }
 
-const INNER: [layout::Place; 23] = [
+const fn is_mpls(kind: PacketType) -> bool {
+    kind.0 == PacketType::MPLS.0 || kind.0 == PacketType::MPLS_MULTICAST.0
+}
+
+/// A whole Ethernet frame.
+const ETH_TYPE_TEB: u16 = 0x6558;
+
+/// The Ethernet header with its tags; what is behind it is [`PAYLOAD`] and labels.
+const ETHERNET: [layout::Place; 6] = [
     layout::ETH_SRC,
     layout::ETH_DST,
     layout::VLAN_TCI,
     layout::VLAN_TPID,
     layout::VLAN_TCI1,
     layout::VLAN_TPID1,
-    layout::NW_PROTO,
-    layout::NW_TOS,
-    layout::NW_TTL,
-    layout::NW_FRAG,
-    layout::TCP_FLAGS,
-    layout::IPV4_SRC,
-    layout::IPV4_DST,
-    layout::TP_SRC,
-    layout::TP_DST,
-    layout::IPV6_SRC,
-    layout::IPV6_DST,
-    layout::ND_TARGET,
-    layout::IPV6_LABEL,
-    layout::ARP_SHA,
-    layout::ARP_THA,
-    layout::MPLS0,
-    layout::MPLS1,
 ];

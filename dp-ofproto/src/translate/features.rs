@@ -3,6 +3,8 @@
 //! Ours can do all of it; an operator may say that it shall not be asked for something
 //! (`dpif/set-dp-features`), as though it stood in for one that cannot.
 
+use dp_core::flow::VlanLimit;
+
 /// What the datapath can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Features {
@@ -22,6 +24,10 @@ pub struct Features {
     pub explicit_drop: bool,
     /// `lb_output`: the datapath chooses a bond's member.
     pub lb_output: bool,
+    /// How often a packet may come back; one that would once more is dropped.
+    pub recirculations: u8,
+    /// How deep it looks at VLAN tags.
+    pub vlan_limit: VlanLimit,
 }
 
 impl Default for Features {
@@ -35,6 +41,8 @@ impl Default for Features {
             max_hash: 1,
             explicit_drop: true,
             lb_output: true,
+            recirculations: 8,
+            vlan_limit: VlanLimit::One,
         }
     }
 }

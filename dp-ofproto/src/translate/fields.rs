@@ -1,10 +1,10 @@
 //! Reading and writing fields: each bit read or written counts in the mask.
 
-use dp_core::flow::FieldId;
 use dp_core::flow::fields::Prereq;
 use dp_core::flow::layout::{self, FRAG_LATER};
+use dp_core::flow::{FieldId, Wide};
 
-use super::{Context, ETH_TYPE_ARP, ETH_TYPE_IPV4, ETH_TYPE_IPV6, ETH_TYPE_RARP};
+use super::{Context, ETH_TYPE_ARP, ETH_TYPE_IPV4, ETH_TYPE_IPV6, ETH_TYPE_RARP, Weight};
 use crate::action::{Controller, PacketInReason, Subfield};
 
 pub(super) const ICMPV4: u8 = 1;
@@ -18,12 +18,41 @@ const ND_ADVERT: u128 = 136;
 impl Context<'_> {
     /// The value of a subfield.
     pub(super) fn read(&mut self, src: Subfield) -> u128 {
+        if src.is_wide() {
+            return self.read_wide(src).low();
+        }
         self.wc.unwildcard_bits(src.field, src.mask());
         self.flow.get(src.field) >> src.start & src.ones()
     }
 
+    /// The value of a subfield of any width.
+    pub(super) fn read_wide(&mut self, src: Subfield) -> Wide {
+        if !src.is_wide() {
+            return self.read(src).into();
+        }
+        self.wc.unwildcard_wide(src.field, src.wide_mask());
+        self.flow.get_wide(src.field) >> u32::from(src.start) & Wide::ones(src.bits)
+    }
+
+    /// Writes a number into a subfield of any width, if the packet has the field.
+    pub(super) fn store_wide(&mut self, dst: Subfield, value: Wide) {
+        match dst.is_wide() {
+            true => self.set_option(dst.field, value << u32::from(dst.start), dst.wide_mask()),
+            false => self.store(dst, value.low()),
+        }
+    }
+
+    /// Writes those bits of tunnel metadata that are set in `mask`.
+    pub(super) fn set_option(&mut self, field: FieldId, value: Wide, mask: Wide) {
+        self.wc.unwildcard_wide(field, mask);
+        self.flow.set_wide(field, value, mask);
+    }
+
     /// Writes a number into a subfield, if the packet has the field.
     pub(super) fn store(&mut self, dst: Subfield, value: u128) {
+        if dst.is_wide() {
+            return self.store_wide(dst, value.into());
+        }
         self.set_field(dst.field, value << dst.start, dst.mask());
     }
 
@@ -51,14 +80,14 @@ impl Context<'_> {
     pub(super) fn copy(&mut self, src: Subfield, dst: Subfield) -> bool {
         let has = self.has(src.field.field().prereq) && self.has(dst.field.field().prereq);
         if has {
-            let value = self.read(src);
-            self.store(dst, value);
+            let value = self.read_wide(src);
+            self.store_wide(dst, value);
         }
         has
     }
 
     pub(super) fn push(&mut self, src: Subfield) {
-        let value = self.read(src);
+        let value = self.read_wide(src);
         self.stack.push(value);
     }
 
@@ -66,11 +95,11 @@ impl Context<'_> {
     pub(super) fn pop(&mut self, dst: Subfield) -> bool {
         match self.stack.pop() {
             Some(value) => {
-                self.store(dst, value & dst.ones());
+                self.store_wide(dst, value & Wide::ones(dst.bits));
                 true
             }
             None => {
-                self.warn(format_args!("Failed to pop from an empty stack. On flow"));
+                self.recorder.note(Weight::Error, format_args!("stack underflow"));
                 false
             }
         }

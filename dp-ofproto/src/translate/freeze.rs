@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use dp_core::action::{Action as DpAction, HashAlgorithm, UserData, Userspace};
 use dp_core::base::RecircId;
-use dp_core::flow::{LANES, PACKET_LANES, layout};
+use dp_core::flow::{FlowKey, layout};
 
 use super::action_set::ActionSet;
-use super::patch::TUNNEL_LANES;
+use super::kept::Kept;
 use super::recirc::{Frozen, RecircRef, Resume, Segment, WantedNeighbour};
 use super::{Context, Part, RecircKind, TranslateError, Weight};
 use crate::action::{Action, Controller};
@@ -61,15 +61,11 @@ impl Context<'_> {
 
     /// The state as it is now, with what is left to do.
     pub(super) fn frozen(&self, resume: Resume, controller: Option<Box<Controller>>) -> Frozen {
-        let lanes = (PACKET_LANES..LANES)
-            .filter(|&lane| !self.flow.lane(lane).is_zero())
-            .map(|lane| (lane, *self.flow.lane(lane)))
-            .collect();
         Frozen {
             bridge: Arc::clone(self.bridge()),
             in_port: self.in_port(),
             resume,
-            lanes,
+            kept: self.kept(),
             stack: self.stack.as_slice().into(),
             action_set: self.set.actions().into(),
             mirrors: self.mirrors,
@@ -80,6 +76,21 @@ impl Context<'_> {
         }
     }
 
+    fn kept(&self) -> Kept {
+        if self.in_packet_out {
+            // What a controller said of its packet is in no packet.
+            return Kept::all_of(&self.flow);
+        }
+        let mut came = FlowKey::EMPTY;
+        if !self.severed {
+            came.clone_from(self.request.key);
+            self.view.bridge.tlv_table().fill(&mut came);
+        }
+        let mut counts = self.wc.clone();
+        counts.or_assign(&self.thawed);
+        Kept::of(&self.flow, &came, &counts, self.severed)
+    }
+
     /// The packet waits for a neighbour: translation goes on with the tunnel's port when it is known.
     pub(super) fn await_neighbour(&mut self, port: &BridgePort, wanted: WantedNeighbour) {
         self.commit();
@@ -87,9 +98,6 @@ impl Context<'_> {
         let segment =
             Segment { table: self.table, cookie: self.cookie, actions: Box::new([output]) };
         let mut frozen = self.frozen(Resume::Actions(Box::new([segment])), None);
-        // What has been set of the tunnel's fields is not in the packet yet.
-        let tunnel = TUNNEL_LANES.map(|lane| (lane, *self.flow.lane(lane)));
-        frozen.lanes = frozen.lanes.iter().copied().chain(tunnel).collect();
         frozen.neighbour = Some(wanted);
         let data = UserData::Neighbour { recirc_id: self.freeze_as(frozen).0 };
         let ask = Userspace { pid: 0, data, with_actions: false, tunnel_out: None };
@@ -144,9 +152,9 @@ impl Context<'_> {
         self.switch_to(&frozen.bridge);
         self.recorder.enter(Part::Bridge(&self.view));
         self.set_in_port(frozen.in_port);
-        for (lane, value) in &frozen.lanes {
-            *self.flow.lane_mut(*lane) = *value;
-        }
+        frozen.kept.restore(&mut self.flow);
+        self.severed = frozen.kept.is_severed();
+        frozen.kept.add_to(&mut self.thawed);
         self.base = self.flow.clone();
         self.stack = frozen.stack.to_vec();
         self.mirrors = frozen.mirrors;
@@ -156,6 +164,9 @@ impl Context<'_> {
         self.recorder.enter(Part::Thaw);
         if !self.conntracked {
             self.clear_conntrack();
+        }
+        if let Some(port) = self.port(frozen.in_port) {
+            self.mirror_ingress(&port);
         }
         match &frozen.resume {
             Resume::Table(table) => {
@@ -194,15 +205,21 @@ impl Context<'_> {
     /// Takes away what the connection tracker said.
     pub(super) fn clear_conntrack(&mut self) {
         self.conntracked = false;
-        for place in CONNTRACK {
-            if self.flow.load(place) != 0 {
-                self.flow.store(place, 0);
-            }
+        forget_conntrack(&mut self.flow);
+    }
+}
+
+/// Takes away what the connection tracker said of a packet.
+pub(crate) fn forget_conntrack(flow: &mut FlowKey) {
+    for place in CONNTRACK {
+        if flow.load(place) != 0 {
+            flow.store(place, 0);
         }
     }
 }
 
-const CONNTRACK: [layout::Place; 11] = [
+/// What the tracker says of a packet.
+pub(crate) const CONNTRACK: [layout::Place; 11] = [
     layout::CT_STATE,
     layout::CT_ZONE,
     layout::CT_MARK,

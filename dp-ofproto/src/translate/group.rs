@@ -16,7 +16,7 @@ impl Context<'_> {
     #[inline(never)]
     pub(super) fn group(&mut self, id: u32, last: bool) {
         let Some(group) = self.view.tables.group(GroupId(id)).map(Arc::clone) else {
-            // Rules are refused that name a group which is not there, and go with it.
+            // Rules are refused that name a group which is not there, and go with it; buckets are not.
             self.warn(format_args!("output to nonexistent group {id}"));
             return;
         };
@@ -24,7 +24,10 @@ impl Context<'_> {
             return;
         }
         if self.depth >= self.view.config.limits.depth {
+            let depth = self.view.config.limits.depth;
             self.fail(super::TranslateError::TooDeep);
+            let text = format_args!("over max translation depth {depth}");
+            self.recorder.note(super::Weight::Error, text);
             return;
         }
         let was = std::mem::replace(&mut self.in_group, true);
@@ -171,6 +174,16 @@ impl Context<'_> {
             if !self.has(row.prereq) {
                 continue;
             }
+            if let Some(number) = field.tun_metadata_number() {
+                self.wc.unwildcard_wide(field, mask);
+                basis = hash_bytes(&(self.flow.get_wide(field) & mask).bytes(), basis);
+                // And whether it is there.
+                let present = self.flow.load(layout::TUN_METADATA_PRESENT) >> number & 1 != 0;
+                let says = if present { 0xc2b7_3583 } else { 0xe90f_1258 };
+                basis = says ^ basis.rotate_left(1);
+                continue;
+            }
+            let mask = mask.low();
             let value = match field {
                 // In OpenFlow a VID comes with the bit that says that it is there.
                 FieldId::VlanVid => self.flow.load(layout::VLAN_TCI) & mask,

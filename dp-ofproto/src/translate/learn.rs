@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use dp_core::base::{Instant, OfPort};
+use dp_core::flow::Wide;
 
 use super::Context;
 use super::effect::Effect;
 use super::fields::TCP;
-use crate::action::{Action, Learn, LearnSource, LearnTarget, Subfield};
+use crate::action::{Action, Learn, LearnSource, LearnTarget, SetOption, Subfield};
 use crate::bridge::Bridge;
 use crate::matching::{Match, MatchBuilder};
 use crate::table::{FlowMod, RuleFlags};
@@ -73,6 +74,7 @@ impl Context<'_> {
             });
             let stored = stands || !rule.full(&self.view.tables);
             self.store(dst, u128::from(stored));
+            self.note_now(dst);
         }
         self.effects.push(Effect::MakeRule(Arc::new(rule)));
     }
@@ -83,17 +85,18 @@ impl Context<'_> {
         let mut actions = Vec::new();
         for spec in &learn.specs {
             let value = match spec.src {
-                LearnSource::Field(src) => self.read(src),
+                LearnSource::Field(src) => self.read_wide(src),
                 LearnSource::Value(value) => value,
             };
             match spec.dst {
                 LearnTarget::Match(dst) => {
-                    let wanted = value << dst.start;
-                    matching = matching.masked(dst.field, wanted, dst.mask());
+                    let wanted = value << u32::from(dst.start);
+                    matching.set_wide(dst.field, wanted, dst.wide_mask());
                 }
                 LearnTarget::Load(dst) => actions.push(load(dst, value)),
                 LearnTarget::Output => {
-                    let port = u16::try_from(value).map_or(OfPort::NONE, OfPort);
+                    let port = value.narrow().and_then(|port| u16::try_from(port).ok());
+                    let port = port.map_or(OfPort::NONE, OfPort);
                     actions.push(Action::output(port));
                 }
             }
@@ -120,7 +123,12 @@ impl Context<'_> {
     }
 }
 
-fn load(dst: Subfield, value: u128) -> Action {
+fn load(dst: Subfield, value: Wide) -> Action {
+    if dst.is_wide() {
+        let (value, mask) = (value << u32::from(dst.start), dst.wide_mask());
+        return Action::SetOption(Box::new(SetOption { field: dst.field, value, mask }));
+    }
+    let value = value.low();
     match u64::try_from(value) {
         Ok(value) if !dst.is_whole() || dst.bits <= 64 => Action::Load { dst, value },
         _ => Action::SetField {

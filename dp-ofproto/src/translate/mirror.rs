@@ -1,14 +1,16 @@
-//! Copies for mirrors: of what comes in, of what goes out, each packet once a mirror.
+//! Copies for mirrors: of what comes in, of what goes out, each packet once a mirror. A packet that
+//! an action has changed is another one.
 
 use std::sync::Arc;
 
 use dp_core::action::Action as DpAction;
-use dp_core::flow::FieldId;
 use dp_core::flow::layout::VLAN_PRESENT;
+use dp_core::flow::{FieldId, PACKET_LANES};
 
-use super::Context;
 use super::effect::Effect;
 use super::normal::Vlan;
+use super::{Context, ETH_TYPE_IPV4, ETH_TYPE_IPV6};
+use crate::action::{Action, Subfield};
 use crate::bridge::{BridgePort, Mirror, MirrorOutput};
 
 impl Context<'_> {
@@ -25,6 +27,59 @@ impl Context<'_> {
 
     pub(super) fn mirror_egress(&mut self, port: &Arc<BridgePort>) {
         self.mirror(port, |mirror, bundle| mirror.dst.contains(bundle));
+    }
+
+    /// Carries over which mirrors have seen the packet, past an action.
+    pub(super) fn mirror_again_after(&mut self, action: &Action) {
+        if self.mirrors != 0 && self.makes_another(action) {
+            self.mirrors = 0;
+        }
+    }
+
+    /// Whether an action, if it does anything, changes what mirrors would copy. (Moves between
+    /// fields do not count, nor does what is popped into one: so the reference, and who reads its
+    /// mirrors.)
+    fn makes_another(&self, action: &Action) -> bool {
+        match action {
+            Action::StripVlan
+            | Action::PopVlan
+            | Action::PushVlan(_)
+            | Action::SetVlanVid(_)
+            | Action::SetVlanPcp(_)
+            | Action::SetEthSrc(_)
+            | Action::SetEthDst(_)
+            | Action::PushMpls(_)
+            | Action::PopMpls(_)
+            | Action::SetMplsLabel(_)
+            | Action::SetMplsTc(_)
+            | Action::SetMplsTtl(_)
+            | Action::DecMplsTtl
+            | Action::DecNshTtl
+            | Action::DecTtl(_)
+            | Action::Encap(_)
+            | Action::Decap(_) => true,
+            Action::SetIpv4Src(_) | Action::SetIpv4Dst(_) => self.flow.eth_type() == ETH_TYPE_IPV4,
+            Action::SetTos(_)
+            | Action::SetEcn(_)
+            | Action::SetTtl(_)
+            | Action::SetL4Src(_)
+            | Action::SetL4Dst(_) => {
+                matches!(self.flow.eth_type(), ETH_TYPE_IPV4 | ETH_TYPE_IPV6)
+            }
+            Action::SetField { field, .. } | Action::Load { dst: Subfield { field, .. }, .. } => {
+                leaves_with_the_packet(*field)
+            }
+            Action::Ct(ct) => ct.nat.is_some(),
+            _ => false,
+        }
+    }
+
+    /// Cuts what leaves next, if it is a copy that is to be short.
+    pub(super) fn cut_copy(&mut self) {
+        if self.snaplen != 0 {
+            self.commit();
+            self.actions.push(DpAction::Trunc(u32::from(self.snaplen)));
+        }
     }
 
     fn mirror(&mut self, port: &Arc<BridgePort>, selects: impl Fn(&Mirror, &str) -> bool) {
@@ -62,17 +117,12 @@ impl Context<'_> {
             }
             self.mirrors |= 1 << at;
             self.effects.push(Effect::Count(Arc::clone(&mirror.stats)));
-            self.send_copy(mirror, port, vlan);
+            self.send_copy(mirror, vlan);
         }
     }
 
-    fn send_copy(&mut self, mirror: &Mirror, from: &Arc<BridgePort>, vlan: Vlan) {
-        let before = self.actions.len();
-        if mirror.snaplen != 0 {
-            self.commit();
-            self.actions.push(DpAction::Trunc(u32::from(mirror.snaplen)));
-        }
-        let marked = self.actions.len();
+    fn send_copy(&mut self, mirror: &Mirror, vlan: Vlan) {
+        self.snaplen = mirror.snaplen;
         match &mirror.output {
             MirrorOutput::Port(name) => {
                 let ports = Arc::clone(&self.view.ports);
@@ -88,10 +138,10 @@ impl Context<'_> {
                 let ports = Arc::clone(&self.view.ports);
                 let mut last: Option<&str> = None;
                 for port in ports.in_order_of_adding() {
-                    let wanted = port.vlan.carries(*to)
+                    let wanted = self.carries(port, copy)
                         && last != Some(port.bundle.as_str())
                         && !self.is_mirror_output(port);
-                    if wanted && port.bundle != from.bundle {
+                    if wanted {
                         last = Some(&port.bundle);
                         self.send(port, copy);
                     }
@@ -99,8 +149,25 @@ impl Context<'_> {
             }
             MirrorOutput::Vlan(_) => {}
         }
-        if self.actions.len() == marked {
-            self.actions.truncate(before);
+        self.snaplen = 0;
+        // A tunnel that leads nowhere leaves nothing to cut off.
+        if matches!(self.actions.last(), Some(DpAction::Trunc(_))) {
+            self.actions.pop();
         }
     }
+}
+
+/// Whether a field is part of what leaves: of the packet, or of the tunnel header around it.
+/// Registers, metadata, options of tunnels and what is kept of connections are this switch's own.
+fn leaves_with_the_packet(field: FieldId) -> bool {
+    let own = matches!(
+        field,
+        FieldId::InPort
+            | FieldId::InPortOxm
+            | FieldId::PktMark
+            | FieldId::SkbPriority
+            | FieldId::CtMark
+            | FieldId::CtLabel
+    );
+    field.field().place.lane() < PACKET_LANES && !own
 }

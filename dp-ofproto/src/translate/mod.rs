@@ -26,7 +26,7 @@
 //! | `context` | what is carried along |
 //! | `walk` | one list of actions, each action to its room |
 //! | `resubmit` | look-ups in further tables, and their bounds |
-//! | `freeze`, [`recirc`] | stopping where the datapath must help, and going on |
+//! | `freeze`, `kept`, [`recirc`] | stopping where the datapath must help, and going on |
 //! | `fields` | set, move, load, stack, TTL |
 //! | `vlan`, `mpls`, `encap` | tags, labels, headers |
 //! | `output`, `patch` | ports, FLOOD, ALL, IN_PORT; into other bridges and tunnels |
@@ -56,6 +56,7 @@ mod freeze;
 mod group;
 pub mod hash;
 pub mod hooks;
+mod kept;
 pub mod learn;
 mod mirror;
 mod mpls;
@@ -71,7 +72,7 @@ mod vlan;
 mod walk;
 
 use dp_core::action::{Action as DpAction, ActionList, SlowReasons, UserData, Userspace};
-use dp_core::base::{DropReason, Instant};
+use dp_core::base::{DropReason, Instant, MeterId};
 use dp_core::flow::{FlowKey, FlowMask};
 use smallvec::SmallVec;
 
@@ -82,6 +83,8 @@ use crate::action::Action;
 
 pub use effect::Effect;
 pub use features::Features;
+pub(crate) use freeze::CONNTRACK;
+pub(crate) use freeze::forget_conntrack;
 pub use record::{Part, RecircKind, Recorder, Silent, Weight};
 pub use view::{Basis, BridgeBasis, View, World};
 
@@ -185,6 +188,8 @@ pub struct Translation {
     pub basis: Basis,
     /// Why each packet must come to the slow path.
     pub slow: SlowReasons,
+    /// The meter of what does, if there is one.
+    pub slow_meter: Option<MeterId>,
 }
 
 impl Translation {
@@ -196,7 +201,7 @@ impl Translation {
         }
         let data = UserData::SlowPath(self.slow);
         let ask = Userspace { pid: 0, data, with_actions: false, tunnel_out: None };
-        [DpAction::Userspace(Box::new(ask))].into()
+        [controller::metered(self.slow_meter, DpAction::Userspace(Box::new(ask)))].into()
     }
 }
 

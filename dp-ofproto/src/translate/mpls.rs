@@ -5,21 +5,25 @@ use dp_core::flow::{FieldId, layout};
 
 use super::{Context, ETH_TYPE_IPV4, ETH_TYPE_IPV6, ETH_TYPE_MPLS, TranslateError, Weight};
 use crate::action::{Action, Controller, PacketInReason};
+use crate::bridge::PortKind;
+use crate::group::{GroupId, GroupKind};
 
 pub(super) const LABELS: [layout::Place; 3] = [layout::MPLS0, layout::MPLS1, layout::MPLS2];
-const BOTTOM: u128 = 1 << 8;
+pub(super) const BOTTOM: u128 = 1 << 8;
 
 impl Context<'_> {
     /// How many labels there are.
-    fn labels(&mut self) -> usize {
+    pub(super) fn labels(&mut self) -> usize {
         if !ETH_TYPE_MPLS.contains(&self.flow.eth_type()) {
             return 0;
         }
         let mut count = 0;
         for place in LABELS {
             self.wc.unwildcard_bits_at(place, BOTTOM);
-            count += 1;
-            if self.flow.load(place) & BOTTOM != 0 {
+            let entry = self.flow.load(place);
+            // Where the last label was taken off and the packet is said to have more, there are none.
+            count += usize::from(entry != 0);
+            if entry & BOTTOM != 0 {
                 break;
             }
         }
@@ -32,15 +36,11 @@ impl Context<'_> {
             // Labels go in front of what is committed so far.
             self.commit();
         } else if count >= LABELS.len() {
-            self.recorder.note(
-                Weight::Error,
-                format_args!("dropping packet on which an MPLS push action can't be performed as it would have more MPLS LSEs than the 3 supported."),
-            );
-            self.fail(TranslateError::TooManyLabels);
+            self.refuse_label();
             return;
         }
         let entry = match self.flow.eth_type() {
-            kind if ETH_TYPE_MPLS.contains(&kind) => {
+            _ if count > 0 => {
                 self.wc.unwildcard_place(LABELS[0]);
                 self.flow.load(LABELS[0]) & !BOTTOM
             }
@@ -69,14 +69,20 @@ impl Context<'_> {
         }
     }
 
-    /// What is behind the labels cannot be seen.
+    /// There is no room for one label more.
+    pub(super) fn refuse_label(&mut self) {
+        self.recorder.note(
+            Weight::Error,
+            format_args!("dropping packet on which an MPLS push action can't be performed as it would have more MPLS LSEs than the 3 supported."),
+        );
+        self.fail(TranslateError::TooManyLabels);
+    }
+
+    /// What is behind the labels cannot be seen; the packet still has what was written to it.
     fn hide_payload(&mut self) {
         for place in PAYLOAD {
-            // All that was written to it has been committed: it is as the packet has it.
-            for key in [&mut self.flow, &mut self.base] {
-                if key.load(place) != 0 {
-                    key.store(place, 0);
-                }
+            if self.flow.load(place) != 0 {
+                self.flow.store(place, 0);
             }
         }
     }
@@ -86,7 +92,7 @@ impl Context<'_> {
         if count == 0 {
             return;
         }
-        if !ETH_TYPE_MPLS.contains(&eth_type) || self.flow.load(LABELS[0]) & BOTTOM != 0 {
+        if !ETH_TYPE_MPLS.contains(&eth_type) {
             self.was_mpls = true;
         }
         for (at, place) in LABELS.into_iter().enumerate() {
@@ -110,6 +116,7 @@ impl Context<'_> {
 
     pub(super) fn dec_mpls_ttl(&mut self) {
         if !ETH_TYPE_MPLS.contains(&self.flow.eth_type()) {
+            self.exit_list();
             return;
         }
         self.wc.unwildcard(FieldId::MplsTtl);
@@ -126,18 +133,27 @@ impl Context<'_> {
     /// Whether an action looks beneath labels that have been taken off, and so must wait until the
     /// packet has been parsed again.
     pub(super) fn needs_parsing(&self, action: &Action) -> bool {
-        self.was_mpls && looks_beneath(action)
+        self.was_mpls
+            && match action {
+                // What is behind a patch looks at it, and so does a hash.
+                Action::Output { port, .. } => {
+                    self.port(*port).is_some_and(|port| matches!(port.kind, PortKind::Patch { .. }))
+                }
+                Action::Group(id) => {
+                    let group = self.view.tables.group(GroupId(*id));
+                    group.is_some_and(|group| group.kind == GroupKind::Select)
+                }
+                action => looks_beneath(action),
+            }
     }
 }
 
 /// Whether an action may look at, or write, what is behind the labels.
 fn looks_beneath(action: &Action) -> bool {
     match action {
-        Action::Output { .. }
-        | Action::OutputTrunc { .. }
+        Action::OutputTrunc { .. }
         | Action::Controller(_)
         | Action::Enqueue { .. }
-        | Action::Group(_)
         | Action::SetVlanVid(_)
         | Action::SetVlanPcp(_)
         | Action::StripVlan
@@ -153,9 +169,9 @@ fn looks_beneath(action: &Action) -> bool {
         | Action::Exit
         | Action::Meter(_)
         | Action::ClearActions
-        | Action::WriteActions(_)
         | Action::WriteMetadata { .. }
         | Action::Sample(_)
+        | Action::SetOption(_)
         | Action::DebugRecirc
         | Action::DebugSlow => {
             // NORMAL does not look so far either.
@@ -174,7 +190,8 @@ fn beneath(field: FieldId) -> bool {
     !matches!(field.field().prereq, Prereq::None | Prereq::Ethernet | Prereq::VlanVid)
 }
 
-const PAYLOAD: [layout::Place; 15] = [
+/// What stands behind the Ethertype, and is hidden when another header is put before it.
+pub(super) const PAYLOAD: [layout::Place; 15] = [
     layout::NW_PROTO,
     layout::NW_TOS,
     layout::NW_TTL,

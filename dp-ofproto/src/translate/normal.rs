@@ -14,7 +14,7 @@ use dp_core::flow::layout::{self, Place, VLAN_PRESENT};
 
 use super::effect::Effect;
 use super::hooks::{BondAdmission, BondOutput, McastStep, WentTo};
-use super::{Context, ETH_TYPE_ARP};
+use super::{Context, ETH_TYPE_ARP, Weight};
 use crate::bridge::{BridgePort, PriorityTags, VlanMode};
 use crate::learn::Gratuitous;
 
@@ -26,6 +26,8 @@ pub(super) struct Vlan {
     pcp: u16,
     tpid: u16,
     inner: (u16, u16),
+    /// Whether what is beneath is the packet's second tag, which few decisions look at.
+    deep: bool,
 }
 
 impl Vlan {
@@ -43,6 +45,8 @@ impl Context<'_> {
         self.wc.unwildcard(FieldId::EthDst);
         self.wc.unwildcard_bits(FieldId::VlanTci, u128::from(VLAN_PRESENT | 0x0fff));
         let Some(from) = self.input() else {
+            let text = format_args!("received packet on unknown port {}", self.in_port());
+            self.recorder.note(Weight::Error, text);
             self.warn(format_args!("no input bundle, dropping"));
             return;
         };
@@ -62,7 +66,8 @@ impl Context<'_> {
             return;
         }
         let mac = self.mac(FieldId::EthSrc);
-        if from.port != PortNo::NONE {
+        // Patch ports have no number in the datapath, but addresses behind them.
+        if !matches!(from.ofport, OfPort::NONE | OfPort::CONTROLLER) {
             self.learn_source(&from, vlan.vid, mac);
         }
         let dst = self.mac(FieldId::EthDst);
@@ -78,9 +83,6 @@ impl Context<'_> {
         match known.map(|ofport| self.port(ofport)) {
             Some(Some(to)) if to.bundle == from.bundle => {
                 self.note(format_args!("learned port is input port, dropping"));
-            }
-            Some(Some(to)) if to.protected && from.protected => {
-                self.note(format_args!("learned port is protected, dropping"));
             }
             Some(Some(to)) => {
                 self.note(format_args!("forwarding to learned port"));
@@ -116,20 +118,19 @@ impl Context<'_> {
         let tci = self.flow.vlan_tci();
         let vid = if tci & VLAN_PRESENT == 0 { 0 } else { tci & 0x0fff };
         let Some(vlan) = from.vlan.input(vid) else {
-            let kind = match from.vlan {
-                VlanMode::Access(_) => "access",
-                VlanMode::Dot1qTunnel { .. } => "dot1q-tunnel",
-                _ => "trunk",
-            };
-            if kind == "access" {
+            if let VlanMode::Access(tag) = from.vlan {
                 self.refuse(format_args!(
-                    "dropping VLAN {vid} tagged packet received on port {} configured as VLAN {} access port",
+                    "dropping VLAN {vid} tagged packet received on port {} configured as VLAN {tag} access port",
                     from.bundle,
-                    match from.vlan { VlanMode::Access(tag) => tag, _ => 0 },
+                ));
+            } else if matches!(from.vlan, VlanMode::Dot1qTunnel { .. }) {
+                self.refuse(format_args!(
+                    "dropping VLAN {vid} packet received on dot1q-tunnel port {} that excludes this VLAN",
+                    from.bundle,
                 ));
             } else {
                 self.refuse(format_args!(
-                    "dropping VLAN {vid} packet received on port {} not configured for {kind}ing VLAN {vid}",
+                    "dropping VLAN {vid} packet received on port {} not configured for trunking VLAN {vid}",
                     from.bundle,
                 ));
             }
@@ -149,11 +150,11 @@ impl Context<'_> {
     fn as_vlan(&self, from: &BridgePort, vid: u16) -> Vlan {
         let outer = self.tag(layout::VLAN_TCI, layout::VLAN_TPID);
         if let VlanMode::Dot1qTunnel { ethertype, .. } = from.vlan {
-            return Vlan { vid, pcp: 0, tpid: ethertype, inner: outer };
+            return Vlan { vid, pcp: 0, tpid: ethertype, inner: outer, deep: false };
         }
         let inner = self.tag(layout::VLAN_TCI1, layout::VLAN_TPID1);
         let tpid = if outer.0 == 0 { TPID_8021Q } else { outer.1 };
-        Vlan { vid, pcp: outer.0 & 0xe000, tpid, inner }
+        Vlan { vid, pcp: outer.0 & 0xe000, tpid, inner, deep: outer.0 != 0 }
     }
 
     /// A tag, zero if it is not there.
@@ -263,7 +264,7 @@ impl Context<'_> {
             let Some(port) = self.port(port) else { continue };
             // A report is sent for each reason there is; data never twice.
             let twice = !outputs.message && done.contains(&port.bundle);
-            if !(twice || port.protected && from.protected) {
+            if !twice {
                 done.push(port.bundle.clone());
                 self.send(&port, vlan);
             }
@@ -272,6 +273,14 @@ impl Context<'_> {
             self.flood_vlan(from, vlan);
         }
         true
+    }
+
+    /// Whether a port is one of those that a VLAN floods.
+    pub(super) fn carries(&mut self, port: &BridgePort, vlan: Vlan) -> bool {
+        if vlan.deep && port.vlan.asks_for_customer(vlan.vid) {
+            self.wc.unwildcard_place(layout::VLAN_TCI1);
+        }
+        port.vlan.carries(vlan.vid, vlan.inner.0 & 0x0fff)
     }
 
     pub(super) fn flood_vlan(&mut self, from: &BridgePort, vlan: Vlan) {
@@ -283,8 +292,7 @@ impl Context<'_> {
             let wanted = port.bundle != from.bundle
                 && last != Some(port.bundle.as_str())
                 && !port.no_flood
-                && port.vlan.carries(vlan.vid)
-                && !(port.protected && from.protected)
+                && self.carries(port, vlan)
                 && !self.is_mirror_output(port);
             if wanted {
                 last = Some(&port.bundle);
@@ -345,22 +353,49 @@ impl Context<'_> {
         }
     }
 
+    /// Puts the tags on with which a packet of this VLAN leaves by a port. A tag without a VID is one
+    /// only by its priority, or where the port wants it so.
     fn tag_for(&mut self, port: &BridgePort, vlan: Vlan) {
+        let received = self.tag(layout::VLAN_TCI, layout::VLAN_TPID);
         let out = port.vlan.output(vlan.vid);
-        let was_tagged = self.flow.vlan_tci() & VLAN_PRESENT != 0;
-        // A tag without a VID is one only by its priority.
-        if was_tagged && (out == Some(0) || port.priority_tags != PriorityTags::Never) {
+        let mut tags = match (&port.vlan, out) {
+            (VlanMode::Access(_), _) => [(0, 0); 2],
+            (_, None) => [vlan.inner, (0, 0)],
+            (_, Some(vid)) => [(vid | vlan.pcp, vlan.tpid), vlan.inner],
+        };
+        let [outer, inner] = &mut tags;
+        if port.priority_tags != PriorityTags::Never {
+            outer.0 = outer.0 & 0x0fff | received.0 & 0xe000;
+            // A priority that no tag of the packet's is left to carry is given one.
+            let none = matches!(port.vlan, VlanMode::Access(_)) || vlan.inner.0 == 0;
+            if out.is_none() && none && outer.0 != 0 {
+                outer.1 = TPID_8021Q;
+            }
+        }
+        let vids = [outer.0 & 0x0fff, inner.0 & 0x0fff];
+        if received.0 & VLAN_PRESENT != 0
+            && (vids.contains(&0) || port.priority_tags != PriorityTags::Never)
+        {
             self.wc.unwildcard(FieldId::DlVlanPcp);
         }
-        let mut tci = out.map_or(0, |vid| vid | vlan.pcp);
-        if port.priority_tags != PriorityTags::Never {
-            tci |= self.tag(layout::VLAN_TCI, layout::VLAN_TPID).0 & 0xe000;
+        if vlan.deep && (out.is_none() || inner.0 != 0) {
+            self.wc.unwildcard_place(layout::VLAN_TCI1);
         }
-        let tagged = tci != 0 || port.priority_tags == PriorityTags::Always;
-        let tags = match tagged {
-            true => [(tci | VLAN_PRESENT, vlan.tpid), vlan.inner],
-            false => [vlan.inner, (0, 0)],
-        };
+        if port.priority_tags == PriorityTags::Always {
+            self.wc.unwildcard_place(layout::VLAN_TPID);
+            self.wc.unwildcard_place(layout::VLAN_TPID1);
+        }
+        if received.0 & VLAN_PRESENT == 0 && outer.0 & !VLAN_PRESENT == 0 {
+            // "Always" is about tags that came: a frame without one gets none for VLAN 0.
+            outer.1 = 0;
+        }
+        for tag in [outer, inner] {
+            let always = port.priority_tags == PriorityTags::Always && tag.1 != 0;
+            match tag.0 & !VLAN_PRESENT {
+                0 if !always => *tag = (0, 0),
+                tci => tag.0 = tci | VLAN_PRESENT,
+            }
+        }
         let places =
             [(layout::VLAN_TCI, layout::VLAN_TPID), (layout::VLAN_TCI1, layout::VLAN_TPID1)];
         for ((tci_place, tpid_place), (tci, tpid)) in places.into_iter().zip(tags) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dp_core::action::{Action as DpAction, SlowReasons};
 use dp_core::base::OfPort;
-use dp_core::flow::{FieldId, layout};
+use dp_core::flow::{FieldId, Wide, layout};
 
 use super::hooks::WentTo;
 use super::{Context, ETH_TYPE_IPV4, ETH_TYPE_IPV6};
@@ -101,6 +101,10 @@ impl Context<'_> {
             self.note(format_args!("STP not in forwarding state, skipping output"));
             return;
         }
+        if port.protected && self.port(self.in_port()).is_some_and(|from| from.protected) {
+            self.warn(format_args!("Flow is between protected ports, skipping output."));
+            return;
+        }
         let ethernet = self.flow.load(layout::PACKET_TYPE) == u128::from(PacketType::ETHERNET.0);
         if !ethernet && !matches!(port.kind, PortKind::Patch { .. } | PortKind::Tunnel) {
             self.warn(format_args!(
@@ -108,28 +112,37 @@ impl Context<'_> {
             ));
             return;
         }
-        self.mirror_egress(port);
+        // Where a patch port leads, the packet goes on: it has not left.
         if let PortKind::Patch { peer } = &port.kind {
             return self.output_patch(port, peer, last);
         }
         let before = self.flow.get(FieldId::IpDscp);
         let marked = self.mark_as_queue(port);
         match &port.kind {
-            PortKind::Tunnel => self.output_tunnel(port, last),
-            PortKind::Routed => self.output_routed(port, last),
+            PortKind::Tunnel => {
+                self.cut_copy();
+                self.output_tunnel(port, last);
+            }
+            PortKind::Routed => {
+                self.cut_copy();
+                self.output_routed(port, last);
+            }
             kind => {
                 let ends = matches!(kind, PortKind::Internal) && self.terminates_tunnel(port);
                 if !ends {
                     self.sample_exit(port);
                     self.commit();
+                    self.cut_copy();
                     self.went_out(port);
                     self.actions.push(DpAction::Output(port.port));
                 }
             }
         }
+        self.mirror_egress(port);
         if marked {
             self.flow.set(FieldId::IpDscp, before);
         }
+        self.mirror_egress(port);
     }
 
     /// Gives an IP packet the code point of the queue that it is in; `false`: it keeps its own.
@@ -171,16 +184,13 @@ impl Context<'_> {
             to => to,
         };
         let allowed = to < OfPort::MAX || matches!(to, OfPort::LOCAL);
-        let Some(port) = self.port(to).filter(|_| allowed) else {
-            self.note(format_args!("output_trunc does not support port: {to}"));
+        // What leaves a patch port is another bridge's, which the cut would reach too.
+        let device =
+            |port: &Arc<BridgePort>| allowed && !matches!(port.kind, PortKind::Patch { .. });
+        let Some(port) = self.port(to).filter(device) else {
+            self.refuse(format_args!("output_trunc does not support patch port {to}"));
             return;
         };
-        if matches!(port.kind, PortKind::Patch { .. }) {
-            self.note(format_args!(
-                "output_trunc does not support patch port, packet cut and output ignored"
-            ));
-            return;
-        }
         let before = self.actions.len();
         if !self.world.features.trunc {
             self.slow |= SlowReasons::ACTION;
@@ -227,25 +237,28 @@ impl Context<'_> {
 
     /// Tunnel metadata that goes is as it was before it came.
     pub(super) fn delete_field(&mut self, field: FieldId) {
-        self.set_whole(field, 0);
         if let Some(number) = field.tun_metadata_number() {
+            self.set_option(field, Wide::ZERO, Wide::ONES);
             let present = self.flow.load(layout::TUN_METADATA_PRESENT) & !(1 << number);
             self.flow.store(layout::TUN_METADATA_PRESENT, present);
+        } else {
+            self.set_whole(field, 0);
         }
         self.note(format_args!("delete {}", field.field().name));
     }
 
-    /// Whether undoing what a list does takes only writing fields.
+    /// Whether undoing what a list does takes only writing fields. A clone within it undoes its own.
     pub(super) fn reversible(actions: &[Action]) -> bool {
-        actions.iter().all(|action| match action {
-            Action::Ct(_)
-            | Action::Meter(_)
-            | Action::OutputTrunc { .. }
-            | Action::Encap(_)
-            | Action::Decap(_)
-            | Action::DecNshTtl => false,
-            Action::Clone(list) => Self::reversible(list),
-            _ => true,
+        !actions.iter().any(|action| {
+            matches!(
+                action,
+                Action::Ct(_)
+                    | Action::Meter(_)
+                    | Action::OutputTrunc { .. }
+                    | Action::Encap(_)
+                    | Action::Decap(_)
+                    | Action::DecNshTtl
+            )
         })
     }
 }

@@ -9,6 +9,7 @@ use dp_core::flow::{FieldId, FlowKey, LANES, Lane, PACKET_LANES, layout};
 use super::context::boxed;
 use super::encap::Pending;
 use super::hooks::{Location, TunnelSend, TunnelSent};
+use super::kept::sever;
 use super::{Context, Effect, Part};
 use crate::bridge::{BridgePort, PacketTypes};
 
@@ -44,7 +45,7 @@ impl Context<'_> {
         self.effects.push(Effect::Count(self.view.bridge.carried(port.ofport).tx));
     }
 
-    pub(super) fn translate_in_peer(&mut self, port: &Arc<BridgePort>, _last: bool) {
+    pub(super) fn translate_in_peer(&mut self, port: &Arc<BridgePort>, last: bool) {
         if self.consumed(port) {
             return;
         }
@@ -52,11 +53,12 @@ impl Context<'_> {
             self.note(format_args!("port {} does not receive, dropping", port.name));
             return;
         }
+        if self.asks_for_router(port) {
+            return;
+        }
         let before = self.actions.len();
         self.mirror_ingress(port);
-        self.table = 0;
-        self.enter_table(0);
-        self.end_of_tables();
+        self.enter_first_table_of_peer(last);
         if !port.forwards {
             self.actions.truncate(before);
         }
@@ -77,14 +79,8 @@ impl Context<'_> {
         let view = self.switch_to(&to.bridge);
         self.clear_own_fields();
         self.clear_conntrack();
-        for lane in TUNNEL_LANES {
-            self.clear_lane(lane);
-        }
-        for place in [layout::TUN_TP_SRC, layout::TUN_TP_DST, layout::TUN_OPT_LEN] {
-            if self.flow.load(place) != 0 {
-                self.flow.store(place, 0);
-            }
-        }
+        sever(&mut self.flow);
+        let severed = std::mem::replace(&mut self.severed, true);
         (self.mirrors, self.snaplen) = (0, 0);
         self.set_in_port(to.port.ofport);
         self.depth += 1;
@@ -92,6 +88,7 @@ impl Context<'_> {
         run(self, &to.port, last);
         self.recorder.leave();
         self.depth -= 1;
+        self.severed = severed;
         self.view = view;
         self.flow.clone_from(&flow);
         self.stack = stack;
@@ -224,7 +221,7 @@ impl Context<'_> {
         self.flow.store(layout::RECIRC_ID, 0);
         self.base = self.flow.clone();
         let pending = std::mem::take(&mut self.pending);
-        self.in_other_bridge(underlay, false, Self::translate_in_peer);
+        self.in_other_bridge(underlay, last, Self::translate_in_peer);
         self.pending = pending;
         self.flow = inner;
         self.base = base;
@@ -270,5 +267,3 @@ impl Context<'_> {
         result
     }
 }
-
-pub(super) const TUNNEL_LANES: [usize; 5] = [4, 5, 6, 7, 8];

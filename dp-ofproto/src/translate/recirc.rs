@@ -16,8 +16,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use ahash::RandomState;
 use dp_core::base::{BondId, OfPort, RecircId};
-use dp_core::flow::{FieldId, FlowKey, LANES, Lane, PACKET_LANES, layout};
+use dp_core::flow::{FieldId, FlowKey, LANES, Wide, layout};
 
+pub use super::kept::Kept;
 use crate::action::{Action, Controller};
 use crate::bridge::Bridge;
 
@@ -52,10 +53,10 @@ pub struct Frozen {
     pub in_port: OfPort,
     /// What is left to do.
     pub resume: Resume,
-    /// OpenFlow's own fields that are not zero: number of the lane, and the lane.
-    pub lanes: Box<[(usize, Lane)]>,
+    /// What the packet does not carry itself of registers, metadata and the tunnel's fields.
+    pub kept: Kept,
     /// The stack.
-    pub stack: Box<[u128]>,
+    pub stack: Box<[Wide]>,
     /// The action set.
     pub action_set: Box<[Action]>,
     /// The mirrors that have a copy already, as bits.
@@ -89,7 +90,7 @@ impl Frozen {
             bridge,
             in_port: OfPort::NONE,
             resume: Resume::Bond(bond),
-            lanes: Box::default(),
+            kept: Kept::default(),
             stack: Box::default(),
             action_set: Box::default(),
             mirrors: 0,
@@ -103,10 +104,8 @@ impl Frozen {
     /// Takes what a controller gives back of OpenFlow's own fields, which it may have changed:
     /// registers, metadata and options wholly, of a tunnel what is said.
     pub(crate) fn take_metadata(&mut self, said: &FlowKey) {
-        let mut kept = FlowKey::EMPTY;
-        for (lane, value) in &self.lanes {
-            *kept.lane_mut(*lane) = *value;
-        }
+        let mut kept = said.clone();
+        self.kept.restore(&mut kept);
         for place in TUNNEL.map(|field| field.field().place) {
             if said.load(place) != 0 {
                 kept.store(place, said.load(place));
@@ -115,10 +114,8 @@ impl Frozen {
         for lane in layout::REG0.lane()..LANES {
             *kept.lane_mut(lane) = *said.lane(lane);
         }
-        self.lanes = (PACKET_LANES..LANES)
-            .filter(|&lane| !kept.lane(lane).is_zero())
-            .map(|lane| (lane, *kept.lane(lane)))
-            .collect();
+        kept.wide_mut().clone_from(said.wide());
+        self.kept = Kept::all_of(&kept);
     }
 
     /// What equality is about: bridges are equal if they are the same.
@@ -129,8 +126,8 @@ impl Frozen {
         *const Bridge,
         (OfPort, u8, u32, bool),
         &Resume,
-        &[(usize, Lane)],
-        &[u128],
+        &Kept,
+        &[Wide],
         &[Action],
         (&Option<Box<Controller>>, &Option<WantedNeighbour>),
     ) {
@@ -138,7 +135,7 @@ impl Frozen {
             Arc::as_ptr(&self.bridge),
             (self.in_port, self.table, self.mirrors, self.conntracked),
             &self.resume,
-            &self.lanes,
+            &self.kept,
             &self.stack,
             &self.action_set,
             (&self.controller, &self.neighbour),
@@ -260,17 +257,6 @@ impl RecircTable {
         self.0.lock().by_id.get(&id.0)?.upgrade()
     }
 
-    /// Lets go of a number at once that was handed out for something that does not happen.
-    pub fn release(&self, recirc: &RecircRef) {
-        let mut maps = self.0.lock();
-        let same = |kept: &RecircRef| Arc::ptr_eq(kept, recirc);
-        let young = maps.young.extract_if(.., |kept| same(kept)).collect::<Vec<_>>();
-        let old = maps.old.extract_if(.., |kept| same(kept)).collect::<Vec<_>>();
-        // Dropping them takes the lock.
-        drop(maps);
-        drop((young, old));
-    }
-
     /// How many are in use.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -309,7 +295,7 @@ const TUNNEL: [FieldId; 8] = [
 
 #[cfg(test)]
 mod tests {
-    use super::{FieldId, FlowKey, Frozen, LANES, PACKET_LANES, RecircTable, Resume};
+    use super::{FieldId, FlowKey, Frozen, Kept, RecircTable, Resume};
     use crate::bridge::Bridge;
     use crate::learn::MacTableConfig;
     use crate::table::TablesConfig;
@@ -321,7 +307,7 @@ mod tests {
             bridge: Arc::clone(bridge),
             in_port: OfPort(1),
             resume: Resume::Table(n),
-            lanes: Box::default(),
+            kept: Kept::default(),
             stack: Box::default(),
             action_set: Box::default(),
             mirrors: 0,
@@ -341,17 +327,15 @@ mod tests {
         flow.set(FieldId::Reg0, 0x300);
         flow.set(FieldId::Reg1, 7);
         flow.set(FieldId::TunId, 5);
-        let lanes = |flow: &FlowKey| {
-            let used = (PACKET_LANES..LANES).filter(|&lane| !flow.lane(lane).is_zero());
-            used.map(|lane| (lane, *flow.lane(lane))).collect::<Box<[_]>>()
-        };
-        paused.lanes = lanes(&flow);
+        paused.kept = Kept::all_of(&flow);
         let mut said = FlowKey::EMPTY;
         said.set(FieldId::Reg0, 0x308);
         paused.take_metadata(&said);
         flow.set(FieldId::Reg0, 0x308);
         flow.set(FieldId::Reg1, 0);
-        assert_eq!(paused.lanes, lanes(&flow));
+        let mut back = FlowKey::EMPTY;
+        paused.kept.restore(&mut back);
+        assert_eq!(back, flow);
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub enum Weight {
     Warning,
     /// Why translation ended.
     Error,
+    /// The same, of an action: said where the next one would stand.
+    Ended,
 }
 
 /// What a part of a translation is about; parts lie inside each other.
@@ -31,6 +33,8 @@ pub enum Part<'a> {
         /// The rule.
         rule: Option<&'a Rule>,
     },
+    /// A fragment where fragments are dropped: it is looked up in no table.
+    Fragment(u8),
     /// Going on after the datapath came back.
     Thaw,
     /// A bucket of a group.

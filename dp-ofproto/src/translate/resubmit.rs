@@ -12,12 +12,31 @@ use crate::action::{Controller, PacketInReason};
 use crate::bridge::{Fragments, TableMiss};
 use crate::table::{Found, INTERNAL_TABLE, Internal};
 
+/// Where a look-up stands, which says what ends with it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// The packet's first: the action set comes with it, and what in-band control adds.
+    First,
+    /// The first in a bridge that the packet came to by another: the action set comes with it.
+    Peer,
+    /// Any other.
+    Further,
+}
+
 impl Context<'_> {
     /// Looks the packet up in the first table and acts on what is found, and on the action set.
     pub(super) fn enter_first_table(&mut self, table: u8) {
         self.table = table;
         let found = self.find_rule();
-        self.act_on(found, true, true, true);
+        self.act_on(found, true, true, Ending::First);
+    }
+
+    /// Looks the packet up in the first table of a bridge that it came to by another, and acts on what
+    /// is found, and on the action set.
+    pub(super) fn enter_first_table_of_peer(&mut self, last: bool) {
+        self.table = 0;
+        let found = self.find_rule();
+        self.act_on(found, true, last, Ending::Peer);
     }
 
     /// Looks the packet up in the first table and counts it there, without acting on what is found:
@@ -44,7 +63,7 @@ impl Context<'_> {
     pub(super) fn enter_table(&mut self, table: u8) {
         self.table = table;
         let found = self.find_rule();
-        self.act_on(found, true, true, false);
+        self.act_on(found, true, true, Ending::Further);
     }
 
     /// Goes on in a later table; nothing is to be done here afterwards.
@@ -77,13 +96,11 @@ impl Context<'_> {
         self.set_in_port(in_port.filter(|&port| port != OfPort::IN_PORT).unwrap_or(own));
         let found = self.find_rule();
         self.set_in_port(own);
-        if let Some(Some(places)) = swapped {
-            for (place, value) in places {
-                self.flow.store(place, value);
-            }
+        if let Some(Some(pairs)) = swapped {
+            self.exchange(&pairs);
         }
         self.depth += deeper;
-        self.act_on(found, false, last, false);
+        self.act_on(found, false, last, Ending::Further);
         self.depth -= deeper;
         (self.table, self.cookie, self.rule) = here;
     }
@@ -91,7 +108,7 @@ impl Context<'_> {
     /// Whether something may be looked up once more beneath what is being done.
     pub(super) fn may_descend(&mut self) -> bool {
         let limits = self.view.config.limits;
-        if self.depth > limits.depth {
+        if self.depth >= limits.depth {
             self.fail(TranslateError::TooDeep);
             let text = format_args!("over max translation depth {}", limits.depth);
             self.recorder.note(Weight::Error, text);
@@ -115,6 +132,12 @@ impl Context<'_> {
             self.recorder.note(Weight::Error, text);
             return false;
         }
+        if self.actions.len() >= MOST_ACTIONS {
+            let text = format_args!("resubmits yielded over 64 kB of actions");
+            self.recorder.note(Weight::Error, text);
+            self.exit = true;
+            return false;
+        }
         if self.stack.len() * 16 > limits.stack_bytes {
             self.fail(TranslateError::StackTooDeep);
             let text =
@@ -125,12 +148,11 @@ impl Context<'_> {
         true
     }
 
-    /// `honour_miss`: a miss is treated as the table's configuration says. `first`: the action set
-    /// comes with it.
+    /// `honour_miss`: a miss is treated as the table's configuration says.
     #[inline(never)]
-    fn act_on(&mut self, found: Found, honour_miss: bool, last: bool, first: bool) {
+    fn act_on(&mut self, found: Found, honour_miss: bool, last: bool, ending: Ending) {
         let Some(rule) = found.rule else {
-            self.miss(honour_miss, last, first);
+            self.miss(honour_miss, last, ending);
             return;
         };
         self.recorder.enter(Part::Table { table: self.table, rule: Some(&rule) });
@@ -144,24 +166,52 @@ impl Context<'_> {
         self.effects.push(Effect::Credit(Arc::clone(&rule)));
         self.rule = Some(rule);
         let outer = core::mem::take(&mut self.untracked_hint);
-        self.walk(&actions, last);
-        self.nested -= 1;
-        self.untracked_hint = outer;
-        if first {
-            self.end_of_tables();
-            self.answer_in_band();
+        // What a rule sends to controllers is the rule's, also where a group has led to it.
+        let in_group = core::mem::take(&mut self.in_group);
+        let run = |context: &mut Self, last: bool| {
+            context.walk(&actions, last);
+            context.in_group = in_group;
+            context.nested -= 1;
+            context.untracked_hint = outer;
+            context.end_at(ending);
+        };
+        // What another bridge does to the packet must not reach what is still to come in this one.
+        if ending == Ending::Peer && !last && !Self::reversible(&actions) {
+            self.in_clone(|context| run(context, true));
+        } else {
+            run(self, last);
         }
         self.recorder.leave();
     }
 
+    fn end_at(&mut self, ending: Ending) {
+        if ending == Ending::Further {
+            return;
+        }
+        self.end_of_tables();
+        if ending == Ending::First {
+            self.answer_in_band();
+        }
+    }
+
     #[inline(never)]
-    fn miss(&mut self, honour: bool, last: bool, first: bool) {
-        self.recorder.enter(Part::Table { table: self.table, rule: None });
+    fn miss(&mut self, honour: bool, last: bool, ending: Ending) {
+        let fragment = self.view.config.fragments == Fragments::Drop && self.is_fragment();
+        let part = match fragment {
+            true => Part::Fragment(self.table),
+            false => Part::Table { table: self.table, rule: None },
+        };
+        self.recorder.enter(part);
         self.effects.push(Effect::Miss(self.view.tables.counters(self.table)));
         self.cookie = u64::MAX;
         self.rule = None;
         let what = self.view.bridge.table_miss(self.table);
         match what {
+            // It was looked up in no table.
+            _ if fragment => {
+                self.credit_internal(Internal::Fragment);
+                self.recorder.nothing();
+            }
             // Behind the last table there is none to go on with.
             TableMiss::Controller | TableMiss::Continue
                 if honour
@@ -183,22 +233,15 @@ impl Context<'_> {
                 self.recorder.leave();
                 self.table += 1;
                 let found = self.find_rule();
-                self.act_on(found, honour, last, first);
+                self.act_on(found, honour, last, ending);
                 return;
             }
             _ => {
-                let fragment = self.view.config.fragments == Fragments::Drop && self.is_fragment();
-                self.credit_internal(match fragment {
-                    true => Internal::Fragment,
-                    false => Internal::MissDrop,
-                });
+                self.credit_internal(Internal::MissDrop);
                 self.recorder.nothing();
             }
         }
-        if first {
-            self.end_of_tables();
-            self.answer_in_band();
-        }
+        self.end_at(ending);
         self.recorder.leave();
     }
 
@@ -232,42 +275,52 @@ impl Context<'_> {
         }
     }
 
-    /// Shows the addresses of the connection's original direction instead of the packet's own.
-    /// Gives back what stood there; `None` if the connection tracker knows none.
-    fn show_original_tuple(&mut self) -> Option<[(Place, u128); 5]> {
+    /// Puts the tuple of the connection's first packet in the place of the packet's own, and the bits
+    /// that count along with it: a look-up then looks at that tuple. Done again it is undone; what was
+    /// exchanged is returned for that.
+    fn show_original_tuple(&mut self) -> Option<[(Place, Place); 5]> {
         let eth_type = self.flow.eth_type();
         self.wc.unwildcard(FieldId::CtNwProto);
-        let proto = self.flow.get(FieldId::CtNwProto);
-        let (src, dst, from_src, from_dst) = match eth_type {
+        let (src, dst) = match eth_type {
             ETH_TYPE_IPV4 => {
-                (layout::IPV4_SRC, layout::IPV4_DST, layout::CT_NW_SRC, layout::CT_NW_DST)
+                ((layout::IPV4_SRC, layout::CT_NW_SRC), (layout::IPV4_DST, layout::CT_NW_DST))
             }
             ETH_TYPE_IPV6 => {
-                (layout::IPV6_SRC, layout::IPV6_DST, layout::CT_IPV6_SRC, layout::CT_IPV6_DST)
+                ((layout::IPV6_SRC, layout::CT_IPV6_SRC), (layout::IPV6_DST, layout::CT_IPV6_DST))
             }
             _ => return None,
         };
-        if proto == 0 {
+        if self.flow.get(FieldId::CtNwProto) == 0 {
             self.warn(format_args!("resubmit(ct) with no connection tracking information"));
             return None;
         }
-        for place in [from_src, from_dst, layout::CT_TP_SRC, layout::CT_TP_DST] {
-            self.wc.unwildcard_place(place);
-        }
         let pairs = [
-            (src, self.flow.load(from_src)),
-            (dst, self.flow.load(from_dst)),
-            (layout::NW_PROTO, proto),
-            (layout::TP_SRC, self.flow.load(layout::CT_TP_SRC)),
-            (layout::TP_DST, self.flow.load(layout::CT_TP_DST)),
+            src,
+            dst,
+            (layout::NW_PROTO, layout::CT_NW_PROTO),
+            (layout::TP_SRC, layout::CT_TP_SRC),
+            (layout::TP_DST, layout::CT_TP_DST),
         ];
-        Some(pairs.map(|(place, value)| {
-            let old = self.flow.load(place);
-            self.flow.store(place, value);
-            (place, old)
-        }))
+        self.exchange(&pairs);
+        Some(pairs)
+    }
+
+    /// Exchanges places with each other, in the packet and among the bits that count.
+    fn exchange(&mut self, pairs: &[(Place, Place)]) {
+        for &(one, other) in pairs {
+            let (first, second) = (self.flow.load(one), self.flow.load(other));
+            self.flow.store(one, second);
+            self.flow.store(other, first);
+            let (first, second) = (self.wc.load(one), self.wc.load(other));
+            self.wc.store(one, second);
+            self.wc.store(other, first);
+        }
     }
 }
+
+/// A list of this many steps is not made longer by looking up more: 64 kB where each takes eight
+/// bytes, as at the reference.
+pub(super) const MOST_ACTIONS: usize = 8192;
 
 /// Look-ups within each other, so that the stack that translation needs is bounded: at most a
 /// kilobyte for each. All tables in their order are 254, and those are come by without going back.

@@ -26,6 +26,7 @@ impl Context<'_> {
         };
         let Some((source, destination)) = self.ip_ends() else {
             self.note(format_args!("only IP packets are routed, dropping"));
+            self.dropped = self.dropped.or(Some(DropReason::RoutedNotIp));
             return;
         };
         self.wc.unwildcard(FieldId::PktMark);
@@ -53,6 +54,7 @@ impl Context<'_> {
                 let ttl = self.flow.get(FieldId::NwTtl);
                 if !is_own && ttl <= 1 {
                     self.note(format_args!("its time to live is over, dropping"));
+                    self.dropped = self.dropped.or(Some(DropReason::RoutedTtlExpired));
                     return;
                 }
                 self.note(format_args!("routing to {next} via {}", device.bridge.name()));

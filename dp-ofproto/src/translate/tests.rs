@@ -1,10 +1,12 @@
 //! Translation: what rules make of packets, judged action by action.
 
+mod guard;
 mod invariant;
 mod limits;
 mod normal;
 mod skip;
 mod steps;
+mod thaw;
 
 use std::sync::Arc;
 
@@ -13,11 +15,11 @@ use dp_core::action::{Action as Dp, Set};
 use dp_core::base::{DropReason, Instant, MacAddr, OfPort, PortNo};
 use dp_core::flow::layout::VLAN_PRESENT;
 use dp_core::flow::text::{PortNumbers, parse_flow};
-use dp_core::flow::{FieldId as F, FlowKey, FlowMask, layout};
+use dp_core::flow::{FieldId as F, FlowKey, FlowMask, Wide, layout};
 
 use super::hooks::Location;
 use super::{Effect, Silent, Translation, World, translate};
-use crate::action::{Action, Subfield};
+use crate::action::{Action, SetOption, Subfield};
 use crate::bridge::{Bridge, BridgePort, PortMap};
 use crate::learn::MacTableConfig;
 use crate::table::{FlowMod, Match, TablesConfig};
@@ -144,6 +146,25 @@ fn sets_are_committed_once_before_the_output_that_needs_them() {
     // Nothing is emitted for a set after the last output, nor for one that changes nothing.
     let same = MacAddr([2, 0, 0, 0, 0, 1]);
     assert_eq!(made(&udp(), vec![Action::SetEthSrc(same), output(2), Action::SetTtl(3)]), [out(2)]);
+}
+
+#[test]
+fn of_a_deleted_option_nothing_is_left_however_wide_it_was() {
+    let field = F::TunMetadata0;
+    let option = SetOption { field, value: Wide::ONES, mask: Wide::ONES };
+    // The bits 500 to 547 of the option, of which there are 992.
+    let src = Subfield { field, start: 500, bits: 48 };
+    let dst = Subfield { field: F::EthSrc, start: 0, bits: 48 };
+    let source = |list: Vec<Action>| match made(&udp(), list).first() {
+        Some(Dp::Set(Set::Ethernet(set))) => set.value.src,
+        _ => MacAddr([2, 0, 0, 0, 0, 1]),
+    };
+    let set = Action::SetOption(Box::new(option));
+    let copy = [Action::Move { src, dst }, output(2)];
+    let kept = source([std::slice::from_ref(&set), &copy[..]].concat());
+    assert_eq!(kept, MacAddr([0xff; 6]));
+    let gone = source([&[set, Action::DeleteField(field)], &copy[..]].concat());
+    assert_eq!(gone, MacAddr([0; 6]));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use dp_core::action::SlowReasons;
 use dp_core::base::{MacAddr, OfPort};
-use dp_core::flow::FieldId;
+use dp_core::flow::{FieldId, Wide};
 
 use super::Context;
 use super::action_set::in_set_order;
@@ -28,31 +28,34 @@ impl Context<'_> {
             if self.stopped() {
                 return;
             }
-            let Some((here, rest)) = actions.get(at..).and_then(|list| list.split_at_checked(1))
-            else {
-                return;
-            };
+            let rest = actions.get(at + 1..).unwrap_or_default();
             if self.needs_parsing(action) {
+                if matches!(action, Action::Output { .. } | Action::Group(_)) {
+                    self.recorder.action(action);
+                }
                 self.freeze_for_parsing();
-                self.freeze_rest(here);
-                self.freeze_rest(rest);
+                // In one piece: what ends a list ends all that is left of it.
+                self.freeze_rest(actions.get(at..).unwrap_or_default());
                 return;
             }
             self.recorder.action(action);
+            self.mirror_again_after(action);
             if let Action::CheckPktLarger { len, dst } = action {
+                if self.is_larger_here(*len, *dst) {
+                    continue;
+                }
                 self.check_pkt_larger(*len, *dst, rest);
                 return;
             }
-            self.act(action, last && rest.is_empty());
+            // What is left is the action set.
+            self.act(action, last && rest.is_empty() && self.set.actions().is_empty());
             if std::mem::take(&mut self.end_of_list) {
                 return;
             }
             if self.freezing.is_some() {
                 // A group that waits for a hash is asked again.
-                if self.waits_for_hash() {
-                    self.freeze_rest(here);
-                }
-                self.freeze_rest(rest);
+                let again = self.waits_for_hash();
+                self.freeze_rest(actions.get(at + usize::from(!again)..).unwrap_or_default());
                 return;
             }
         }
@@ -86,6 +89,7 @@ impl Context<'_> {
             Action::Multipath(multipath) => self.multipath(multipath),
             Action::Exit => self.exit = true,
             Action::ClearActions => {
+                self.note_action_set("was");
                 self.set.clear();
                 self.refresh_actset_output();
             }
@@ -119,6 +123,7 @@ impl Context<'_> {
     fn write(&mut self, action: &Action) {
         match action {
             Action::SetField { field, value, mask, .. } => self.set_field(*field, *value, *mask),
+            Action::SetOption(set) => self.set_option(set.field, set.value, set.mask),
             Action::Load { dst, value } => self.store(*dst, u128::from(*value)),
             Action::Move { src, dst } => {
                 let done = self.copy(*src, *dst);
@@ -154,10 +159,19 @@ impl Context<'_> {
 
     fn write_actions(&mut self, actions: &[Action]) {
         self.set.write(actions);
-        let merged = in_set_order(self.set.actions());
-        let text = crate::text::ActionsText { actions: &merged, names: &crate::text::NumbersOnly };
-        self.note(format_args!("action set is: {text}"));
+        self.note_action_set("is");
         self.refresh_actset_output();
+    }
+
+    /// Tells the action set as it would act.
+    fn note_action_set(&mut self, verb: &str) {
+        let merged = in_set_order(self.set.actions());
+        if merged.is_empty() {
+            self.note(format_args!("action set {verb} empty"));
+            return;
+        }
+        let text = crate::text::ActionsText { actions: &merged, names: &crate::text::NumbersOnly };
+        self.note(format_args!("action set {verb}: {text}"));
     }
 
     #[inline(never)]
@@ -175,7 +189,7 @@ impl Context<'_> {
     }
 
     pub(super) fn note_now(&mut self, dst: Subfield) {
-        let value = self.flow.get(dst.field) >> dst.start & dst.ones();
+        let value = self.flow.get_wide(dst.field) >> u32::from(dst.start) & Wide::ones(dst.bits);
         let (place, value) = (SubfieldText(dst), SubfieldValue { place: dst, value });
         self.note(format_args!("{place} is now {value}"));
     }

@@ -71,8 +71,8 @@ pub struct TunnelConfig {
     pub ttl: Option<u8>,
     /// Whether packets must not be fragmented on the way.
     pub dont_fragment: bool,
-    /// Whether outer checksums are computed.
-    pub checksum: bool,
+    /// Whether outer checksums are computed; `None`: where UDP goes over IPv6.
+    pub checksum: Option<bool>,
     /// GRE: whether packets are numbered.
     pub sequence: bool,
     /// The mark that outer packets are routed with.
@@ -208,6 +208,24 @@ fn number(text: &str) -> u64 {
     }
 }
 
+/// Whether the whole of a text is a number as [`number`] reads it; nothing is one.
+fn is_number(text: &str) -> bool {
+    let text = text.trim_start();
+    let text = text.strip_prefix(['-', '+']).unwrap_or(text);
+    match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(digits) => !digits.is_empty() && digits.bytes().all(|it| it.is_ascii_hexdigit()),
+        None => text.bytes().all(|it| it.is_ascii_digit()),
+    }
+}
+
+/// A hexadecimal number; 0 for what is none, and nothing for what is too large.
+fn hexadecimal(text: &str) -> Option<u32> {
+    if text.is_empty() || !text.bytes().all(|it| it.is_ascii_hexdigit()) {
+        return Some(0);
+    }
+    u32::from_str_radix(text, 16).ok()
+}
+
 impl Reader<'_> {
     fn warn(&mut self, what: &str) {
         self.warnings.push(format!("{}: {what}", self.name));
@@ -245,7 +263,9 @@ impl Reader<'_> {
             tos: Some(0),
             ttl: Some(64),
             dont_fragment: get("df_default") != Some("false"),
-            checksum: self.info.has_checksum() && get("csum") == Some("true"),
+            checksum: get("csum")
+                .filter(|_| self.info.has_checksum())
+                .and_then(|text| text.parse().ok()),
             sequence: self.info.is_plain_gre() && get("seq") == Some("true"),
             egress_mark: get("egress_pkt_mark")
                 .map(|text| u32::try_from(number(text) & 0xffff_ffff).unwrap_or(0)),
@@ -280,8 +300,13 @@ impl Reader<'_> {
                 }
                 Ok(address) => Some(Setting::Fixed(address)),
                 Err(_) => {
-                    let kind = self.info.name;
-                    self.fail(&format!("bad {kind} '{option}'"));
+                    let what = format!("bad {} '{option}'", self.info.name);
+                    // Without a remote end there is no tunnel; without a local one the route has it.
+                    if option == "remote_ip" {
+                        self.fail(&what)
+                    } else {
+                        self.warn(&what)
+                    }
                     None
                 }
             },
@@ -297,7 +322,11 @@ impl Reader<'_> {
             "tos" => config.tos = self.tos(value),
             "ttl" => config.ttl = ttl(value),
             "dst_port" if self.info.udp.is_some() => {
-                config.dst_port = u16::try_from(number(value) & 0xffff).unwrap_or(0);
+                // Nothing, or no number, is the usual port.
+                match u16::try_from(number(value) & 0xffff).unwrap_or(0) {
+                    0 => {}
+                    port => config.dst_port = port,
+                }
             }
             "exts" if self.info.name == "vxlan" => self.extensions(config, value),
             "packet_type" => self.packet_type(config, value),
@@ -349,9 +378,8 @@ impl Reader<'_> {
         if value == "inherit" {
             return None;
         }
-        let tos = number(value);
-        match u8::try_from(tos) {
-            Ok(tos) if tos & 3 == 0 => Some(tos),
+        match u8::try_from(number(value)) {
+            Ok(tos) if tos & 3 == 0 && is_number(value) => Some(tos),
             _ => {
                 self.warn(&format!("invalid TOS {value}"));
                 Some(0)
@@ -401,8 +429,8 @@ impl Reader<'_> {
             // The tools read the index as hexadecimal.
             "erspan_idx" => {
                 let hex = value.strip_prefix("0x").unwrap_or(value);
-                match u32::from_str_radix(hex, 16) {
-                    Ok(index) if index <= 0xf_ffff => erspan.index = Setting::Fixed(index),
+                match hexadecimal(hex) {
+                    Some(index) if index <= 0xf_ffff => erspan.index = Setting::Fixed(index),
                     _ => self.fail(&format!("invalid erspan index: {value}")),
                 }
             }
@@ -412,8 +440,8 @@ impl Reader<'_> {
             _ if flow => erspan.hardware = Setting::Flow,
             _ => {
                 let hex = value.strip_prefix("0x").unwrap_or(value);
-                match u8::from_str_radix(hex, 16) {
-                    Ok(hardware) if hardware <= 0x3f => {
+                match hexadecimal(hex).map(u8::try_from) {
+                    Some(Ok(hardware)) if hardware <= 0x3f => {
                         erspan.hardware = Setting::Fixed(hardware);
                     }
                     _ => self.fail(&format!("invalid erspan hardware ID: {value}")),
@@ -468,7 +496,20 @@ const ERSPAN_BY_FLOW: Erspan = Erspan {
 };
 
 fn ttl(value: &str) -> Option<u8> {
-    if value == "inherit" { None } else { Some((number(value) & 0xff) as u8) }
+    if value == "inherit" {
+        return None;
+    }
+    // Decimal, whatever it begins with.
+    let text = value.trim_start();
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, text),
+    };
+    let low = digits
+        .bytes()
+        .map_while(|it| it.is_ascii_digit().then(|| it - b'0'))
+        .fold(0_u8, |low, digit| low.wrapping_mul(10).wrapping_add(digit));
+    Some(if negative { low.wrapping_neg() } else { low })
 }
 
 /// What listings print of a configuration: what differs from what would be there anyway.
@@ -506,7 +547,7 @@ fn shown(
         None => {
             out.insert("ttl", "inherit".into());
         }
-        Some(64) => {}
+        Some(0 | 64) => {}
         Some(ttl) => {
             out.insert("ttl", ttl.to_string());
         }
@@ -523,8 +564,8 @@ fn shown(
     if info.udp.is_some_and(|port| port != config.dst_port) {
         out.insert("dst_port", config.dst_port.to_string());
     }
-    if config.checksum {
-        out.insert("csum", "true".into());
+    if let Some(checksum) = config.checksum {
+        out.insert("csum", checksum.to_string());
     }
     if config.sequence {
         out.insert("seq", "true".into());

@@ -63,6 +63,17 @@ const fn types(types: PacketTypes) -> PacketTypesKey {
     }
 }
 
+/// The other name that tunnels of this kind go by.
+const fn other_name(kind: Kind) -> Option<Kind> {
+    match kind {
+        Kind::Gre => Some(Kind::Ip6Gre),
+        Kind::Ip6Gre => Some(Kind::Gre),
+        Kind::Erspan => Some(Kind::Ip6Erspan),
+        Kind::Ip6Erspan => Some(Kind::Erspan),
+        _ => None,
+    }
+}
+
 impl Key {
     fn of(port: &TunnelPort) -> Self {
         let config = &port.config;
@@ -90,6 +101,8 @@ pub struct TunnelPorts {
     by_match: HashMap<Key, TunnelPort, RandomState>,
     /// By bridge and name of the port.
     by_name: HashMap<(String, String), Key, RandomState>,
+    /// The datapath's port of each kind whose packets look alike from outside.
+    of_gre: HashMap<Kind, PortNo, RandomState>,
 }
 
 impl TunnelPorts {
@@ -105,6 +118,9 @@ impl TunnelPorts {
             && (other.location.bridge.name(), &other.location.port.name) != (&name.0, &name.1)
         {
             return Err(other.location.port.name.clone());
+        }
+        if other_name(port.config.kind).is_some() {
+            self.of_gre.insert(port.config.kind, port.datapath_port);
         }
         if let Some(old) = self.by_name.insert(name, key)
             && old != key
@@ -161,8 +177,27 @@ impl TunnelPorts {
 
     /// The port that a packet from the datapath's port belongs to. `remote` is the packet's source,
     /// `local` its destination; `l3` says that it has no Ethernet header.
+    ///
+    /// GRE over IPv6 goes by two names, as does ERSPAN. The datapath gives its packets to one of them;
+    /// a port that goes by the other is found all the same.
     #[must_use]
     pub fn find(
+        &self,
+        port: PortNo,
+        key: u64,
+        remote: IpAddr,
+        local: IpAddr,
+        l3: bool,
+    ) -> Option<&TunnelPort> {
+        let found = self.find_at(port, key, remote, local, l3);
+        found.or_else(|| {
+            let (kind, _) = self.of_gre.iter().find(|(_, at)| **at == port)?;
+            let other = self.of_gre.get(&other_name(*kind)?)?;
+            self.find_at(*other, key, remote, local, l3)
+        })
+    }
+
+    fn find_at(
         &self,
         port: PortNo,
         key: u64,

@@ -93,7 +93,7 @@ pub(super) fn apply(config: &TunnelConfig, flow: &mut FlowKey, wc: &mut FlowMask
     flow.store(layout::TUN_TOS, u128::from(tos(config, flow, wc)));
     let mut flags = half(flow, layout::TUN_FLAGS) & (OAM | layout::TUN_FLAG_GENEVE);
     flags |= if config.dont_fragment { DONT_FRAGMENT } else { 0 };
-    flags |= if config.checksum { CHECKSUM } else { 0 };
+    flags |= if config.checksum == Some(true) { CHECKSUM } else { 0 };
     flags |= if config.out_key.is_some() { KEY } else { 0 };
     flow.store(layout::TUN_FLAGS, u128::from(flags));
     flow.store(layout::TUN_TP_DST, u128::from(config.dst_port));
@@ -223,7 +223,8 @@ fn body(config: &TunnelConfig, flow: &FlowKey, ends: &Pseudo, options: &[u8]) ->
             }
         }
         Kind::Srv6 => {
-            let protocol = match flow.eth_type() {
+            // The next header is the packet's family: an Ethernet frame would be taken for IP.
+            let protocol = match payload_type(flow) {
                 0x0800 => 4,
                 0x86dd => 41,
                 _ => return None,

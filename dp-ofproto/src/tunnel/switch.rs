@@ -10,10 +10,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
-use dp_core::action::tunnel::Metadata;
 use dp_core::action::{Action, Set};
 use dp_core::base::{DropReason, Instant, MacAddr, PortNo, hash_words};
-use dp_core::flow::{FlowKey, FlowMask, layout};
+use dp_core::flow::{FlowKey, FlowMask, beside, layout};
+use dp_core::packet::TunnelMeta;
 use dp_core::route::{Routing, SourceNeed};
 
 use super::ports::TunnelPorts;
@@ -183,7 +183,7 @@ impl Tunnels {
             });
         };
         let eth_src = device.mac;
-        note(send, format!("tunneling from {eth_src} {source} to {eth_dst} {remote}"));
+        note(send, format!("tunneling from {eth_src} {source} to {eth_dst} {next}"));
         let way = Way { source, destination: remote, eth_src, eth_dst };
         let options = send.bridge.tlv_table().options(send.flow);
         let number = port.datapath_port;
@@ -200,33 +200,12 @@ impl Tunnels {
     }
 }
 
-/// What a flow says of its tunnel, for a datapath that makes the headers itself.
-fn metadata(flow: &FlowKey, options: &[u8]) -> Metadata {
-    let number = |place| flow.load(place);
-    let byte = |place| u8::try_from(number(place)).unwrap_or(0);
-    let half = |place| u16::try_from(number(place)).unwrap_or(0);
-    let word = |place| u32::try_from(number(place)).unwrap_or(0);
-    Metadata {
-        id: u64::try_from(number(layout::TUN_ID)).unwrap_or(0),
-        src: word(layout::TUN_SRC).into(),
-        dst: word(layout::TUN_DST).into(),
-        ipv6_src: number(layout::TUN_IPV6_SRC).into(),
-        ipv6_dst: number(layout::TUN_IPV6_DST).into(),
-        tos: byte(layout::TUN_TOS),
-        ttl: byte(layout::TUN_TTL),
-        flags: half(layout::TUN_FLAGS),
-        tp_src: 0,
-        tp_dst: half(layout::TUN_TP_DST),
-        gbp_id: half(layout::TUN_GBP_ID),
-        gbp_flags: byte(layout::TUN_GBP_FLAGS),
-        erspan_ver: byte(layout::TUN_ERSPAN_VER),
-        erspan_idx: word(layout::TUN_ERSPAN_IDX),
-        erspan_dir: byte(layout::TUN_ERSPAN_DIR),
-        erspan_hwid: byte(layout::TUN_ERSPAN_HWID),
-        gtpu_flags: byte(layout::TUN_GTPU_FLAGS),
-        gtpu_msgtype: byte(layout::TUN_GTPU_MSGTYPE),
-        options: options.into(),
-    }
+/// What a flow says of its tunnel, for a datapath that makes the headers itself: the source port is
+/// the datapath's to choose.
+fn metadata(flow: &FlowKey, options: &[u8]) -> TunnelMeta {
+    let mut tunnel = TunnelMeta { tp_src: 0, ..beside::tunnel_in(flow) };
+    tunnel.set_options(options);
+    tunnel
 }
 
 impl hooks::Tunnels for Tunnels {

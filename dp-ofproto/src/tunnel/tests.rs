@@ -174,6 +174,13 @@ fn fixed_settings_go_before_open_ones() {
     assert_eq!(world.received(4789, 7, "1.1.1.1", "2.2.2.3").as_deref(), Some("key"));
 }
 
+/// The packet without its Ethernet header, as ports that carry IP alone get it.
+fn bare() -> FlowKey {
+    let mut flow = packet();
+    flow.store(layout::PACKET_TYPE, 0x1_0800);
+    flow
+}
+
 #[test]
 fn flows_get_the_headers_that_the_reference_gives_them() {
     let mut world = World::new();
@@ -262,7 +269,8 @@ fn flows_get_the_headers_that_the_reference_gives_them() {
         ),
     ] {
         world.add(name, kind, options).expect("there is none like it");
-        assert_eq!(world.headers(name, &mut packet()), expected, "{name}");
+        let mut flow = if kind == "srv6" { bare() } else { packet() };
+        assert_eq!(world.headers(name, &mut flow), expected, "{name}");
     }
 }
 
@@ -536,7 +544,9 @@ fn what_cannot_be_sent_is_dropped_under_its_reason() {
     };
     assert_eq!((&*wanted.bridge, wanted.target), ("br0", ip("1.1.2.93")));
     assert_eq!(reason("s6", &mut arp), Some(DropReason::TunnelHeaderBuildFailed));
-    assert_eq!(reason("s6", &mut packet()), None);
+    assert_eq!(reason("s6", &mut bare()), None);
+    // Nothing says there that an Ethernet frame is inside.
+    assert_eq!(reason("s6", &mut packet()), Some(DropReason::TunnelHeaderBuildFailed));
 }
 
 #[test]

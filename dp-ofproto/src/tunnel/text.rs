@@ -71,8 +71,8 @@ fn tunnel(out: &mut String, port: &TunnelPort) {
     if !config.dont_fragment {
         out.push_str(", df=false");
     }
-    if config.checksum {
-        out.push_str(", csum=true");
+    if let Some(checksum) = config.checksum {
+        let _ = write!(out, ", csum={checksum}");
     }
     out.push_str(")\n");
 }

@@ -8,12 +8,14 @@
 //! Effects of the packet that was asked about are applied here; the megaflow's own statistics
 //! start at zero, and revalidation applies the effects of what it carries.
 
+mod journal;
 mod packet_in;
+pub mod shares;
 mod ukey;
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use dp_core::action::{ActionList, UserData, Userspace};
@@ -30,6 +32,7 @@ use crate::translate::{
     Features, Request, Silent, TranslateError, Translation, World, translate_request,
 };
 
+pub use journal::Journal;
 pub use packet_in::{PacketIn, PacketInSink};
 pub use ukey::{Ukey, Ukeys};
 
@@ -45,7 +48,12 @@ pub struct Ofproto {
     megaflows: AtomicBool,
     counters: UpcallCounters,
     packet_ins: ArcSwapOption<Box<dyn PacketInSink>>,
+    journal: Journal,
+    account: OnceLock<Account>,
 }
+
+/// Gives a packet's flow, and what becomes of it, as text.
+pub type Account = fn(&World, &Location, &FlowKey, Instant) -> (String, String);
 
 impl fmt::Debug for Ofproto {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -73,7 +81,7 @@ impl UpcallCounters {
         self.answered.load(Ordering::Relaxed)
     }
 
-    /// Answers for one packet only, because the flow limit was reached.
+    /// Answers for one packet only, because the flow limit or the port's share of it was reached.
     #[must_use]
     pub fn over_limit(&self) -> u64 {
         self.over_limit.load(Ordering::Relaxed)
@@ -101,6 +109,8 @@ impl Default for Ofproto {
             megaflows: AtomicBool::new(true),
             counters: UpcallCounters::default(),
             packet_ins: ArcSwapOption::default(),
+            journal: Journal::default(),
+            account: OnceLock::new(),
         }
     }
 }
@@ -170,13 +180,25 @@ impl Ofproto {
         self.world.load().locate(port).map(|location| (location.bridge, location.port))
     }
 
+    /// Says who gives an account of packets that hit a bound of translation; the first one counts.
+    pub fn set_account(&self, account: Account) {
+        self.account.get_or_init(|| account);
+    }
+
+    /// What tells of the megaflows in the log.
+    #[must_use]
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
     /// What is known of the megaflows.
     #[must_use]
     pub fn ukeys(&self) -> &Ukeys {
         &self.ukeys
     }
 
-    /// How many megaflows may be installed; further upcalls are answered for their packet alone.
+    /// How many megaflows may be installed; further upcalls are answered for their packet alone. The
+    /// last eighth is for ports that have less than a [fair share](shares).
     pub fn set_flow_limit(&self, flows: usize) {
         self.flow_limit.store(flows, Ordering::Relaxed);
     }
@@ -274,6 +296,47 @@ impl Ofproto {
         translation
     }
 
+    /// Tells, from time to time, which packet hit a bound and by which way, so that whoever looks for the
+    /// loop in his tables finds it.
+    #[cold]
+    fn tell(
+        &self,
+        error: TranslateError,
+        world: &World,
+        location: &Location,
+        key: &FlowKey,
+        now: Instant,
+    ) {
+        let bridge = &location.bridge;
+        let limits = bridge.config().limits;
+        let what = match error {
+            TranslateError::TooDeep => format!("over max translation depth {}", limits.depth),
+            TranslateError::TooManyResubmits => {
+                format!("over {} resubmit actions", limits.resubmits)
+            }
+            TranslateError::StackTooDeep => {
+                format!("resubmits yielded over {} kB of stack", limits.stack_bytes >> 10)
+            }
+            _ => return,
+        };
+        if !bridge.limit_counters().may_tell(now) {
+            return;
+        }
+        let (flow, way) = match self.account.get() {
+            Some(account) => account(world, location, key, now),
+            None => (KeyText::new(key, &PortNumbers).to_string(), String::new()),
+        };
+        log::warn!(
+            target: "ofproto_dpif_xlate",
+            "{what} on bridge {} while processing {flow}",
+            bridge.name()
+        );
+        if !way.is_empty() {
+            let (begin, end) = ends(&way);
+            log::warn!(target: "ofproto_dpif_upcall", "{begin}{end}");
+        }
+    }
+
     fn apply(
         &self,
         world: &World,
@@ -289,27 +352,16 @@ impl Ofproto {
     }
 }
 
-/// Tells, from time to time, which packet hit a bound, so that whoever looks for the loop in his
-/// tables has one to trace.
-#[cold]
-fn tell(error: TranslateError, bridge: &Bridge, key: &FlowKey, now: Instant) {
-    let limits = bridge.config().limits;
-    let what = match error {
-        TranslateError::TooDeep => format!("over max translation depth {}", limits.depth),
-        TranslateError::TooManyResubmits => format!("over {} resubmit actions", limits.resubmits),
-        TranslateError::StackTooDeep => {
-            format!("resubmits yielded over {} kB of stack", limits.stack_bytes >> 10)
-        }
-        _ => return,
-    };
-    if bridge.limit_counters().may_tell(now) {
-        log::warn!(
-            target: "ofproto_dpif_xlate",
-            "{what} on bridge {} while processing {}",
-            bridge.name(),
-            KeyText::new(key, &PortNumbers)
-        );
+/// A text, or of a long one its beginning and its end, in whole lines.
+fn ends(text: &str) -> (&str, &str) {
+    const MOST: usize = 32_768;
+    if text.len() <= 2 * MOST {
+        return (text, "");
     }
+    let begin = text.get(..text.floor_char_boundary(MOST)).unwrap_or_default();
+    let end = text.get(text.ceil_char_boundary(text.len() - MOST)..).unwrap_or_default();
+    let begin = begin.rsplit_once('\n').map_or(begin, |(lines, _)| lines);
+    (begin, end.find('\n').map_or(end, |at| &end[at..]))
 }
 
 impl UpcallSink for Ofproto {
@@ -323,21 +375,27 @@ impl UpcallSink for Ofproto {
         request.now = now;
         let mut translation = translate_request(request, &mut Silent);
         translation.mask.or_assign(&looked_at);
-        if let Some(error) = translation.error {
-            tell(error, &bridge, upcall.key, now);
+        if let Some(error) = translation.error
+            && let Ok((location, _)) = world.find(upcall.key)
+        {
+            self.tell(error, &world, &location, upcall.key, now);
         }
         if !self.megaflows.load(Ordering::Relaxed) {
             translation.mask = everything(upcall.key, &translation.mask);
         }
         self.apply(&world, &translation, upcall.key, upcall.frame, now);
         self.counters.answered.fetch_add(1, Ordering::Relaxed);
-        let install = self.ukeys.len() < self.flow_limit.load(Ordering::Relaxed);
+        let (total, port) = (self.ukeys.len(), upcall.key.in_port());
+        let install = self.ukeys.shares().admits(port, total, self.flow_limit());
         translation.actions = translation.installed_actions();
         let Translation { actions, mask, .. } = &translation;
         let verdict = Verdict { actions: Arc::clone(actions), mask: mask.clone(), install };
         if install {
             let id = ufid(upcall.key, &verdict.mask);
-            self.ukeys.put(id, Ukey::new(bridge, translation, now));
+            let is_new = self.ukeys.put(id, Ukey::new(bridge, port, translation, now));
+            if is_new && self.journal.is_read() {
+                self.journal.added(id, upcall.key, &verdict.mask, &verdict.actions);
+            }
         } else {
             self.counters.over_limit.fetch_add(1, Ordering::Relaxed);
         }
@@ -387,6 +445,22 @@ impl UpcallSink for Ofproto {
         }
     }
 
+    fn passed_too_often(&self, id: RecircId, count: u64, upcall: &Upcall<'_>, now: Instant) {
+        let world = self.world.load();
+        let Some(state) = world.recirc.find(id) else { return };
+        let bridge = &state.frozen().bridge;
+        bridge.limit_counters().hit_recirculations(count);
+        if bridge.limit_counters().may_tell(now) {
+            log::warn!(
+                target: "ofproto_dpif_xlate",
+                "over {} recirculations on bridge {} while processing {}",
+                world.features.recirculations,
+                bridge.name(),
+                KeyText::new(upcall.key, &PortNumbers)
+            );
+        }
+    }
+
     fn widened(&self, asked: Ufid, installed: Ufid) {
         self.ukeys.copy(asked, installed);
     }
@@ -395,6 +469,7 @@ impl UpcallSink for Ofproto {
 /// A mask of all that a packet has, and of what counts in any case.
 fn everything(key: &FlowKey, mask: &FlowMask) -> FlowMask {
     let mut all = mask.clone();
+    KeyText::new(key, &PortNumbers).places().for_each(|place| all.unwildcard_place(place));
     for &(_, place) in layout::ALL {
         if key.load(place) != 0 && place.lane() < dp_core::flow::PACKET_LANES {
             all.unwildcard_place(place);

@@ -9,8 +9,8 @@ use dp_core::flow::FlowKey;
 use dp_core::flow::layout;
 
 use crate::bridge::Bridge;
-use crate::translate::World;
 use crate::translate::recirc::{Frozen, RecircRef};
+use crate::translate::{World, forget_conntrack};
 
 /// A packet for controllers.
 #[derive(Clone, Debug)]
@@ -69,8 +69,11 @@ impl PacketIn {
         let frozen: &Frozen = state.frozen();
         let mut flow = upcall.key.clone();
         flow.store(layout::IN_PORT, u128::from(frozen.in_port.0));
-        for (lane, value) in &frozen.lanes {
-            *flow.lane_mut(*lane) = *value;
+        frozen.bridge.tlv_table().fill(&mut flow);
+        frozen.kept.restore(&mut flow);
+        if !frozen.conntracked {
+            // The list has done with the connection, though the packet itself still knows it.
+            forget_conntrack(&mut flow);
         }
         let userdata = frozen.controller.as_ref().map(|said| said.userdata.clone());
         Some(Self {
@@ -87,5 +90,68 @@ impl PacketIn {
             continuation: continuation.then(|| Arc::clone(&state)),
             state,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dp_core::action::Action as Dp;
+    use dp_core::base::{OfPort, PortNo};
+    use dp_core::boundary::Upcall;
+    use dp_core::flow::text::{PortNumbers, parse_flow};
+    use dp_core::flow::{FieldId as F, FlowKey};
+    use std::sync::Arc;
+
+    use super::PacketIn;
+    use crate::action::Action;
+    use crate::bridge::{Bridge, BridgePort, PortMap};
+    use crate::learn::MacTableConfig;
+    use crate::table::{FlowMod, Match, TablesConfig};
+    use crate::tlv::{Tlv, TlvTable};
+    use crate::translate::{Silent, World, translate};
+
+    /// A packet that came out of a tunnel with this value of an option.
+    fn tunnelled(value: u8) -> FlowKey {
+        let text = format!(
+            "tunnel(tun_id=7,src=1.1.1.2,dst=1.1.1.1,ttl=64,geneve({{class=0xffff,type=0x80,len=4,\
+             {value:#x}}})),in_port(11),eth(),eth_type(0x0800),ipv4(proto=17)"
+        );
+        parse_flow(&text, &PortNumbers).expect("a flow").key
+    }
+
+    #[test]
+    fn a_controller_is_told_of_each_packets_own_options_and_of_what_was_written() {
+        let bridge = Bridge::new("br0", TablesConfig::default(), MacTableConfig::default());
+        let bridge = Arc::new(bridge);
+        let port = BridgePort::new(OfPort(1), PortNo(11), "p1");
+        bridge.set_ports(PortMap::new([port]).expect("one port"));
+        let mut options = TlvTable::default();
+        for (number, kind) in [(0, 0x80), (1, 0x81)] {
+            options.add(number, Tlv { class: 0xffff, kind, len: 4 }).expect("room");
+        }
+        bridge.set_tlv_table(options);
+        let tell = Action::Controller(Box::default());
+        let list =
+            vec![Action::set_field(F::TunId, 9), Action::set_field(F::TunMetadata1, 6), tell];
+        let flow_mod = FlowMod::add(0, 1, Match::any(), list);
+        bridge.tables().apply(&flow_mod, dp_core::base::Instant::default()).expect("a rule");
+
+        let world = World::of([Arc::clone(&bridge)]);
+        let first = tunnelled(1);
+        let location = world.locate(first.in_port()).expect("a port");
+        let made = translate(&world, &location, &first, &mut Silent);
+        let ask = made.actions.iter().find_map(|action| match action {
+            Dp::Userspace(ask) => Some(ask.data.clone()),
+            _ => None,
+        });
+        let ask = ask.expect("a packet for a controller");
+        for value in [1, 2] {
+            let key = tunnelled(value);
+            assert!(first.agrees(&key, &made.mask), "one megaflow");
+            let upcall = Upcall { key: &key, frame: &[] };
+            let told = PacketIn::of(&world, &ask, &upcall).expect("told").flow;
+            let options = [F::TunMetadata0, F::TunMetadata1].map(|field| told.get(field));
+            assert_eq!((told.get(F::TunId), options), (9, [value.into(), 6]));
+        }
     }
 }

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use ahash::RandomState;
 use dp_core::action::ActionList;
-use dp_core::base::{Instant, Ufid};
+use dp_core::base::{Instant, PortNo, Ufid};
 use dp_core::boundary::FlowStats;
 use dp_core::sync::machine::{AtomicUsize, Mutex, MutexGuard, Ordering, PoisonError};
 use smallvec::SmallVec;
 
+use super::shares::Shares;
 use crate::bridge::Bridge;
 use crate::translate::hooks::Hooks;
 use crate::translate::recirc::RecircRef;
@@ -30,6 +31,8 @@ struct Seen {
 pub struct Ukey {
     /// The bridge that made it.
     pub bridge: Arc<Bridge>,
+    /// The datapath's port that its packets come in by.
+    pub port: PortNo,
     /// What its actions rest on.
     pub basis: Basis,
     /// What it should do, going by the basis.
@@ -42,17 +45,31 @@ pub struct Ukey {
     pub stale: bool,
     /// When the slow path last heard of it.
     pub heard: Instant,
+    /// No round has named it since the slow path has answered.
+    fresh: bool,
     seen: SmallVec<[Seen; 1]>,
 }
 
 impl Ukey {
     /// What is remembered of a megaflow that was decided on at `now`.
     #[must_use]
-    pub fn new(bridge: Arc<Bridge>, translation: Translation, now: Instant) -> Self {
+    pub fn new(bridge: Arc<Bridge>, port: PortNo, translation: Translation, now: Instant) -> Self {
         let Translation { actions, mut effects, recircs, basis, .. } = translation;
         effects.retain(|effect| effect.lasts());
         let seen = SmallVec::new();
-        Self { bridge, basis, actions, effects, recircs, stale: false, heard: now, seen }
+        let (stale, heard, fresh) = (false, now, true);
+        Self { bridge, port, basis, actions, effects, recircs, stale, heard, fresh, seen }
+    }
+
+    /// A round of revalidation names it.
+    pub fn hear(&mut self, now: Instant) {
+        self.heard = now;
+        self.fresh = false;
+    }
+
+    /// Whether it is known that no thread has it.
+    fn is_gone(&self) -> bool {
+        self.seen.is_empty() && !self.fresh
     }
 
     /// Applies the effects of what a thread's copy has carried since the last time.
@@ -64,10 +81,12 @@ impl Ukey {
         });
         let Some(seen) = self.seen.get_mut(index) else { return };
         let now = stats.snapshot();
+        // The thread has begun to note its first packet: the next time.
+        let Some(used) = now.used else { return };
         let packets = now.packets.wrapping_sub(seen.packets);
         let bytes = now.bytes.wrapping_sub(seen.bytes);
         (seen.packets, seen.bytes) = (now.packets, now.bytes);
-        if let (1.., Some(used)) = (packets, now.used) {
+        if (packets, bytes) != (0, 0) {
             for effect in &self.effects {
                 effect.apply(hooks, packets, bytes, now.tcp_flags, used);
             }
@@ -91,11 +110,13 @@ type Shard = HashMap<Ufid, Ukey, RandomState>;
 pub struct Ukeys {
     shards: [Mutex<Shard>; SHARDS],
     len: AtomicUsize,
+    shares: Shares,
 }
 
 impl Default for Ukeys {
     fn default() -> Self {
-        Self { shards: std::array::from_fn(|_| Mutex::default()), len: AtomicUsize::new(0) }
+        let shards = std::array::from_fn(|_| Mutex::default());
+        Self { shards, len: AtomicUsize::new(0), shares: Shares::default() }
     }
 }
 
@@ -122,12 +143,14 @@ impl Ukeys {
     pub fn copy(&self, id: Ufid, other: Ufid) {
         let copy = self.with(id, |ukey| Ukey {
             bridge: Arc::clone(&ukey.bridge),
+            port: ukey.port,
             basis: ukey.basis.clone(),
             recircs: ukey.recircs.clone(),
             actions: Arc::clone(&ukey.actions),
             effects: ukey.effects.clone(),
             stale: ukey.stale,
             heard: ukey.heard,
+            fresh: true,
             seen: SmallVec::new(),
         });
         if let Some(copy) = copy {
@@ -136,17 +159,38 @@ impl Ukeys {
     }
 
     /// Remembers a megaflow. What was accounted of an earlier one with this id stays: another
-    /// thread may have it.
-    pub fn put(&self, id: Ufid, ukey: Ukey) {
+    /// thread may have it. `false`: there was one.
+    pub fn put(&self, id: Ufid, ukey: Ukey) -> bool {
         match self.shard(id).entry(id) {
             Entry::Occupied(mut entry) => {
                 let seen = std::mem::take(&mut entry.get_mut().seen);
-                entry.insert(Ukey { seen, ..ukey });
+                let port = entry.get().port;
+                entry.insert(Ukey { seen, port, ..ukey });
+                false
             }
             Entry::Vacant(entry) => {
+                self.shares.add(ukey.port);
                 entry.insert(ukey);
                 self.len.fetch_add(1, Ordering::Relaxed);
+                true
             }
+        }
+    }
+
+    /// How many there are of each port.
+    #[must_use]
+    pub fn shares(&self) -> &Shares {
+        &self.shares
+    }
+
+    /// Forgets one that no thread has any more.
+    pub fn release(&self, id: Ufid) {
+        if let Entry::Occupied(entry) = self.shard(id).entry(id)
+            && entry.get().is_gone()
+        {
+            self.shares.sub(entry.get().port);
+            entry.remove();
+            self.len.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
@@ -160,7 +204,13 @@ impl Ukeys {
         for shard in &self.shards {
             let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
             let before = shard.len();
-            shard.retain(|id, ukey| keep(*id, ukey));
+            shard.retain(|id, ukey| {
+                let keeps = keep(*id, ukey);
+                if !keeps {
+                    self.shares.sub(ukey.port);
+                }
+                keeps
+            });
             self.len.fetch_sub(before - shard.len(), Ordering::Relaxed);
         }
     }

@@ -31,9 +31,9 @@ impl Random {
         &from[self.below(from.len())]
     }
 
-    /// A value of so many bits: zero, all ones, small, or anything.
-    fn value(&mut self, bits: u8) -> u128 {
-        let ones = u128::MAX >> (128 - u32::from(bits));
+    /// A value of so many bits, at most 128: zero, all ones, small, or anything.
+    fn value(&mut self, bits: u16) -> u128 {
+        let ones = u128::MAX >> (128 - u32::from(bits.min(128)));
         let any = u128::from(self.next()) << 64 | u128::from(self.next());
         ones & match self.below(6) {
             0 => 0,
@@ -175,8 +175,8 @@ fn draw(random: &mut Random, wanted: For) -> Match {
     builder.finish()
 }
 
-fn random_mask(random: &mut Random, bits: u8) -> u128 {
-    let ones = u128::MAX >> (128 - u32::from(bits));
+fn random_mask(random: &mut Random, bits: u16) -> u128 {
+    let ones = u128::MAX >> (128 - u32::from(bits.min(128)));
     match random.below(4) {
         0 | 1 => ones,
         2 => prefix(random, bits),
@@ -184,7 +184,8 @@ fn random_mask(random: &mut Random, bits: u8) -> u128 {
     }
 }
 
-fn prefix(random: &mut Random, bits: u8) -> u128 {
+fn prefix(random: &mut Random, bits: u16) -> u128 {
+    let bits = bits.min(128);
     let ones = u128::MAX >> (128 - u32::from(bits));
     let len = 1 + random.below(usize::from(bits));
     ones ^ ones.checked_shr(u32::try_from(len).unwrap()).unwrap_or(0)
@@ -386,13 +387,13 @@ const ANY_FIELD: &[F] = &[
     F::MplsLabel,
 ];
 
-fn subfield(random: &mut Random, fields: &[F], most: u8) -> Subfield {
+fn subfield(random: &mut Random, fields: &[F], most: u16) -> Subfield {
     let field = *random.pick(fields);
     let width = width(field);
     if random.one_in(2) && width <= most {
         return Subfield::whole(field);
     }
-    let bits = 1 + u8::try_from(random.below(usize::from(width.min(most)))).unwrap();
-    let start = u8::try_from(random.below(usize::from(width - bits + 1))).unwrap();
+    let bits = 1 + u16::try_from(random.below(usize::from(width.min(most)))).unwrap();
+    let start = u16::try_from(random.below(usize::from(width - bits + 1))).unwrap();
     Subfield { field, start, bits }
 }

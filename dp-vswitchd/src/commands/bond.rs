@@ -138,7 +138,7 @@ fn register_maybe_alias(
     handler: impl FnMut(&Request<'_>) -> Result<String, String> + 'static,
 ) {
     if alias {
-        registry.register_alias(name, "port member", 2, 2, handler);
+        registry.register_hidden(name, "port member", 2, 2, handler);
     } else {
         registry.register(name, "port member", 2, 2, handler);
     }

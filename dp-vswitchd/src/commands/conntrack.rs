@@ -35,7 +35,7 @@ pub(super) fn register(registry: &mut CommandRegistry, switch: &Arc<Switch>) {
         let zone = call.only_zone()?;
         Ok(text::expected(call.tracker()?, zone, call.now))
     });
-    add("ct-stats-show", "[dp] [zone=N]", 0, 4, statistics);
+    add("ct-stats-show", "[dp] [zone=N]", 0, 3, statistics);
     add("ct-bkts", "[dp] [gt=N]", 0, 2, buckets);
     add("ct-set-maxconns", "[dp] maxconns", 1, 2, set_max);
     add("ct-get-maxconns", "[dp]", 0, 1, |call| {
@@ -77,7 +77,7 @@ pub(super) fn register(registry: &mut CommandRegistry, switch: &Arc<Switch>) {
         }
         Ok("setting maximum fragments successful".to_owned())
     });
-    add("ipf-get-status", "[dp]", 0, 2, |call| {
+    add("ipf-get-status", "[dp]", 0, 1, |call| {
         Ok(call.plain()?.tracker()?.fragments().status(call.more))
     });
     add("ct-set-limits", "[dp] [default=L] [zone=N,limit=L]...", 1, usize::MAX, set_limits);

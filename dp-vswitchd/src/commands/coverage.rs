@@ -72,12 +72,16 @@ pub(crate) fn counters(switch: &Switch) -> BTreeMap<&'static str, u64> {
         add("upcall_flow_limit_hit", datapath.ofproto.counters().over_limit());
     }
     add("tunnel_neigh_table_full", switch.underlay.neighbours().refused());
+    let (announced, left_out) = switch.underlay.announced();
+    add("address_announced", announced);
+    add("address_left_to_others", left_out);
     for bridge in switch.bridges() {
-        let counts = bridge.bridge.macs().counts();
+        let counts = bridge.bridge.macs().totals();
         add("mac_learning_learned", counts.learned);
         add("mac_learning_expired", counts.expired);
         add("mac_learning_evicted", counts.evicted);
         add("mac_learning_moved", counts.moved);
+        add("mac_learning_static_none_move", counts.held);
     }
     for (name, count) in switch.exports.counters() {
         add(name, count);

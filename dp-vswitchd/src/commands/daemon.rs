@@ -1,11 +1,10 @@
 //! The process: `version`, `exit`, `memory/show`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dp_core::boundary::Datapath as _;
-
 use crate::daemon::usage;
-use crate::switch::Switch;
+use crate::switch::{RunningBridge, Switch};
 use crate::unixctl::CommandRegistry;
 
 /// Registers the family.
@@ -22,22 +21,27 @@ pub(super) fn register(registry: &mut CommandRegistry, switch: &Arc<Switch>) {
     registry.register("memory/show", "", 0, 0, move |_| Ok::<_, String>(memory(&own)));
 }
 
-/// How much there is of what costs memory.
+/// How many there are of what costs memory, all programs in this process together.
 fn memory(switch: &Switch) -> String {
-    let (mut ports, mut rules) = (0, 0);
-    for bridge in switch.bridges() {
-        ports += bridge.bridge.ports().iter().count();
-        rules += bridge.bridge.tables().snapshot().len();
-    }
-    let flows: usize = switch.datapaths().iter().map(|it| it.netdev.flow_count()).sum();
-    let keys: usize = switch.datapaths().iter().map(|it| it.ofproto.ukeys().len()).sum();
-    let mut words = Vec::new();
-    if flows > 0 {
-        words.push(format!("datapath-flows:{flows}"));
-    }
-    words.push(format!("ports:{ports} rules:{rules}"));
-    if keys > 0 {
-        words.push(format!("udpif keys:{keys}"));
-    }
+    let mut numbers = usage_of_memory(switch);
+    numbers.extend(switch.server_census.get().map(|it| it.numbers()).unwrap_or_default());
+    let words: Vec<_> = numbers.iter().map(|(name, count)| format!("{name}:{count}")).collect();
     words.join(" ")
+}
+
+/// How many there are of what costs memory in the switch, by the reference's names: those that are
+/// not there are not named, but ports and rules.
+pub(crate) fn usage_of_memory(switch: &Switch) -> BTreeMap<&'static str, usize> {
+    let mut numbers = switch.census.numbers();
+    let datapaths = switch.datapaths();
+    // The main loop is what revalidates, each datapath for itself.
+    numbers.insert("revalidators", datapaths.len());
+    numbers.insert("udpif keys", datapaths.iter().map(|it| it.ofproto.ukeys().len()).sum());
+    numbers.retain(|_, count| *count > 0);
+    let bridges = switch.bridges();
+    let sum =
+        |count: fn(&RunningBridge) -> usize| bridges.iter().map(|it| count(it)).sum::<usize>();
+    *numbers.entry("ports").or_default() += sum(|it| it.bridge.ports().iter().count());
+    *numbers.entry("rules").or_default() += sum(|it| it.bridge.tables().snapshot().len());
+    numbers
 }

@@ -9,7 +9,7 @@ use dp_core::action::text::{ActionsText, parse_actions};
 use dp_core::base::{Instant, Ufid};
 use dp_core::boundary::{Datapath as _, DatapathError, FlowDump, FlowPut, PutMode};
 use dp_core::flow::text::{DpPorts, KeyText, ParsedFlow, PortTable, Unnamed, parse_flow};
-use dp_core::flow::{layout, ufid};
+use dp_core::flow::{FlowMask, layout, ufid};
 use dp_ofproto::matching::Match;
 use dp_ofproto::text::{NumbersOnly, parse_match};
 
@@ -21,15 +21,16 @@ use crate::unixctl::{CommandRegistry, Request};
 pub(super) fn register(registry: &mut CommandRegistry, switch: &Arc<Switch>) {
     let own = Arc::clone(switch);
     let usage = "[-m] [--names] [dp] [filter=..] [type=..] [pmd=..]";
-    registry.register("dpctl/dump-flows", usage, 0, 8, move |request| dump(&own, request));
+    registry.register("dpctl/dump-flows", usage, 0, 6, move |request| dump(&own, request));
     let own = Arc::clone(switch);
     let usage = "[-m] [--names | --no-names] bridge";
-    registry.register("dpif/dump-flows", usage, 1, 2, move |request| dump_bridge(&own, request));
+    let most = usize::MAX;
+    registry.register("dpif/dump-flows", usage, 1, most, move |request| dump_bridge(&own, request));
     let own = Arc::clone(switch);
-    registry.register("dpctl/get-flow", "[dp] ufid", 1, 4, move |request| get(&own, request));
+    registry.register("dpctl/get-flow", "[dp] ufid", 1, 2, move |request| get(&own, request));
     for (name, mode) in [("dpctl/add-flow", PutMode::Create), ("dpctl/mod-flow", PutMode::Modify)] {
         let own = Arc::clone(switch);
-        registry.register(name, "[dp] flow actions", 2, 6, move |request| {
+        registry.register(name, "[dp] flow actions", 2, 3, move |request| {
             let (options, rest) = Options::read(request);
             let (datapath, words) = options.datapath(&own, &rest, 2)?;
             let mode = if options.may_create { PutMode::Any } else { mode };
@@ -40,7 +41,7 @@ pub(super) fn register(registry: &mut CommandRegistry, switch: &Arc<Switch>) {
         });
     }
     let own = Arc::clone(switch);
-    registry.register("dpctl/del-flow", "[dp] flow", 1, 5, move |request| {
+    registry.register("dpctl/del-flow", "[dp] flow", 1, 2, move |request| {
         let (options, rest) = Options::read(request);
         let (datapath, words) = options.datapath(&own, &rest, 1)?;
         delete(&datapath, words.first().map_or("", String::as_str))
@@ -51,7 +52,7 @@ pub(super) fn register(registry: &mut CommandRegistry, switch: &Arc<Switch>) {
         let own = Arc::clone(switch);
         let (usage, least) =
             if default == "delete" { ("[dp] [file]", 0) } else { ("[dp] file", 1) };
-        registry.register(name, usage, least, 5, move |request| file(&own, request, default));
+        registry.register(name, usage, least, 2, move |request| file(&own, request, default));
     }
     let own = Arc::clone(switch);
     registry.register("dpctl/parse-actions", "actions", 1, usize::MAX, move |request| {
@@ -100,8 +101,20 @@ impl Style<'_> {
         }
         let from = if self.more && self.dpctl { ", dp:ovs" } else { "" };
         let _ = write!(text, "{from}, actions:{}", ActionsText::new(&flow.actions, ports));
+        if self.more && self.dpctl {
+            let (first, further) = compared(&flow.mask);
+            let _ = write!(text, ", dp-extra-info:miniflow_bits({first},{further})");
+        }
         text
     }
+}
+
+/// What a look-up of the flow compares: words of 64 bits that count in the lane that every packet has,
+/// and in all further ones.
+fn compared(mask: &FlowMask) -> (usize, usize) {
+    let count = |lane: usize| mask.lane(lane).0.iter().filter(|word| **word != 0).count();
+    let further = mask.used().iter().filter(|&lane| lane != 0).map(count).sum();
+    (count(0), further)
 }
 
 /// The flags that a flow's packets had, a letter each.
@@ -194,8 +207,9 @@ fn may_match(filter: &Match, flow: &FlowDump) -> bool {
 }
 
 fn dump_bridge(switch: &Switch, request: &Request<'_>) -> Result<String, &'static str> {
-    let (options, rest) = Options::read(request);
-    let name = rest.last().map_or("", String::as_str);
+    let (options, _) = Options::read(request);
+    // The last word is the bridge, whatever stands before it.
+    let name = request.arguments().last().map_or("", String::as_str);
     let bridge = switch.bridge(name).ok_or("no such bridge")?;
     let datapath = &bridge.datapath;
     let ports = datapath.port_table();

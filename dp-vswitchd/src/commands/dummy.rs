@@ -164,7 +164,7 @@ fn change_number(switch: &Switch, request: &Request<'_>) -> Result<(), &'static 
     let datapath = switch
         .datapaths()
         .into_iter()
-        .find(|it| it.kind == "dummy" && it.name == request.argument(0))
+        .find(|it| it.dummy && it.name == request.argument(0))
         .ok_or("unknown datapath or not a dummy")?;
     let number = request.argument(2).parse().map_err(|_| "bad port number")?;
     let name = request.argument(1);

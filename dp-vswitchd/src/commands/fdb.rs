@@ -55,7 +55,7 @@ fn chosen(switch: &Switch, request: &Request<'_>) -> Result<Vec<Arc<RunningBridg
     }
 }
 
-fn add(switch: &Switch, request: &Request<'_>) -> Result<(), &'static str> {
+fn add(switch: &Switch, request: &Request<'_>) -> Result<String, &'static str> {
     let bridge = switch.bridge(request.argument(0)).ok_or("no such bridge")?;
     let name = request.argument(1);
     let ports = bridge.bridge.ports();
@@ -68,8 +68,14 @@ fn add(switch: &Switch, request: &Request<'_>) -> Result<(), &'static str> {
     if mac.is_multicast() {
         return Err("multicast mac entries are not supported");
     }
-    bridge.bridge.macs().add_static(vlan, mac, port, switch.now());
-    Ok(())
+    let said = match bridge.bridge.macs().add_static(vlan, mac, port, switch.now()) {
+        Some((old, true)) if old != port => Some((old, "static")),
+        Some((old, false)) => Some((old, "dynamic")),
+        _ => None,
+    };
+    Ok(said.map_or_else(String::new, |(old, kind)| {
+        format!("Overriding already existing {kind} entry on {}\n", port_name(old))
+    }))
 }
 
 fn place(vlan: &str, mac: &str) -> Result<(u16, MacAddr), &'static str> {

@@ -15,7 +15,7 @@ mod bond;
 mod bridge;
 mod conntrack;
 pub(crate) mod coverage;
-mod daemon;
+pub(crate) mod daemon;
 mod dpctl;
 mod dpctl_flow;
 mod dpctl_normalize;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use dp_core::lookup::Kernel;
 use dp_core::pipeline::Parser;
-use dp_netdev::datapath::Histories;
+use dp_netdev::datapath::{Histories, Suspicion};
 
 use crate::log::time_of_day;
 use crate::switch::{Datapath, Switch};
@@ -14,6 +14,7 @@ use crate::unixctl::CommandRegistry;
 /// Registers the family.
 pub(super) fn register(registry: &mut CommandRegistry, switch: &Arc<Switch>) {
     threads(registry, switch);
+    suspicions(registry, switch);
     machine_code(registry, switch);
     action_code(registry);
 }
@@ -63,6 +64,47 @@ fn threads(registry: &mut CommandRegistry, switch: &Arc<Switch>) {
     });
 }
 
+fn suspicions(registry: &mut CommandRegistry, switch: &Arc<Switch>) {
+    let own = Arc::clone(switch);
+    registry.register("dpif-netdev/pmd-perf-log-set", SUSPICION_USAGE, 0, 10, move |request| {
+        let mut wish = own.suspicion();
+        read_suspicion(request.arguments(), &mut wish).ok_or(SUSPICION_HELP)?;
+        own.set_suspicion(wish);
+        let Suspicion { on, before, after, extend, micros, ring } = own.suspicion();
+        let on = if on { "on" } else { "off" };
+        log::info!(
+            target: "pmd_perf",
+            "pmd-perf-log-set: {on}, before={before}, after={after}, extend={extend}, \
+             us_thr={micros}, q_thr={ring}"
+        );
+        Ok::<_, &str>("")
+    });
+}
+
+const SUSPICION_HELP: &str = "Usage: ovs-appctl dpif-netdev/pmd-perf-log-set [on|off] [-b before] \
+                              [-a after] [-e|-ne] [-us usec] [-q qlen]\n";
+const SUSPICION_USAGE: &str = "on|off [-b before] [-a after] [-e|-ne] [-us usec] [-q qlen]";
+
+/// Changes what the words speak of; `None` if they make no sense.
+fn read_suspicion(words: &[String], wish: &mut Suspicion) -> Option<()> {
+    let mut words = words.iter().map(String::as_str);
+    while let Some(word) = words.next() {
+        let mut number = || words.next()?.parse::<u32>().ok();
+        match word {
+            "on" => wish.on = true,
+            "off" => wish.on = false,
+            "-e" => wish.extend = true,
+            "-ne" => wish.extend = false,
+            "-b" => wish.before = usize::try_from(number()?).ok()?,
+            "-a" => wish.after = usize::try_from(number()?).ok()?,
+            "-us" => wish.micros = number()?,
+            "-q" => wish.ring = number()?,
+            _ => return None,
+        }
+    }
+    Some(())
+}
+
 /// Reads `[-nh] [-it turns] [-ms milliseconds]`; gives the other words too.
 fn histories(words: &[String]) -> (Histories, Vec<String>) {
     let mut histories = Histories::default();
@@ -106,10 +148,14 @@ fn choice(switch: &Switch, words: &[String]) -> Result<Choice, String> {
 const LONGEST: u64 = 60;
 
 fn machine_code(registry: &mut CommandRegistry, switch: &Arc<Switch>) {
-    for name in ["dpif-netdev/subtable-lookup-info-get", "dpif-netdev/subtable-lookup-prio-get"] {
-        let own = Arc::clone(switch);
-        registry.register(name, "", 0, 0, move |_| Ok::<_, String>(own.show_kernels()));
-    }
+    let own = Arc::clone(switch);
+    registry.register("dpif-netdev/subtable-lookup-info-get", "", 0, 0, move |_| {
+        Ok::<_, String>(own.show_kernels())
+    });
+    let own = Arc::clone(switch);
+    registry.register_hidden("dpif-netdev/subtable-lookup-prio-get", "", 0, 0, move |_| {
+        Ok::<_, String>(own.show_kernels())
+    });
     let own = Arc::clone(switch);
     let name = "dpif-netdev/subtable-lookup-prio-set";
     registry.register(name, "[lookup_func] [prio]", 2, 2, move |request| {

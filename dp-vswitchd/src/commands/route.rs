@@ -11,16 +11,17 @@ use crate::unixctl::CommandRegistry;
 /// Registers the family.
 pub(super) fn register(registry: &mut CommandRegistry, switch: &Arc<Switch>) {
     let own = Arc::clone(switch);
-    let usage = "ip/plen output_bridge [gw] [pkt_mark=mark] [src=src_ip] [table=id]";
-    registry.register("ovs/route/add", usage, 2, 6, move |request| {
+    let usage = "ip/plen output_bridge [gw] [pkt_mark=mark] [src=src_ip] [table=id] \
+                 [policy=src-ip|dst-ip]";
+    registry.register("ovs/route/add", usage, 2, 7, move |request| {
         change(&own, request.arguments(), text::add)
     });
     let own = Arc::clone(switch);
     registry.register(
         "ovs/route/del",
-        "ip/plen [pkt_mark=mark] [table=id]",
+        "ip/plen [pkt_mark=mark] [table=id] [policy=src-ip|dst-ip]",
         1,
-        3,
+        4,
         move |request| change(&own, request.arguments(), text::del),
     );
     let own = Arc::clone(switch);

@@ -69,9 +69,10 @@ pub(super) fn register(registry: &mut CommandRegistry, switch: &Arc<Switch>) {
             Ok::<_, String>(text)
         });
     }
+    // They hold everything up, and are for tests: the reference does not list them either.
     for (name, paused) in [("revalidator/pause", true), ("revalidator/resume", false)] {
         let own = Arc::clone(switch);
-        registry.register(name, "", 0, 0, move |_| {
+        registry.register_hidden(name, "", 0, 0, move |_| {
             own.datapaths().iter().for_each(|datapath| datapath.pause_revalidation(paused));
             Ok::<_, String>(())
         });

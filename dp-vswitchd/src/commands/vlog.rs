@@ -10,7 +10,7 @@ use crate::unixctl::CommandRegistry;
 pub(super) fn register(registry: &mut CommandRegistry, switch: &Arc<Switch>) {
     let vlog = switch.vlog;
     let usage = "{spec | PATTERN:destination:pattern}";
-    registry.register("vlog/set", usage, 1, usize::MAX, move |request| {
+    registry.register("vlog/set", usage, 0, usize::MAX, move |request| {
         for text in request.arguments() {
             vlog.set(Spec::parse(text)?);
         }

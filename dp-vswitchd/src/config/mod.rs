@@ -10,6 +10,7 @@
 mod read;
 pub(crate) mod unused;
 pub(crate) mod view;
+pub(crate) mod wrong;
 
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,9 @@ pub(crate) struct SwitchConfig {
     pub(crate) cur_cfg: i64,
     pub(crate) other_config: Settings,
     pub(crate) external_ids: Settings,
+    /// What the start scripts say of the host and the database, for readers: `system_type`,
+    /// `system_version`, `db_version`.
+    pub(crate) system: [String; 3],
     pub(crate) bridges: Vec<BridgeConfig>,
     pub(crate) ssl: Option<SslConfig>,
     /// By datapath type, rows that the control plane made.

@@ -24,6 +24,8 @@ impl SwitchConfig {
             cur_cfg: root.number("cur_cfg").unwrap_or(0),
             other_config: root.settings("other_config"),
             external_ids: root.settings("external_ids"),
+            system: ["system_type", "system_version", "db_version"]
+                .map(|column| root.text_or_empty(column)),
             bridges,
             ssl: root.row("ssl", "SSL").map(|row| ssl(&row)),
             datapaths: datapaths

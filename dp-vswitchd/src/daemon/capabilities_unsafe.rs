@@ -28,10 +28,13 @@ pub(super) fn keep() -> Result<(), Errno> {
 }
 
 /// Reduces the sets to administration of the network, raw sockets, locked memory and changing the
-/// owner of sockets' files.
-pub(super) fn restrict() -> Result<(), Errno> {
-    let bits =
-        (1 << CAP_NET_ADMIN) | (1 << CAP_NET_RAW) | (1 << CAP_NET_BROADCAST) | (1 << CAP_IPC_LOCK);
+/// owner of sockets' files; `raw_io`: and of ports and memory of devices.
+pub(super) fn restrict(raw_io: bool) -> Result<(), Errno> {
+    let bits = (1 << CAP_NET_ADMIN)
+        | (1 << CAP_NET_RAW)
+        | (1 << CAP_NET_BROADCAST)
+        | (1 << CAP_IPC_LOCK)
+        | (u32::from(raw_io) << CAP_SYS_RAWIO);
     let header = Header { version: VERSION_3, pid: 0 };
     let data = [Data { effective: bits, permitted: bits, inheritable: bits }, Data::default()];
     // SAFETY: version 3 takes a header and two parts; both are of the kernel's layout and outlive
@@ -45,3 +48,4 @@ const CAP_NET_BROADCAST: u32 = 11;
 const CAP_NET_ADMIN: u32 = 12;
 const CAP_NET_RAW: u32 = 13;
 const CAP_IPC_LOCK: u32 = 14;
+const CAP_SYS_RAWIO: u32 = 17;

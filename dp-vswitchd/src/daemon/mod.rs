@@ -103,7 +103,7 @@ fn run(program: &str, words: &[String]) -> Result<ExitCode, StartError> {
         [first, folder] if first == "sandbox" => return run_sandbox(program, Some(folder)),
         _ => {}
     }
-    let paths = Paths::from_environment(program);
+    let mut paths = Paths::from_environment(program);
     let options = match Options::parse(words)? {
         Request::Run(options) => options,
         Request::Version => {
@@ -116,6 +116,7 @@ fn run(program: &str, words: &[String]) -> Result<ExitCode, StartError> {
         }
     };
     refuse_unsupported(&options)?;
+    paths.confined = !options.no_self_confinement;
     tls::set_usual(tls_settings(&options));
     let vlog = start_log(&paths, &options)?;
     let remotes = remotes(&paths, &options)?;
@@ -129,7 +130,7 @@ fn run(program: &str, words: &[String]) -> Result<ExitCode, StartError> {
         None => None,
     };
     if let Some(user) = &options.user {
-        user::become_user(user, vlog)?;
+        user::become_user(user, options.hw_rawio_access, vlog)?;
     }
     if options.mlockall {
         lock_memory();
@@ -299,6 +300,8 @@ fn serve(
     main_loop.add(signals);
     main_loop.add(std::rc::Rc::clone(&server));
     if let Some(database) = own_server(paths, options)? {
+        // There is one at most.
+        let _ = switch.server_census.set(database.census());
         main_loop.add(database);
     }
     main_loop.add(Metrics::new(Arc::clone(&switch)));

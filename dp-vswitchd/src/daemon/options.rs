@@ -20,6 +20,18 @@ pub(crate) enum DummyMode {
     Override,
 }
 
+impl DummyMode {
+    /// Whether a datapath of this type is a dummy.
+    pub(crate) fn pretends(self, kind: &str) -> bool {
+        match self {
+            Self::Off => false,
+            Self::Beside => kind == "dummy",
+            Self::System => matches!(kind, "dummy" | "system"),
+            Self::Override => matches!(kind, "dummy" | "system" | "netdev"),
+        }
+    }
+}
+
 /// What the command line asks for.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Options {
@@ -37,6 +49,8 @@ pub(crate) struct Options {
     pub(crate) user: Option<String>,
     pub(crate) unixctl: Option<String>,
     pub(crate) mlockall: bool,
+    pub(crate) no_self_confinement: bool,
+    pub(crate) hw_rawio_access: bool,
     pub(crate) dummy: DummyMode,
     pub(crate) disable_system: bool,
     pub(crate) disable_system_route: bool,
@@ -79,6 +93,8 @@ pub(crate) enum UsageError {
     NoArgument(String),
     #[error("database socket is only non-option argument; use --help for usage")]
     TooMany,
+    #[error("Using --dpdk to configure DPDK is not supported.")]
+    Dpdk,
     #[error("invalid argument to --enable-dummy: {0}")]
     Dummy(String),
 }
@@ -102,12 +118,12 @@ const LONG: &[(&str, Value)] = &[
     ("dummy-numa", Value::Required),
     ("enable-dummy", Value::Optional),
     ("help", Value::None),
+    ("hw-rawio-access", Value::None),
     ("log-file", Value::Optional),
     ("mlockall", Value::None),
     ("monitor", Value::None),
     ("no-chdir", Value::None),
     ("no-self-confinement", Value::None),
-    ("option", Value::None),
     ("overwrite-pidfile", Value::None),
     ("peer-ca-cert", Value::Required),
     ("pidfile", Value::Optional),
@@ -223,6 +239,10 @@ impl Options {
             "user" => self.user = value,
             "unixctl" => self.unixctl = value,
             "mlockall" => self.mlockall = true,
+            "no-self-confinement" => self.no_self_confinement = true,
+            "hw-rawio-access" => self.hw_rawio_access = true,
+            // It is configured through the database.
+            "dpdk" => return Err(UsageError::Dpdk),
             "disable-system" => self.disable_system = true,
             "disable-system-route" => self.disable_system_route = true,
             "dummy-numa" => self.dummy_numa = value,
@@ -242,8 +262,7 @@ impl Options {
                     Some(other) => return Err(UsageError::Dummy(other.to_owned())),
                 };
             }
-            // Confinement is a matter of the policy that the process was started under, and DPDK is
-            // configured through the database: both words are accepted and change nothing.
+            // Every name of the table is above.
             _ => {}
         }
         Ok(None)
@@ -307,11 +326,13 @@ mod tests {
             ("--unixctl", "option '--unixctl' requires an argument"),
             ("-p", "option requires an argument -- 'p'"),
             ("--detach=1", "option '--detach' doesn't allow an argument"),
+            ("--dpdk", "Using --dpdk to configure DPDK is not supported."),
             ("a b", "database socket is only non-option argument; use --help for usage"),
         ] {
             assert_eq!(parse(words).err().map(|it| it.to_string()).as_deref(), Some(text));
         }
         assert!(matches!(parse("--ssl"), Err(UsageError::Ambiguous(..))));
+        assert!(run("--no-self-c").no_self_confinement && run("--hw-rawio-access").hw_rawio_access);
         assert!(matches!(parse("--version x y"), Ok(Request::Version)));
         assert!(matches!(parse("-h"), Ok(Request::Help)));
     }

@@ -14,6 +14,8 @@ pub(crate) struct Paths {
     pub(crate) program: String,
     /// The folder that relative names of the command line are meant in.
     pub(crate) start: PathBuf,
+    /// The database names sockets of the run folder only: no `--no-self-confinement`.
+    pub(crate) confined: bool,
 }
 
 impl Paths {
@@ -27,6 +29,7 @@ impl Paths {
             log: folder("OVS_LOGDIR", "/var/log/openvswitch"),
             program: program.to_owned(),
             start: env::current_dir().unwrap_or_else(|_| "/".into()),
+            confined: true,
         }
     }
 

@@ -24,7 +24,19 @@ where DATABASE is a socket on which ovsdb-server is listening
 
 Active DATABASE connection methods:
   tcp:HOST:PORT           PORT at remote HOST
+  ssl:HOST:PORT           SSL/TLS PORT at remote HOST
   unix:FILE               Unix domain socket named FILE
+PKI configuration (required to use SSL/TLS):
+  -p, --private-key=FILE  file with private key
+  -c, --certificate=FILE  file with certificate for private key
+  -C, --ca-cert=FILE      file with peer CA certificate
+  --bootstrap-ca-cert=FILE  file with peer CA certificate to read or create
+SSL/TLS options:
+  --ssl-protocols=PROTOS    range of SSL/TLS protocols to enable
+  --ssl-ciphers=CIPHERS     list of SSL/TLS ciphers to enable
+                            with TLSv1.2 and earlier
+  --ssl-ciphersuites=SUITES list of SSL/TLS ciphersuites to
+                            enable with TLSv1.3 and later
 
 Daemon options:
   --detach                run in background as daemon
@@ -34,6 +46,10 @@ Daemon options:
   --pidfile[=FILE]        create pidfile (default: {run}/{program}.pid)
   --overwrite-pidfile     with --pidfile, start even if already running
   --mlockall              keep the process in memory
+  --no-self-confinement   let the database name sockets outside of {run}
+  --hw-rawio-access       with --user, keep access to ports and memory of devices
+
+DPDK is configured through the database: --dpdk is refused.
 
 Logging options:
   -vSPEC, --verbose=SPEC   set logging levels

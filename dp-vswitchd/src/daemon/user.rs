@@ -16,8 +16,8 @@ pub(crate) enum UserError {
     System { user: String, step: &'static str, why: String },
 }
 
-/// Becomes `user[:group]`.
-pub(crate) fn become_user(text: &str, vlog: &Vlog) -> Result<(), UserError> {
+/// Becomes `user[:group]`; `raw_io`: with the privilege of ports and memory of devices as well.
+pub(crate) fn become_user(text: &str, raw_io: bool, vlog: &Vlog) -> Result<(), UserError> {
     let unknown = || UserError::Unknown(text.to_owned());
     let (name, group) = match text.split_once(':') {
         Some((name, group)) => (name, Some(group)),
@@ -55,7 +55,7 @@ pub(crate) fn become_user(text: &str, vlog: &Vlog) -> Result<(), UserError> {
     keep_capabilities(user.uid).map_err(failed("prctl"))?;
     setgid(gid).map_err(failed("setgid"))?;
     setuid(user.uid).map_err(failed("setuid"))?;
-    restore_capabilities(user.uid).map_err(failed("capset"))?;
+    restore_capabilities(user.uid, raw_io).map_err(failed("capset"))?;
     Ok(())
 }
 
@@ -68,9 +68,9 @@ fn keep_capabilities(uid: Uid) -> Result<(), nix::Error> {
 }
 
 /// Has those in force that a switch needs: the network's.
-fn restore_capabilities(uid: Uid) -> Result<(), nix::Error> {
+fn restore_capabilities(uid: Uid, raw_io: bool) -> Result<(), nix::Error> {
     if uid.is_root() {
         return Ok(());
     }
-    super::capabilities_unsafe::restrict()
+    super::capabilities_unsafe::restrict(raw_io)
 }

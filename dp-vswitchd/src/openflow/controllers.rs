@@ -7,6 +7,7 @@ use std::path::Path;
 use dp_core::base::Instant;
 use dp_ofproto::session::{ConnectionId, PACKET_QUEUE, PaceStats, RateLimit, Service};
 
+use super::confinement;
 use super::fail_open::{self, Reach};
 use crate::config::ControllerConfig;
 use crate::event_loop::Wants;
@@ -20,6 +21,9 @@ const PORT: u16 = 6653;
 const MAX_BACKOFF: u64 = 8000;
 /// The silence after which a controller is asked whether it is there, in milliseconds.
 const PROBE: u64 = 5000;
+
+/// The error of a peer that takes too long.
+const TIMED_OUT: &str = "Connection timed out";
 
 /// A bridge's controllers.
 #[derive(Default)]
@@ -49,7 +53,34 @@ enum Way {
 enum State {
     Idle,
     Connecting(Connecting),
+    /// There is a connection, and no word of the peer yet.
+    Greeting(ConnectionId),
     Connected(ConnectionId),
+}
+
+impl State {
+    /// The connection, if there is one.
+    const fn connection(&self) -> Option<ConnectionId> {
+        match self {
+            Self::Greeting(id) | Self::Connected(id) => Some(*id),
+            Self::Idle | Self::Connecting(_) => None,
+        }
+    }
+}
+
+/// How a connection came to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Loss {
+    /// The peer closed it.
+    Closed,
+    /// The network says so.
+    Broken(String),
+    /// The peer did not answer a probe.
+    Silent,
+    /// The session ended it, for what the peer said.
+    Refused,
+    /// Somebody asked for that.
+    Asked,
 }
 
 /// What the configuration asks for.
@@ -60,12 +91,22 @@ pub(super) struct Wanted<'a> {
     pub(super) bridge: &'a str,
     /// Where sockets are.
     pub(super) folder: &'a Path,
+    /// Controllers have no sockets elsewhere in the file system.
+    pub(super) confined: bool,
 }
 
 /// A connection that has been made.
 pub(super) struct Made {
     pub(super) id: ConnectionId,
     pub(super) stream: Stream,
+}
+
+/// What has become of connections.
+#[derive(Default)]
+pub(super) struct Outcome {
+    pub(super) made: Vec<Made>,
+    /// Connections that are given up.
+    pub(super) ended: Vec<ConnectionId>,
 }
 
 impl Controllers {
@@ -97,71 +138,114 @@ impl Controllers {
                     self.all.push(kept);
                 }
                 None => {
-                    self.all.push(Controller::new(config, wanted.bridge, wanted.folder, now));
+                    self.all.push(Controller::new(config, &wanted, now));
                 }
+            }
+        }
+        for controller in &old {
+            if let Some(kind) = controller.kind() {
+                let target = &controller.config.target;
+                log::info!(
+                    target: "connmgr", "{}: removed {kind} controller \"{target}\"", wanted.bridge
+                );
             }
         }
         old.into_iter()
             .filter_map(|controller| match controller.way {
-                Way::Active { state: State::Connected(id), .. } => Some(id),
+                Way::Active { state, .. } => state.connection(),
                 _ => None,
             })
             .collect()
     }
 
     /// A connection is lost.
-    pub(super) fn lost(&mut self, id: ConnectionId, why: &str, now: Instant) {
+    pub(super) fn lost(&mut self, id: ConnectionId, loss: &Loss, bridge: &str, now: Instant) {
         for controller in &mut self.all {
+            let seconds = probe(&controller.config).as_secs();
             if let Way::Active { remote, backoff, state, error } = &mut controller.way
-                && matches!(state, State::Connected(it) if *it == id)
+                && state.connection() == Some(id)
             {
-                log::info!(target: "rconn", "{remote}: connection closed ({why})");
+                let name = format!("{bridge}<->{remote}");
+                match loss {
+                    Loss::Closed => {
+                        log::info!(target: "rconn", "{name}: connection closed by peer");
+                        *error = Some("End of file".to_owned());
+                    }
+                    Loss::Broken(why) => {
+                        log::warn!(target: "rconn", "{name}: connection dropped ({why})");
+                        *error = Some(why.clone());
+                    }
+                    Loss::Silent => {
+                        log::error!(
+                            target: "rconn",
+                            "{name}: no response to inactivity probe after {seconds} seconds, \
+                             disconnecting"
+                        );
+                        *error = Some(TIMED_OUT.to_owned());
+                    }
+                    Loss::Refused => {
+                        log::warn!(target: "rconn", "{name}: connection dropped (Protocol error)");
+                        *error = Some("Protocol error".to_owned());
+                    }
+                    Loss::Asked => log::info!(target: "rconn", "{name}: disconnecting"),
+                }
                 *state = State::Idle;
-                *error = Some(why.to_owned());
                 backoff.disconnected(now.as_millis());
             }
         }
     }
 
     /// Makes the connections that are due, and takes those that come.
-    pub(super) fn run(&mut self, service: &mut Service, bridge: &str, now: Instant) -> Vec<Made> {
-        let mut made = Vec::new();
+    pub(super) fn run(&mut self, service: &mut Service, bridge: &str, now: Instant) -> Outcome {
+        let mut out = Outcome::default();
         for controller in &mut self.all {
             let config = &controller.config;
             match &mut controller.way {
                 Way::Active { remote, backoff, state, error } => {
-                    let outcome = advance(remote, backoff, state, now);
+                    let name = format!("{bridge}<->{remote}");
+                    let outcome = advance(remote, &name, backoff, state, now);
                     match outcome {
                         Ok(Some(stream)) => {
-                            let name = format!("{bridge}<->{remote}");
                             let id = service.connect(name, probe(config), now);
                             tune(service, id, config, self.packet_queue, now);
-                            log::info!(target: "rconn", "{bridge}<->{remote}: connected");
-                            *state = State::Connected(id);
-                            *error = None;
-                            made.push(Made { id, stream });
+                            *state = State::Greeting(id);
+                            out.made.push(Made { id, stream });
                         }
                         Ok(None) => {}
                         Err(why) => {
-                            log::info!(
-                                target: "rconn", "{bridge}<->{remote}: connection failed ({why})"
-                            );
+                            log::warn!(target: "rconn", "{name}: connection failed ({why})");
+                            out.ended.extend(state.connection());
                             *state = State::Idle;
                             *error = Some(why);
                             backoff.disconnected(now.as_millis());
+                            tell_wait(&name, backoff);
                         }
                     }
                 }
                 Way::Passive(listener) => {
                     while let Ok(Some((stream, peer))) = listener.accept() {
                         let id = service.accept(format!("{bridge}<->{peer}"), now);
-                        made.push(Made { id, stream });
+                        out.made.push(Made { id, stream });
                     }
                 }
                 Way::None => {}
             }
         }
-        made
+        out
+    }
+
+    /// Looks which peers have said hello: they are not connected before.
+    pub(super) fn greet(&mut self, service: &mut Service, bridge: &str, now: Instant) {
+        for controller in &mut self.all {
+            if let Way::Active { remote, backoff, state, .. } = &mut controller.way
+                && let State::Greeting(id) = *state
+                && service.connection(id).is_some_and(|it| it.version().is_some())
+            {
+                log::info!(target: "rconn", "{bridge}<->{remote}: connected");
+                backoff.connected(now.as_millis());
+                *state = State::Connected(id);
+            }
+        }
     }
 
     /// How the controllers are that the bridge calls; `None`: it calls none. Once the bridge has
@@ -230,7 +314,12 @@ impl Controllers {
             };
             let ago = |at: Option<u64>| at.map(|at| (now.as_millis().saturating_sub(at)) / 1000);
             let mut status = BTreeMap::new();
-            status.insert("state".to_owned(), backoff.state_name().to_owned());
+            let connection = state.connection().and_then(|id| service.connection(id));
+            let name = match connection.filter(|_| connected) {
+                Some(it) if it.is_probed() => "IDLE",
+                _ => backoff.state_name(),
+            };
+            status.insert("state".to_owned(), name.to_owned());
             if let Some(seconds) = ago(backoff.last_connected_ms()) {
                 status.insert("sec_since_connect".to_owned(), seconds.to_string());
             }
@@ -263,15 +352,25 @@ impl Controller {
     ) {
         if let Way::Active { backoff, state, .. } = &mut self.way {
             backoff.set_longest(longest_wait(config));
-            if let State::Connected(id) = state {
-                service.set_probe(*id, probe(config));
-                tune(service, *id, config, packet_queue, now);
+            if let Some(id) = state.connection() {
+                service.set_probe(id, probe(config));
+                tune(service, id, config, packet_queue, now);
             }
         }
         self.config = config.clone();
     }
 
-    fn new(config: &ControllerConfig, bridge: &str, folder: &Path, now: Instant) -> Self {
+    /// What kind of controller it is, if there is a way to it.
+    const fn kind(&self) -> Option<&'static str> {
+        match self.way {
+            Way::Active { .. } => Some("primary"),
+            Way::Passive(_) => Some("service"),
+            Way::None => None,
+        }
+    }
+
+    fn new(config: &ControllerConfig, wanted: &Wanted<'_>, now: Instant) -> Self {
+        let (bridge, folder) = (wanted.bridge, wanted.folder);
         let refuse = |why: &str| {
             log::error!(
                 target: "connmgr", "{bridge}: controller \"{}\": {why}", config.target
@@ -279,6 +378,10 @@ impl Controller {
             Way::None
         };
         let way = match Local::parse(&config.target, PORT, folder) {
+            _ if wanted.confined && !confinement::permits(&config.target, bridge, folder) => {
+                confinement::complain(&config.target, bridge, folder);
+                Way::None
+            }
             Some(Ok(local)) => match local.listen() {
                 Ok(listener) => Way::Passive(listener),
                 Err(error) => refuse(&crate::errno::text(&error)),
@@ -292,13 +395,29 @@ impl Controller {
                 Err(error) => refuse(&error.to_string()),
             },
         };
-        Self { config: config.clone(), way, away_since: Some(now) }
+        let it = Self { config: config.clone(), way, away_since: Some(now) };
+        if let Some(kind) = it.kind() {
+            let target = &config.target;
+            log::info!(target: "connmgr", "{bridge}: added {kind} controller \"{target}\"");
+        }
+        it
+    }
+}
+
+/// Says when the next attempt is, until that is always as long.
+fn tell_wait(name: &str, backoff: &Backoff) {
+    if backoff.is_longest() {
+        log::debug!(target: "rconn", "{name}: waiting {} ms before reconnect", backoff.wait_ms());
+    } else {
+        let seconds = backoff.wait_ms() / 1000;
+        log::info!(target: "rconn", "{name}: waiting {seconds} seconds before reconnect");
     }
 }
 
 /// Begins an attempt that is due, or looks what has become of one.
 fn advance(
     remote: &Remote,
+    name: &str,
     backoff: &mut Backoff,
     state: &mut State,
     now: Instant,
@@ -306,21 +425,20 @@ fn advance(
     let millis = now.as_millis();
     if backoff.phase() == Phase::Waiting && backoff.due(millis) {
         backoff.connecting(millis);
+        log::debug!(target: "rconn", "{name}: connecting...");
         let connecting = remote.connect().map_err(|error| crate::errno::text(&error))?;
         *state = State::Connecting(connecting);
     }
-    let State::Connecting(_) = state else { return Ok(None) };
+    let (State::Connecting(_) | State::Greeting(_)) = state else { return Ok(None) };
     if backoff.attempt_timed_out(millis) {
-        return Err("Connection timed out".to_owned());
+        return Err(TIMED_OUT.to_owned());
     }
+    let State::Connecting(_) = state else { return Ok(None) };
     let State::Connecting(connecting) = std::mem::replace(state, State::Idle) else {
         return Ok(None);
     };
     match connecting.finish() {
-        Ok(Ok(stream)) => {
-            backoff.connected(millis);
-            Ok(Some(stream))
-        }
+        Ok(Ok(stream)) => Ok(Some(stream)),
         Ok(Err(connecting)) => {
             *state = State::Connecting(connecting);
             Ok(None)

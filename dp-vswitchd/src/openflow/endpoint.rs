@@ -13,7 +13,7 @@ use dp_ofproto::session::{ConnectionId, Host, Service, Settings};
 use dp_ofproto::table::{FlowMod, HiddenRule};
 use dp_ofproto::upcall::PacketIn;
 
-use super::controllers::{Controllers, Wanted};
+use super::controllers::{Controllers, Loss, Wanted};
 use super::fail_open::{self, FailOpen};
 use super::host::BridgeHost;
 use super::in_band::InBand;
@@ -85,6 +85,16 @@ impl Endpoint {
         std::ptr::eq(Arc::as_ptr(&self.bridge), bridge)
     }
 
+    /// How many connections it has.
+    pub(super) fn connections(&self) -> usize {
+        self.streams.len()
+    }
+
+    /// How many rules the switch itself has put before all others.
+    pub(super) fn hidden_rules(&self) -> usize {
+        self.hidden.0.len()
+    }
+
     /// Does what can be done now.
     pub(super) fn run(&mut self, switch: &Switch, turn: &Turn<'_>) {
         let now = turn.now();
@@ -103,13 +113,18 @@ impl Endpoint {
         for id in ids {
             self.serve(id, now);
         }
+        // What was heard just now is in it.
+        let name = &self.bridge.name;
+        self.controllers.greet(&mut self.service, name, now);
+        let status = self.controllers.status(&mut self.service, now);
+        switch.set_controller_status(name, status);
     }
 
     /// Ends all connections; controllers are called again as after any loss.
     fn reconnect(&mut self, now: Instant) {
         for id in std::mem::take(&mut self.streams).into_keys() {
             self.service.close(id);
-            self.controllers.lost(id, "asked to reconnect", now);
+            self.controllers.lost(id, &Loss::Asked, &self.bridge.name, now);
         }
     }
 
@@ -153,13 +168,20 @@ impl Endpoint {
         let folder = switch.paths.in_run_folder("");
         let bridge = Arc::clone(&self.bridge);
         let name = &bridge.name;
-        let wanted = Wanted { controllers: &configs, packet_queue, bridge: name, folder: &folder };
+        let confined = switch.paths.confined;
+        let controllers = &configs[..];
+        let wanted = Wanted { controllers, packet_queue, bridge: name, folder: &folder, confined };
         for id in self.controllers.configure(wanted, &mut self.service, now) {
             self.streams.remove(&id);
             self.service.close(id);
         }
-        for made in self.controllers.run(&mut self.service, name, now) {
+        let outcome = self.controllers.run(&mut self.service, name, now);
+        for made in outcome.made {
             self.streams.insert(made.id, made.stream);
+        }
+        for id in outcome.ended {
+            self.streams.remove(&id);
+            self.service.close(id);
         }
         let mode = (self.controllers.calls_some(), secure);
         match self.fail_mode.replace(mode) {
@@ -167,8 +189,6 @@ impl Endpoint {
             before => self.change_fail_mode(before, mode, now),
         }
         self.follow_hidden(switch, secure, now);
-        let status = self.controllers.status(&mut self.service, now);
-        switch.set_controller_status(name, status);
     }
 
     /// Has the rules that controllers do not make: the way to them, and what stands in for them.
@@ -244,10 +264,10 @@ impl Endpoint {
     fn serve(&mut self, id: ConnectionId, now: Instant) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
         let mut buffer = [0; CHUNK];
-        let mut alive = true;
+        let mut loss = None;
         for _ in 0..CHUNKS {
             if !send(&mut self.service, id, stream) {
-                alive = false;
+                loss = Some(Loss::Closed);
                 break;
             }
             // What had to wait for room goes on now.
@@ -258,7 +278,7 @@ impl Endpoint {
             }
             match stream.read(&mut buffer) {
                 Ok(0) => {
-                    alive = false;
+                    loss = Some(Loss::Closed);
                     break;
                 }
                 Ok(len) => {
@@ -267,20 +287,25 @@ impl Endpoint {
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => {
-                    alive = false;
+                Err(error) => {
+                    loss = Some(Loss::Broken(crate::errno::text(&error)));
                     break;
                 }
             }
         }
-        alive = alive && send(&mut self.service, id, stream);
+        if loss.is_none() && !send(&mut self.service, id, stream) {
+            loss = Some(Loss::Closed);
+        }
+        let silent = self.service.connection(id).is_some_and(|it| it.is_silent());
         let over =
             self.service.connection(id).is_none_or(|it| it.is_closing() && it.outbox().is_empty());
-        if !alive || over {
+        if over {
+            loss = loss.or(Some(if silent { Loss::Silent } else { Loss::Refused }));
+        }
+        if let Some(loss) = loss {
             self.streams.remove(&id);
             self.service.close(id);
-            let why = if alive { "No response to inactivity probe" } else { "closed by peer" };
-            self.controllers.lost(id, why, now);
+            self.controllers.lost(id, &loss, &self.bridge.name, now);
         }
     }
 

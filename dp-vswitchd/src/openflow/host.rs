@@ -22,6 +22,7 @@ use dp_ofproto::session::{Host, HostPort, QueueInfo};
 
 use super::packets;
 use crate::switch::bridge::own_mac;
+use crate::switch::status::custom_of_kind;
 use crate::switch::{RunningBridge, Switch};
 
 /// A bridge's surroundings.
@@ -95,6 +96,7 @@ impl Host for BridgeHost {
                 max_speed: 0,
             };
             let mut stats = PortStats::unknown(port, now.since(seen));
+            let mut custom = Vec::new();
             if virtual_port {
                 let carried = self.bridge.bridge.carried(port);
                 stats.rx_packets = carried.rx.packets();
@@ -108,6 +110,7 @@ impl Host for BridgeHost {
                 stats.tx_packets = counted.tx_packets;
                 stats.rx_bytes = counted.rx_bytes;
                 stats.tx_bytes = counted.tx_bytes;
+                custom = custom_of_kind(info, &interface.kind);
                 if !interface.kind.starts_with("dummy") {
                     stats.rx_dropped = counted.rx_dropped;
                     stats.tx_dropped = counted.tx_dropped;
@@ -122,11 +125,12 @@ impl Host for BridgeHost {
                         "rx_over_err" => stats.rx_over_err = value,
                         "rx_crc_err" => stats.rx_crc_err = value,
                         "collisions" => stats.collisions = value,
-                        _ => {}
+                        _ => custom.push((name, value)),
                     }
                 }
             }
-            ports.push(HostPort { desc, stats, custom: Vec::new() });
+            custom.sort();
+            ports.push(HostPort { desc, stats, custom });
         }
         since.retain(|key, _| present.contains(key));
         ports.sort_by_key(|port| port.desc.port);

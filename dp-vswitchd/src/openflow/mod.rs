@@ -13,10 +13,12 @@
 //! | [`endpoint`] | a bridge's sockets |
 //! | [`packets`] | packets between the datapath and controllers |
 //! | [`controllers`] | connections that the configuration asks for |
+//! | [`confinement`] | which sockets of the file system they may lead to |
 //! | [`in_band`] | the way to controllers through the bridge itself |
 //! | [`fail_open`] | what becomes of a bridge whose controllers are away |
 //! | [`host`] | what a session asks of the daemon: ports, datapath, conntrack |
 
+mod confinement;
 mod controllers;
 mod endpoint;
 mod fail_open;
@@ -86,6 +88,11 @@ impl Task for OpenFlow {
         for endpoint in self.endpoints.values_mut() {
             endpoint.run(&self.switch, turn);
         }
+        let sum = |count: fn(&Endpoint) -> usize| self.endpoints.values().map(count).sum();
+        self.switch.census.tell(&[
+            ("ofconns", sum(Endpoint::connections)),
+            ("rules", sum(Endpoint::hidden_rules)),
+        ]);
     }
 
     fn wait(&mut self, wants: &mut Wants) {

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use dp_core::base::{Instant, OfPort, PortNo};
 use dp_core::boundary::Datapath as _;
 use dp_core::flow::beside::take_on;
-use dp_core::flow::extract::{Extractor, VlanLimit};
+use dp_core::flow::extract::Extractor;
 use dp_core::flow::{FieldId, FlowKey, layout};
 use dp_core::packet::{Metadata, Pool};
 use dp_ofproto::action::PacketInReason;
@@ -115,8 +115,7 @@ pub(super) fn event(packet: PacketIn, held: &mut Held) -> PacketInEvent {
         controller_id: packet.controller_id,
         table: packet.table,
         // No rule has sent what a controller sent itself.
-        cookie: (packet.cookie != u64::MAX && reason != PacketInReason::PacketOut)
-            .then_some(packet.cookie),
+        cookie: (packet.cookie != u64::MAX).then_some(packet.cookie),
         userdata: packet.userdata.into_vec(),
         continuation: packet.continuation.as_ref().map(|state| held.pause(state)),
     }
@@ -129,7 +128,8 @@ fn key_of(bridge: &RunningBridge, frame: &[u8], metadata: &Match) -> (FlowKey, O
         0 => OfPort::NONE,
         _ => OfPort(u16::try_from(value).unwrap_or(OfPort::NONE.0)),
     };
-    let (mut key, _) = Extractor::new(VlanLimit::Two).frame(frame, &Metadata::default());
+    let vlan_limit = bridge.datapath.ofproto.world().features.vlan_limit;
+    let (mut key, _) = Extractor::new(vlan_limit).frame(frame, &Metadata::default());
     let (said, which) = metadata.expand();
     for lane in which.used().iter() {
         let lane_value = *said.lane(lane);
@@ -139,6 +139,7 @@ fn key_of(bridge: &RunningBridge, frame: &[u8], metadata: &Match) -> (FlowKey, O
             *word = *word & !mask | value & mask;
         }
     }
+    key.wide_mut().clone_from(said.wide());
     let port = bridge.bridge.ports().get(in_port).map_or(PortNo::NONE, |port| port.port);
     key.store(layout::IN_PORT, u128::from(port.0));
     (key, in_port)

@@ -25,6 +25,9 @@ struct State {
     /// By bridge.
     known: BTreeMap<String, Announcements>,
     due: Vec<(String, Announced)>,
+    /// Moves that were announced, and those that were left to others.
+    announced: u64,
+    left_out: u64,
 }
 
 impl Moves {
@@ -37,14 +40,30 @@ impl Moves {
         };
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known = state.known.entry(bridge.name.clone()).or_default();
-        let mut moved = Vec::new();
+        let (mut moved, mut left_out) = (Vec::new(), 0);
         for &address in &device.addresses {
-            let was_there = known.knows(address);
+            let (was_there, before) = (known.knows(address), known.left_out());
             let announced = known.update(address, device.mac, &external_ids, OfPort::LOCAL);
             moved.extend(announced.filter(|_| was_there));
+            if was_there && known.left_out() != before {
+                left_out += 1;
+                log::debug!(
+                    target: "bridge",
+                    "bridge {}: {address} is at {} now, which is left to others to announce",
+                    bridge.name, device.mac
+                );
+            }
         }
         known.retain(|address: &IpAddr| device.addresses.contains(address));
+        state.left_out += left_out;
+        state.announced += moved.len() as u64;
         state.due.extend(moved.into_iter().map(|announced| (bridge.name.clone(), announced)));
+    }
+
+    /// How many moves were announced, and how many were left to others.
+    pub(super) fn counts(&self) -> (u64, u64) {
+        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        (state.announced, state.left_out)
     }
 
     /// What is to be sent, by bridge.

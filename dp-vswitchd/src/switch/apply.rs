@@ -16,13 +16,12 @@ use dp_netdev::port::Change;
 use dp_ofproto::tunnel::is_tunnel;
 
 use super::bridge::{Interface, RunningBridge, own_mac};
-use super::datapath::{DUMMY, Datapath};
+use super::datapath::Datapath;
 use super::dpdk::is_dpdk;
-use super::ofports::OfPorts;
 use super::open::Opened;
 use super::{Switch, features, open};
 use crate::config::{
-    BridgeConfig, InterfaceConfig, PortConfig, SslConfig, SwitchConfig, is_true, unused,
+    BridgeConfig, InterfaceConfig, PortConfig, SslConfig, SwitchConfig, is_true, unused, wrong,
 };
 use crate::daemon::DummyMode;
 use crate::net::tls::{self, TlsSettings};
@@ -34,8 +33,11 @@ impl Switch {
         for bridge in &mut config.bridges {
             with_local_port(bridge);
         }
+        let shared = wrong::keep_first(&mut config);
         self.state().other_config = config.other_config.clone();
-        self.tell_unused(&config);
+        self.state().external_ids = config.external_ids.clone();
+        self.state().system = config.system.clone();
+        self.tell(shared.into_iter().chain(unused::unused(&config)).chain(wrong::wrong(&config)));
         self.start_dpdk(&config.other_config);
         tls::set_database(config.ssl.as_ref().map(tls_settings));
         for datapath in self.datapaths() {
@@ -64,21 +66,24 @@ impl Switch {
         self.tell_datapaths();
         let held = is_true(&config.other_config, "flow-restore-wait");
         for datapath in self.datapaths() {
-            datapath.set_limits(&config);
+            let row = config.datapaths.iter();
+            let mut row = row.filter(|(kind, _)| Self::datapath_kind(kind) == datapath.kind);
+            datapath.set_limits(&config, row.next().map(|(_, row)| row));
             datapath.hold(held);
         }
         let silent = config.other_config.get("route-silent-devices");
         self.underlay.set_silent(silent.map(String::as_str));
+        self.underlay.set_order(config.other_config.get("route-order").map(String::as_str));
         self.refresh_tunnels();
         self.apply_exports(&config);
         self.count("bridge_reconfigure");
         self.state().touched = true;
     }
 
-    /// Says in the log which settings have no effect, each once.
-    fn tell_unused(&self, config: &SwitchConfig) {
+    /// Says in the log what is wrong with the configuration, or has no effect in it, each once.
+    fn tell(&self, lines: impl Iterator<Item = String>) {
         let told = &mut self.state().told;
-        for line in unused::unused(config) {
+        for line in lines {
             if told.len() < MOST_TOLD && told.insert(line.clone()) {
                 log::warn!(target: "bridge", "{line}");
             }
@@ -90,7 +95,7 @@ impl Switch {
         let wanted: BTreeMap<&str, String> = config
             .bridges
             .iter()
-            .map(|bridge| (bridge.name.as_str(), self.datapath_kind(&bridge.datapath_type)))
+            .map(|bridge| (bridge.name.as_str(), Self::datapath_kind(&bridge.datapath_type)))
             .collect();
         for bridge in self.bridges() {
             if wanted.get(bridge.name.as_str()) == Some(&bridge.datapath.kind) {
@@ -105,18 +110,17 @@ impl Switch {
                 }
             }
             self.services.remove_bridge(&bridge.name);
+            bridge.forget_elsewhere(&bridge.bridge.macs().retain(|_| false));
             self.state().bridges.remove(&bridge.name);
         }
         self.tell_datapaths();
     }
 
     /// The type of the datapath that a bridge of this type belongs to.
-    fn datapath_kind(&self, datapath_type: &str) -> String {
-        match (datapath_type, self.dummy) {
-            ("netdev" | "system" | "", DummyMode::Override) => DUMMY,
-            ("system" | "", DummyMode::System) => DUMMY,
-            ("", _) => "system",
-            (kind, _) => kind,
+    pub(super) fn datapath_kind(datapath_type: &str) -> String {
+        match datapath_type {
+            "" => "system",
+            kind => kind,
         }
         .to_owned()
     }
@@ -126,7 +130,7 @@ impl Switch {
         if let Some(bridge) = self.bridge(&config.name) {
             return Some(bridge);
         }
-        let kind = self.datapath_kind(&config.datapath_type);
+        let kind = Self::datapath_kind(&config.datapath_type);
         let datapath = match self.ensure_datapath(&kind) {
             Ok(datapath) => datapath,
             Err(why) => {
@@ -146,26 +150,27 @@ impl Switch {
         if let Some(datapath) = self.state().datapaths.get(kind) {
             return Ok(Arc::clone(datapath));
         }
-        let dummies = self.dummy != DummyMode::Off;
-        if kind != "netdev" && !(kind == DUMMY && dummies) {
+        let dummy = self.dummy.pretends(kind);
+        if kind != "netdev" && !dummy {
             log::warn!(target: "dpif", "could not create datapath of unknown type {kind}");
             return Err("Address family not supported by protocol".to_owned());
         }
         let datapath = Datapath::new(
             kind,
             &format!("ovs-{kind}"),
-            dummies,
+            self.dummy,
             &self.clock,
             self.underlay.neighbours(),
         )
         .map_err(|error| crate::errno::text(&error))?;
-        if kind == DUMMY {
+        if dummy {
             open::next_mac(&mut self.state().dummies);
         }
         let settings = self.state().other_config.clone();
         datapath.tune(&settings, &self.topology);
         datapath.hold(is_true(&settings, "flow-restore-wait"));
         features::tell(&datapath);
+        datapath.netdev.set_suspicion(self.state().suspicion);
         self.plug(&datapath);
         self.state().datapaths.insert(kind.to_owned(), Arc::clone(&datapath));
         Ok(datapath)
@@ -274,7 +279,7 @@ impl Switch {
         config: &InterfaceConfig,
     ) -> Interface {
         let is_local = config.name == bridge.name;
-        let kind = open::effective_kind(&bridge.datapath.kind, &config.kind, is_local, self.dummy);
+        let kind = open::effective_kind(bridge.datapath.dummy, &config.kind, is_local, self.dummy);
         let mut interface = Interface {
             config: config.clone(),
             port: port.name.clone(),
@@ -379,7 +384,7 @@ impl Switch {
         config: &InterfaceConfig,
         number: Option<PortNo>,
     ) -> Result<(), String> {
-        let kind = open::effective_kind(&datapath.kind, &config.kind, false, self.dummy);
+        let kind = open::effective_kind(datapath.dummy, &config.kind, false, self.dummy);
         let opened = self.open(config, &kind)?;
         let port = opened.port.ok_or("Operation not supported")?;
         let number = number.or_else(|| datapath.choose_number(&config.name));
@@ -452,11 +457,13 @@ fn remove_interfaces(bridge: &RunningBridge, config: &BridgeConfig, mode: DummyM
         .collect();
     let state = &mut *bridge.state();
     let names: Vec<String> = state.interfaces.keys().cloned().collect();
+    let moving = renumbered(bridge, &state.interfaces, &wanted);
     for name in names {
         let Some(interface) = state.interfaces.get_mut(&name) else { continue };
         let keep = wanted.get(name.as_str()).is_some_and(|(port, it)| {
             interface.port.clone_from(&port.name);
-            interface.error.is_none() && is_same(bridge, &state.ofports, interface, it, mode)
+            let stays = !moving.contains(&name);
+            interface.error.is_none() && stays && is_same(bridge, interface, it, mode)
         });
         if keep {
             if let Some((_, new)) = wanted.get(name.as_str()) {
@@ -480,21 +487,46 @@ fn remove_interfaces(bridge: &RunningBridge, config: &BridgeConfig, mode: DummyM
     }
 }
 
+/// The interfaces that get another number: that of nobody, of one that goes, or of one that gets another
+/// number itself.
+fn renumbered(
+    bridge: &RunningBridge,
+    running: &BTreeMap<String, Interface>,
+    wanted: &BTreeMap<&str, (&PortConfig, &InterfaceConfig)>,
+) -> BTreeSet<String> {
+    let mut wishes: BTreeMap<u16, &str> = BTreeMap::new();
+    for (name, interface) in running {
+        let Some((_, config)) = wanted.get(name.as_str()) else { continue };
+        let wish = config.ofport_request.and_then(|it| u16::try_from(it).ok());
+        let wish = wish.filter(|&it| it != 0 && it < OfPort::MAX.0 && *name != bridge.name);
+        if let Some(wish) = wish.filter(|&it| interface.ofport != Some(OfPort(it))) {
+            // Of several that want it the first gets it.
+            wishes.entry(wish).or_insert(name);
+        }
+    }
+    // Whoever wants the number of one that stays, stays itself; and so on.
+    loop {
+        let moving: BTreeSet<&str> = wishes.values().copied().collect();
+        let stays = |name: &str| wanted.contains_key(name) && !moving.contains(name);
+        let kept = running.iter().filter(|(name, _)| stays(name)).filter_map(|(_, it)| it.ofport);
+        let kept: BTreeSet<u16> = kept.map(|ofport| ofport.0).collect();
+        let before = wishes.len();
+        wishes.retain(|wish, _| !kept.contains(wish));
+        if wishes.len() == before {
+            return wishes.into_values().map(str::to_owned).collect();
+        }
+    }
+}
+
 /// Whether an open interface can stay as it is.
 fn is_same(
     bridge: &RunningBridge,
-    ofports: &OfPorts,
     running: &Interface,
     wanted: &InterfaceConfig,
     mode: DummyMode,
 ) -> bool {
     let is_local = wanted.name == bridge.name;
-    let kind = open::effective_kind(&bridge.datapath.kind, &wanted.kind, is_local, mode);
-    let number = running.ofport.map(|it| i64::from(it.0));
-    let free = |number: i64| u16::try_from(number).is_ok_and(|it| ofports.is_free(it));
-    let wish = wanted.ofport_request.filter(|it| Some(*it) != number);
-    let renumbered = !is_local && wish.is_some_and(free);
-    kind == running.kind && !renumbered
+    open::effective_kind(bridge.datapath.dummy, &wanted.kind, is_local, mode) == running.kind
 }
 
 /// Pins receive queues as the interfaces of a bridge say.

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dp_core::base::{BondId, MacAddr, OfPort, PortNo};
-use dp_ofproto::bridge::{Bridge, BridgePort, Limits, PortKind, PortMap, PriorityTags};
+use dp_ofproto::bridge::{
+    Bridge, BridgePort, Limits, PortKind, PortMap, PriorityTags, RouterAddresses,
+};
 use dp_ofproto::learn::MacTableConfig;
 use dp_ofproto::services::Services;
 use dp_ofproto::table::TablesConfig;
@@ -103,6 +105,11 @@ impl RunningBridge {
         self.reconnect.swap(false, Ordering::Relaxed)
     }
 
+    /// How often a port's link has gone up or down.
+    pub(crate) fn link_resets(&self, ofport: OfPort) -> i64 {
+        self.state().link_resets.get(&ofport).copied().unwrap_or(0)
+    }
+
     /// A bridge without ports.
     pub(crate) fn new(
         config: &BridgeConfig,
@@ -168,6 +175,17 @@ impl RunningBridge {
         }
     }
 
+    /// Router addresses that nobody behind a port may ask for. A list with a mistake guards nothing:
+    /// half of it would look like all of it.
+    fn unasked(&self, port: &str, text: &str) -> RouterAddresses {
+        RouterAddresses::from_setting(text).unwrap_or_else(|word| {
+            let expected = "expected addresses of routers, none of them a link's own";
+            let line = format!("port {port}: other_config:{ROUTER_GUARD}: {word}: {expected}");
+            self.tell_once(log::Level::Warn, &line);
+            RouterAddresses::default()
+        })
+    }
+
     /// Gives the OpenFlow layer the ports and settings as they are now, and what protocols think of
     /// the ports.
     pub(crate) fn publish(&self) {
@@ -191,11 +209,33 @@ impl RunningBridge {
                 && self.services.is_content(&self.name, made.ofport)
                 && self.services.lacp_allows(&self.name, made.ofport);
             (made.learns, made.forwards) = self.services.tree_lets(&self.name, made.ofport);
+            if let Some(text) = port.other_config.get(ROUTER_GUARD) {
+                made.unasked = self.unasked(&port.name, text);
+            }
             Some(configured(made, &state.port_config))
         });
         match PortMap::new(ports) {
-            Ok(map) => self.bridge.set_ports(map),
+            Ok(map) => {
+                let forgotten = self.bridge.set_ports(map);
+                self.forget_elsewhere(&forgotten.macs);
+                for port in forgotten.ports {
+                    self.services.forget_multicast_port(&self.name, port);
+                }
+            }
             Err(error) => log::error!(target: "bridge", "bridge {}: {error}", self.name),
+        }
+    }
+
+    /// Addresses that were behind a port which is gone: the bridges beside this one know them behind
+    /// the port that leads here, and would send there what has its new place with them.
+    pub(super) fn forget_elsewhere(&self, gone: &[(u16, MacAddr)]) {
+        if gone.is_empty() {
+            return;
+        }
+        for bridge in self.datapath.ofproto.bridges().iter() {
+            if !Arc::ptr_eq(bridge, &self.bridge) {
+                bridge.macs().forget(gone);
+            }
         }
     }
 }
@@ -243,6 +283,8 @@ fn bridge_port(interface: &Interface, port: &PortConfig) -> Option<BridgePort> {
     Some(made)
 }
 
+/// The key of a port for router addresses that nobody behind it may ask for.
+const ROUTER_GUARD: &str = "router-guard";
 /// How deep resubmits may be let nest at most: translation recurses.
 const MOST_DEPTH: u32 = 400;
 /// How many resubmits of one packet may be allowed at most.

@@ -29,7 +29,9 @@ impl Switch {
         let mut all = self.controllers.lock().unwrap_or_else(PoisonError::into_inner);
         let known = all.get(bridge).map_or(&[][..], Vec::as_slice);
         let same = |a: &(Uuid, ControllerStatus), b: &(Uuid, ControllerStatus)| {
+            let kept = |it: &ControllerStatus, key: &str| it.status.get(key).cloned();
             (a.0, a.1.connected, &a.1.role) == (b.0, b.1.connected, &b.1.role)
+                && ["state", "last_error"].iter().all(|key| kept(&a.1, key) == kept(&b.1, key))
         };
         // Seconds that pass are written with the statistics; a change of state at once.
         let changed = known.len() != states.len()

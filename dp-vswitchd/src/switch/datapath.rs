@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use dp_core::base::{Instant, PortNo};
 use dp_core::boundary::{Datapath as _, DatapathError, UpcallSink};
@@ -27,13 +28,16 @@ use dp_ofproto::upcall::{FLOW_LIMIT, Ofproto};
 
 use super::features::Feature;
 use super::scheduling::Tuning;
+use crate::daemon::DummyMode;
 use crate::event_loop::{Clock, Wants};
 
 /// A datapath and the OpenFlow layer above it.
 pub(crate) struct Datapath {
-    /// The datapath type: `netdev` or `dummy`.
+    /// The datapath type: `netdev`, `dummy`, or `system` where dummies stand for it.
     pub(crate) kind: String,
-    /// Its name: `ovs-netdev`, `ovs-dummy`.
+    /// Whether it is a dummy, of whatever type.
+    pub(crate) dummy: bool,
+    /// Its name, as `ovs-netdev`.
     pub(crate) name: String,
     pub(crate) netdev: Arc<Netdev>,
     pub(crate) ofproto: Arc<Ofproto>,
@@ -65,7 +69,7 @@ pub(crate) struct Figures {
     /// Flows that there may be.
     pub(crate) limit: usize,
     /// How long the last round took.
-    pub(crate) duration: std::time::Duration,
+    pub(crate) duration: Duration,
     /// No rounds are made.
     paused: bool,
 }
@@ -133,11 +137,14 @@ impl Datapath {
     pub(crate) fn new(
         kind: &str,
         name: &str,
-        by_hand: bool,
+        mode: DummyMode,
         clock: &Clock,
         neighbours: &Arc<Neighbours>,
     ) -> io::Result<Arc<Self>> {
+        let by_hand = mode != DummyMode::Off;
         let ofproto = Arc::new(Ofproto::default());
+        ofproto.set_account(dp_ofproto::trace::account);
+        ofproto.journal().set_datapath(format_args!("{kind}@{name}"));
         let tunnels = Arc::new(Tunnels::new(Arc::clone(neighbours)));
         let plugged = Arc::clone(&tunnels);
         let skip = Arc::new(SkipPolicy::default());
@@ -163,6 +170,7 @@ impl Datapath {
         let running = if by_hand { None } else { Some(netdev.start(&[], Idle::Sleep)?) };
         let datapath = Arc::new(Self {
             kind: kind.to_owned(),
+            dummy: mode.pretends(kind),
             name: name.to_owned(),
             netdev,
             ofproto,
@@ -179,7 +187,7 @@ impl Datapath {
                 average: 0,
                 most: 0,
                 limit: FLOW_LIMIT,
-                duration: std::time::Duration::ZERO,
+                duration: Duration::ZERO,
                 paused: false,
             }),
             set: Mutex::default(),
@@ -194,7 +202,7 @@ impl Datapath {
 
     /// The port that is the datapath itself: it belongs to no bridge.
     fn add_own_port(&self, name: &str) {
-        let added = if self.kind == DUMMY {
+        let added = if self.dummy {
             let port = Dummy::new(name);
             let hand = port.hand();
             self.add(PortNo(0), Box::new(port), "dummy-internal", Some(hand))
@@ -236,7 +244,7 @@ impl Datapath {
     /// that is free.
     pub(crate) fn choose_number(&self, name: &str) -> Option<PortNo> {
         let ports = self.ports();
-        if self.kind == DUMMY {
+        if self.dummy {
             let start = if name.starts_with("br") { 100 } else { 0 };
             let digits: String = name
                 .chars()
@@ -335,6 +343,7 @@ impl Datapath {
     /// Sets that.
     pub(crate) fn set_ufids(&self, enabled: bool) {
         self.set().no_ufids = !enabled;
+        self.ofproto.journal().set_terse(enabled);
     }
 
     /// Has no rounds made, or again.
@@ -373,6 +382,21 @@ impl Datapath {
             self.ofproto.set_features(features);
         }
         honoured || value == feature.value
+    }
+
+    /// How often packets may come back and how deep tags are looked at, for translation and traces.
+    pub(super) fn tell_limits(&self, pipeline: &Pipeline) {
+        let mut set = self.set();
+        let features = Features {
+            recirculations: pipeline.recirc_limit,
+            vlan_limit: pipeline.vlan_limit,
+            ..set.features
+        };
+        if set.features != features {
+            set.features = features;
+            drop(set);
+            self.ofproto.set_features(features);
+        }
     }
 
     /// Holds all packets back, or lets them move again (`flow-restore-wait`): until the flows of
@@ -432,7 +456,14 @@ impl Datapath {
                 }
             }
         }
-        wants.at(now.after(ROUND));
+        wants.at(now.after(self.pace()));
+    }
+
+    /// How long the main loop may sleep when nothing happens, while it has to look now and then. A turn
+    /// costs something for each port: with thousands of them there are fewer turns.
+    pub(super) fn pace(&self) -> Duration {
+        let thousands = u32::try_from(self.ports().len() / 1000).unwrap_or(u32::MAX);
+        ROUND * (thousands / 2).clamp(1, 5)
     }
 
     fn revalidator(&self) -> MutexGuard<'_, Revalidator> {
@@ -472,9 +503,7 @@ fn random() -> u64 {
     RandomState::new().hash_one(0)
 }
 
-/// The type of datapath that scripts operate by hand.
-pub(crate) const DUMMY: &str = "dummy";
 /// How many turns the main loop gives a datapath at once.
 const TURNS: usize = 256;
-/// How often the main loop looks whether a round of revalidation is due.
-const ROUND: std::time::Duration = std::time::Duration::from_millis(100);
+/// How often the main loop looks whether a round of revalidation is due, and at links.
+const ROUND: Duration = Duration::from_millis(100);

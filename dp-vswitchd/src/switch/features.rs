@@ -48,12 +48,13 @@ pub(crate) const FEATURES: &[Feature] = &[
     feature("ct_flush", "", "true"),
 ];
 
-/// Names that the database does not have.
-const NOT_IN_DATABASE: &[&str] = &["add_mpls", "max_mpls_depth"];
-
-/// Those that the database's `capabilities` tell.
-pub(super) fn capabilities() -> impl Iterator<Item = &'static Feature> {
-    FEATURES.iter().filter(|it| !NOT_IN_DATABASE.contains(&it.name))
+/// What the database's `capabilities` tell: names and values. It says that samples may lie in each
+/// other, not how deep.
+pub(super) fn capabilities() -> impl Iterator<Item = (&'static str, &'static str)> {
+    FEATURES.iter().map(|it| match it.name {
+        "sample_nesting" => (it.name, "true"),
+        name => (name, it.value),
+    })
 }
 
 /// Says in the log what a new datapath can do, in the words that scripts look for.

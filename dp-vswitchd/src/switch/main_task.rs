@@ -127,7 +127,7 @@ impl MainTask {
         }
         if self.status_at.is_none_or(|at| now >= at) {
             self.status_at = Some(now.after(STATUS_INTERVAL));
-            self.dirty = true;
+            self.dirty |= self.switch.has_moved();
         }
         self.dirty |= self.switch.take_touched();
         if !self.dirty || self.applied.is_none() || !self.link.is_free() {
@@ -165,6 +165,10 @@ impl Task for MainTask {
         self.switch.step_warp();
         let now = self.switch.now();
         self.link.run();
+        if let Some(replica) = self.link.client().replica() {
+            // A row's name and version are no columns that anybody asked for.
+            self.switch.census.tell(&[("idl-cells-Open_vSwitch", replica.cells(2))]);
+        }
         let before = self.applied;
         self.configure();
         let configured = self.applied != before;

@@ -54,7 +54,7 @@ mod scheduling;
 mod service_status;
 mod services;
 mod settings;
-mod status;
+pub(crate) mod status;
 mod system_stats;
 mod trim_unsafe;
 pub(crate) mod tunnels;
@@ -63,10 +63,11 @@ mod wires;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use dp_core::base::Instant;
+use dp_netdev::datapath::Suspicion;
 use dp_netdev::system::Topology;
 
 pub(crate) use bridge::{Interface, RunningBridge};
@@ -77,6 +78,7 @@ pub(crate) use dpdk::is_dpdk;
 use dp_ofproto::services::Services;
 use rates::{Counters, Rates};
 
+use crate::census::Census;
 use crate::commands::coverage;
 use crate::config::Settings;
 use crate::daemon::{DummyMode, Paths};
@@ -100,6 +102,10 @@ pub(crate) struct Switch {
     pub(crate) exports: exports::SwitchExports,
     /// What is known of each bridge's controllers.
     controllers: controllers::ControllerStates,
+    /// What tasks of the main loop count.
+    pub(crate) census: Census,
+    /// What the database server counts that is inside this process, if there is one.
+    pub(crate) server_census: OnceLock<Arc<Census>>,
     state: Mutex<State>,
 }
 
@@ -112,6 +118,10 @@ struct State {
     bare: BTreeMap<String, Arc<Datapath>>,
     /// `Open_vSwitch.other_config`, as it was applied last.
     other_config: Settings,
+    /// `Open_vSwitch.external_ids`, likewise.
+    external_ids: Settings,
+    /// What the database says of the host and of itself, likewise.
+    system: [String; 3],
     /// Sentences about the configuration that the log has heard.
     told: BTreeSet<String>,
     dpdk: dpdk::DpdkState,
@@ -124,6 +134,12 @@ struct State {
     recircs: services::BondRecircs,
     /// What the main loop knew of ports when it looked last.
     facts: Arc<services::Facts>,
+    /// When it looks again.
+    look_at: Option<Instant>,
+    /// Which turns of packet threads are told of.
+    suspicion: Suspicion,
+    /// What ports said of themselves when that was written back last.
+    fingerprint: u64,
     bond_tables: bond_tables::BondTables,
     /// The version of the bonds that the tables were made from.
     bonds_seen: u64,
@@ -169,6 +185,8 @@ impl Switch {
             services: Services::new(),
             exports: exports::SwitchExports::default(),
             controllers: controllers::ControllerStates::default(),
+            census: Census::default(),
+            server_census: OnceLock::new(),
             state: Mutex::default(),
         })
     }
@@ -185,8 +203,8 @@ impl Switch {
             Err(_) => {}
         }
         let (kind, name) = text.split_once('@').unwrap_or(("system", text));
-        let by_hand = self.dummy != DummyMode::Off;
-        let datapath = Datapath::new(kind, name, by_hand, &self.clock, self.underlay.neighbours())
+        let neighbours = self.underlay.neighbours();
+        let datapath = Datapath::new(kind, name, self.dummy, &self.clock, neighbours)
             .map_err(|error| crate::errno::text(&error))?;
         self.state().bare.insert(datapath.to_string(), Arc::clone(&datapath));
         Ok(datapath)
@@ -241,9 +259,11 @@ impl Switch {
                 _ => Err("multiple datapaths, specify one".to_owned()),
             },
             Some(text) => {
-                let (kind, name) = text.split_once('@').unwrap_or(("system", text));
-                let known = kind == "netdev" || kind == "dummy" && self.dummy != DummyMode::Off;
-                if !known {
+                // Who lists datapaths may take the names alone: no datapath of the system has them.
+                let own = all.clone().find(|it| it.name == text);
+                let own = own.map(|it| (it.kind.as_str(), text));
+                let (kind, name) = text.split_once('@').or(own).unwrap_or(("system", text));
+                if kind != "netdev" && !self.dummy.pretends(kind) {
                     log::warn!(
                         target: "dpif",
                         "could not create datapath {name} of unknown type {kind}"
@@ -289,6 +309,16 @@ impl Switch {
         self.state().other_config.get(key).cloned()
     }
 
+    /// A key of `Open_vSwitch.external_ids`, as it was when the configuration was applied last.
+    pub(crate) fn external_id(&self, key: &str) -> Option<String> {
+        self.state().external_ids.get(key).cloned()
+    }
+
+    /// `Open_vSwitch`'s `system_type`, `system_version` and `db_version`, likewise.
+    pub(crate) fn system(&self) -> [String; 3] {
+        self.state().system.clone()
+    }
+
     /// Counts something that has happened.
     pub(crate) fn count(&self, event: &'static str) {
         *self.state().events.entry(event).or_default() += 1;
@@ -321,6 +351,16 @@ impl Switch {
     /// Whether [`Self::touch`] was called since the last time.
     fn take_touched(&self) -> bool {
         std::mem::take(&mut self.state().touched)
+    }
+
+    /// Whether ports or protocols say something else of themselves than when this was asked last. What
+    /// is configured, or noticed by itself, is [touched](Self::touch) instead.
+    fn has_moved(&self) -> bool {
+        let each = self.datapaths().into_iter().map(|it| it.netdev.fingerprint());
+        let now = each.fold(0_u64, |all, one| all.rotate_left(1) ^ one);
+        let before = std::mem::replace(&mut self.state().fingerprint, now);
+        // Sessions have ages and counters of their own.
+        before != now || self.services.is_used()
     }
 
     /// Moves the clock by `total`, a `step` for each turn of the main loop.

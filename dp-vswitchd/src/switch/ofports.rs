@@ -47,11 +47,6 @@ impl OfPorts {
         }
     }
 
-    /// Whether a port could have this number.
-    pub(crate) fn is_free(&self, number: u16) -> bool {
-        number != 0 && self.states.get(usize::from(number)).is_some_and(|state| !state.used)
-    }
-
     /// Takes a number for a port that asks for none; `None` when all are in use.
     pub(crate) fn allocate(&mut self) -> Option<u16> {
         while self.next <= LAST_ALLOCATED {

@@ -10,7 +10,6 @@ use dp_netdev::port::tap::{Role, Tap};
 use dp_netdev::port::{Change, OpenError, Port, PortSpec};
 use dp_ofproto::tunnel;
 
-use super::datapath::DUMMY;
 use super::dpdk::{VhostSettings, is_dpdk};
 use crate::config::{InterfaceConfig, number_or};
 use crate::daemon::DummyMode;
@@ -24,18 +23,13 @@ pub(super) struct Opened {
     pub(super) hand: Option<Hand>,
 }
 
-/// The type that an interface of this type is opened with in a datapath of that type. Where dummies
+/// The type that an interface of this type is opened with, in a dummy datapath or another. Where dummies
 /// replace everything, they replace tunnels too: what is sent to one is only counted.
-pub(crate) fn effective_kind(
-    datapath: &str,
-    kind: &str,
-    is_local: bool,
-    mode: DummyMode,
-) -> String {
+pub(crate) fn effective_kind(dummy: bool, kind: &str, is_local: bool, mode: DummyMode) -> String {
     let kind = if is_local { "internal" } else { kind };
-    match (datapath, kind) {
+    match (dummy, kind) {
         (_, kind) if mode == DummyMode::Override && tunnel::is_tunnel(kind) => "dummy",
-        (DUMMY, "internal") => "dummy-internal",
+        (true, "internal") => "dummy-internal",
         (_, "internal") => "tap",
         (_, "") => "system",
         (_, kind) => kind,
@@ -112,6 +106,10 @@ fn tunnel(config: &InterfaceConfig, kind: &str) -> Result<Opened, String> {
     let read = tunnel::read(&config.name, kind, &config.options);
     for warning in &read.warnings {
         log::warn!(target: "netdev_vport", "{warning}");
+    }
+    if read.result.is_err() {
+        let name = &config.name;
+        log::warn!(target: "netdev", "{name}: could not set configuration (Invalid argument)");
     }
     read.result.map(|_| Opened { port: None, kind: kind.to_owned(), hand: None })
 }
@@ -198,16 +196,16 @@ mod tests {
     #[test]
     fn types_depend_on_the_datapath() {
         use crate::daemon::DummyMode;
-        for (datapath, kind, local, found) in [
-            ("dummy", "internal", false, "dummy-internal"),
-            ("dummy", "", true, "dummy-internal"),
-            ("netdev", "internal", false, "tap"),
-            ("netdev", "", false, "system"),
-            ("netdev", "dummy", false, "dummy"),
+        for (dummy, kind, local, found) in [
+            (true, "internal", false, "dummy-internal"),
+            (true, "", true, "dummy-internal"),
+            (false, "internal", false, "tap"),
+            (false, "", false, "system"),
+            (false, "dummy", false, "dummy"),
         ] {
-            assert_eq!(effective_kind(datapath, kind, local, DummyMode::Off), found);
+            assert_eq!(effective_kind(dummy, kind, local, DummyMode::Off), found);
         }
-        let vxlan = |mode| effective_kind("dummy", "vxlan", false, mode);
+        let vxlan = |mode| effective_kind(true, "vxlan", false, mode);
         assert_eq!(
             (vxlan(DummyMode::Override), vxlan(DummyMode::Beside)),
             ("dummy".into(), "vxlan".into())

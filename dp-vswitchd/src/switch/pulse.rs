@@ -82,9 +82,7 @@ impl Switch {
 
     fn pulse(&self, now: Instant) {
         let facts = self.known_facts();
-        let of = |bridge: &str, ofport: OfPort| {
-            facts.get(&(bridge.to_owned(), ofport)).copied().unwrap_or_default()
-        };
+        let of = |bridge: &str, ofport: OfPort| facts.of(bridge, ofport);
         let turn = self.services.pulse(self.heard_until(now), now, of);
         for outgoing in &turn.outgoing {
             self.send(outgoing, now);

@@ -16,6 +16,7 @@ use dp_netdev::qos::shaper::{QueueConfig as ShaperQueue, ShaperConfig};
 use dp_netdev::qos::{EgressConfig, QosReport};
 
 use super::bridge::{Interface, RunningBridge};
+use super::open::ROUTED;
 use crate::config::{Policing, QosConfig, QueueConfig, Settings};
 
 /// What is in force on an interface.
@@ -84,7 +85,7 @@ pub(crate) fn types(kind: &str) -> &'static [&'static str] {
             "egress-policer",
             "trtcm-policer",
         ],
-        "dummy" | "dummy-internal" | "patch" | "routed" => &[],
+        "dummy" | "dummy-internal" | "patch" | ROUTED => &[],
         _ => &["linux-htb", "linux-noop", "egress-policer", "trtcm-policer"],
     }
 }

@@ -10,10 +10,11 @@ use std::time::Duration;
 use dp_core::base::PortNo;
 use dp_core::flow::extract::VlanLimit;
 use dp_core::pipeline::Settings as Pipeline;
-use dp_netdev::datapath::{AutoBalance, Schedule};
+use dp_netdev::datapath::{AutoBalance, Schedule, Suspicion};
 use dp_netdev::pmd::assign::Algorithm;
 use dp_netdev::system::Topology;
 
+use super::Switch;
 use super::datapath::Datapath;
 use crate::config::{InterfaceConfig, Settings, is_true, number_or};
 
@@ -128,6 +129,22 @@ impl Threads {
     }
 }
 
+impl Switch {
+    /// Which turns of packet threads are told of.
+    pub(crate) fn suspicion(&self) -> Suspicion {
+        let datapaths = self.datapaths();
+        datapaths.first().map_or_else(|| self.state().suspicion, |it| it.netdev.suspicion())
+    }
+
+    /// Says which, of all datapaths, those that come later too.
+    pub(crate) fn set_suspicion(&self, suspicion: Suspicion) {
+        self.state().suspicion = suspicion.bounded();
+        for datapath in self.datapaths() {
+            datapath.netdev.set_suspicion(suspicion);
+        }
+    }
+}
+
 impl Datapath {
     /// Places threads and sets up pipelines as the configuration says, where that differs from how
     /// they are.
@@ -151,6 +168,7 @@ impl Datapath {
             if let Err(error) = self.netdev.configure(&pipeline) {
                 log::warn!(target: "dpif_netdev", "settings do not reach the threads: {error}");
             }
+            self.tell_limits(&pipeline);
             tuning.pipeline = pipeline;
         }
         drop(tuning);
@@ -165,6 +183,10 @@ impl Datapath {
             } else {
                 log::info!(target: "dpif_netdev", "{}", note.text);
             }
+        }
+        for [turn, around] in self.netdev.take_suspicious() {
+            log::warn!(target: "pmd_perf", "{turn}");
+            log::warn!(target: "pmd_perf", "{}", around.trim_end());
         }
     }
 
@@ -212,6 +234,9 @@ fn read_pipeline(settings: &Settings, pipeline: &mut Pipeline) {
     pipeline.flow_limit = number("flow-limit")
         .and_then(|limit| usize::try_from(limit).ok())
         .unwrap_or(default.flow_limit);
+    pipeline.recirc_limit = number("recirculation-limit")
+        .and_then(|limit| u8::try_from(limit).ok().filter(|limit| *limit > 0))
+        .unwrap_or(default.recirc_limit);
 }
 
 /// The processors of a mask in hexadecimal, the lowest in its last digit.

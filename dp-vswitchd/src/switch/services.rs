@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dp_core::base::{BondId, Instant, MacAddr, OfPort, PortNo};
-use dp_core::boundary::Datapath as _;
 use dp_core::flow::extract::{Extractor, VlanLimit};
 use dp_core::packet::Pool;
+use dp_netdev::port::Status;
 use dp_ofproto::action::Action;
 use dp_ofproto::bond;
 use dp_ofproto::protocols::{bfd, cfm, lacp, mcast, rstp, stp};
@@ -28,7 +28,15 @@ use crate::config::{PortConfig, Settings, is_true, number_or};
 use crate::daemon::DummyMode;
 
 /// What is known of ports, by bridge and number.
-pub(super) type Facts = BTreeMap<(String, OfPort), PortFacts>;
+#[derive(Debug, Default)]
+pub(super) struct Facts(BTreeMap<String, BTreeMap<OfPort, PortFacts>>);
+
+impl Facts {
+    /// What is known of a port.
+    pub(super) fn of(&self, bridge: &str, ofport: OfPort) -> PortFacts {
+        self.0.get(bridge).and_then(|ports| ports.get(&ofport)).copied().unwrap_or_default()
+    }
+}
 
 /// Recirculation ids that bonds hold.
 pub(super) type BondRecircs = BTreeMap<BondId, RecircRef>;
@@ -94,12 +102,13 @@ impl Switch {
 
     /// Lets bonds and protocols run. Returns whether packets wait to be moved.
     pub(super) fn run_services(&self, now: Instant) -> bool {
-        let facts = Arc::new(self.port_facts());
-        self.state().facts = Arc::clone(&facts);
-        self.follow_carriers(&facts);
-        let of = |bridge: &str, ofport: OfPort| {
-            facts.get(&(bridge.to_owned(), ofport)).copied().unwrap_or_default()
-        };
+        if self.is_time_to_look(now) {
+            let facts = Arc::new(self.port_facts());
+            self.state().facts = Arc::clone(&facts);
+            self.follow_carriers(&facts);
+        }
+        let facts = self.known_facts();
+        let of = |bridge: &str, ofport: OfPort| facts.of(bridge, ofport);
         self.count_bond_tables(now);
         let turn = self.services.run_heard(self.heard_until(now), now, of);
         self.sync_bond_tables();
@@ -127,6 +136,25 @@ impl Switch {
         sent
     }
 
+    /// Whether ports are to be looked at in this turn: now and then, and whenever something was asked
+    /// for. Where scripts move the clock they are in every turn.
+    fn is_time_to_look(&self, now: Instant) -> bool {
+        let pace = self.pace();
+        let mut state = self.state();
+        let due = state.touched
+            || self.dummy != DummyMode::Off
+            || state.look_at.is_none_or(|at| now >= at);
+        if due {
+            state.look_at = Some(now.after(pace));
+        }
+        due
+    }
+
+    /// How often links are looked at: as often as the largest datapath bears.
+    fn pace(&self) -> Duration {
+        self.datapaths().iter().map(|it| it.pace()).max().unwrap_or(LOOK)
+    }
+
     /// What the main loop knew of ports when it looked last.
     pub(super) fn known_facts(&self) -> Arc<Facts> {
         Arc::clone(&self.state().facts)
@@ -140,67 +168,49 @@ impl Switch {
             _ => self.services.wake(),
         };
         // Links are looked at now and then: nothing tells when one goes.
-        let look = (!self.bridges().is_empty()).then(|| self.now().after(LOOK));
+        let look = (!self.bridges().is_empty()).then(|| self.now().after(self.pace()));
         wake.into_iter().chain(look).min()
     }
 
     fn is_up(&self, bridge: &RunningBridge, interface: &Interface) -> bool {
-        self.facts_of(bridge, interface, None).carrier
+        let status = interface.number.and_then(|it| bridge.datapath.netdev.port_status(it));
+        has_carrier(bridge, interface, status)
     }
 
-    fn facts_of(
-        &self,
-        bridge: &RunningBridge,
-        interface: &Interface,
-        rx: Option<u64>,
-    ) -> PortFacts {
-        let carrier = match interface.number {
-            Some(number) => {
-                let status = bridge.datapath.netdev.port_status(number);
-                status.is_some_and(|status| status.admin_up && status.link_up)
-            }
-            None => {
-                let peer = interface.config.options.get("peer");
-                peer.is_some_and(|peer| {
-                    bridge.datapath.ofproto.world().peer(&interface.config.name, peer).is_some()
-                })
-            }
-        };
-        PortFacts { carrier, rx_packets: rx.unwrap_or(0) }
-    }
-
-    fn port_facts(&self) -> BTreeMap<(String, OfPort), PortFacts> {
-        let mut facts = BTreeMap::new();
+    fn port_facts(&self) -> Facts {
+        let mut looks: BTreeMap<String, Vec<(PortNo, Status, u64)>> = BTreeMap::new();
+        let mut facts = Facts::default();
         for bridge in self.bridges() {
-            let rx: BTreeMap<PortNo, u64> = bridge
-                .datapath
-                .netdev
-                .ports()
-                .into_iter()
-                .map(|port| (port.port, port.stats.rx_packets))
-                .collect();
-            for interface in bridge.state().interfaces.values() {
-                let Some(ofport) = interface.ofport else { continue };
-                let rx = interface.number.and_then(|number| rx.get(&number).copied());
-                let fact = self.facts_of(&bridge, interface, rx);
-                facts.insert((bridge.name.clone(), ofport), fact);
+            let kind = &bridge.datapath.kind;
+            if !looks.contains_key(kind) {
+                looks.insert(kind.clone(), bridge.datapath.netdev.looks());
             }
+            let looks = looks.get(kind).map_or(&[][..], Vec::as_slice);
+            let fact = |interface: &Interface| {
+                let number = interface.number;
+                let at = number.and_then(|it| looks.binary_search_by_key(&it, |look| look.0).ok());
+                let look = at.and_then(|at| looks.get(at));
+                let carrier = has_carrier(&bridge, interface, look.map(|look| look.1));
+                let rx_packets = look.map_or(0, |look| look.2);
+                Some((interface.ofport?, PortFacts { carrier, rx_packets }))
+            };
+            let ports = bridge.state().interfaces.values().filter_map(fact).collect();
+            facts.0.insert(bridge.name.clone(), ports);
         }
         facts
     }
 
     /// A link that went up or down changes trees, and what translation sees of ports.
-    fn follow_carriers(&self, facts: &BTreeMap<(String, OfPort), PortFacts>) {
+    fn follow_carriers(&self, facts: &Facts) {
         for bridge in self.bridges() {
-            let own = facts.iter().filter(|((of, _), _)| *of == bridge.name);
-            let now: BTreeMap<OfPort, bool> =
-                own.map(|((_, ofport), fact)| (*ofport, fact.carrier)).collect();
+            let ports = facts.0.get(&bridge.name).into_iter().flatten();
+            let now = ports.map(|(ofport, fact)| (*ofport, fact.carrier));
             let wish = {
                 let state = &mut *bridge.state();
-                if state.carriers == now {
+                if state.carriers.iter().map(|(ofport, up)| (*ofport, *up)).eq(now.clone()) {
                     continue;
                 }
-                let before = std::mem::replace(&mut state.carriers, now);
+                let before = std::mem::replace(&mut state.carriers, now.collect());
                 state.link_resets.retain(|port, _| state.carriers.contains_key(port));
                 for (port, up) in &state.carriers {
                     if before.get(port).is_some_and(|before| before != up) {
@@ -239,7 +249,17 @@ impl Switch {
     }
 }
 
-/// How often links are looked at.
+/// Whether an interface can carry packets: its device says so, or the other end of the patch is there.
+fn has_carrier(bridge: &RunningBridge, interface: &Interface, status: Option<Status>) -> bool {
+    if interface.number.is_some() {
+        return status.is_some_and(|status| status.admin_up && status.link_up);
+    }
+    let peer = interface.config.options.get("peer");
+    let world = || bridge.datapath.ofproto.world();
+    peer.is_some_and(|peer| world().peer(&interface.config.name, peer).is_some())
+}
+
+/// How often links are looked at where there are none.
 const LOOK: Duration = Duration::from_millis(100);
 
 fn port_wish(bridge: &RunningBridge, state: &BridgeState, port: &PortConfig) -> Option<PortWish> {
@@ -356,13 +376,9 @@ fn watch_wish(bridge: &RunningBridge, interface: &Interface) -> WatchWish {
         config.check_tnl_key = key.is_some_and(|key| key == "flow");
         config
     });
-    let ports = || bridge.datapath.netdev.ports().into_iter();
-    let rx_packets = match interface.number {
-        Some(number) if bfd.is_some() || cfm.is_some() => {
-            ports().find(|port| port.port == number).map_or(0, |port| port.stats.rx_packets)
-        }
-        _ => 0,
-    };
+    let number = interface.number.filter(|_| bfd.is_some() || cfm.is_some());
+    let received = number.and_then(|it| bridge.datapath.netdev.port_received(it));
+    let rx_packets = received.unwrap_or(0);
     WatchWish { mac: mac_of(bridge, interface), name, bfd, cfm, rx_packets }
 }
 

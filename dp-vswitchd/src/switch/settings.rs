@@ -17,7 +17,8 @@ use dp_ofproto::text::{NumbersOnly, parse_match, parse_subfield};
 
 use super::{Datapath, RunningBridge, Switch};
 use crate::config::{
-    BridgeConfig, FlowTableConfig, MirrorConfig, Settings, SwitchConfig, ZoneConfig, number_or,
+    BridgeConfig, DatapathConfig, FlowTableConfig, MirrorConfig, Settings, SwitchConfig,
+    ZoneConfig, number_or,
 };
 
 impl Switch {
@@ -29,8 +30,8 @@ impl Switch {
 }
 
 impl Datapath {
-    /// Limits of the slow path, and what is said of connection tracking.
-    pub(super) fn set_limits(&self, config: &SwitchConfig) {
+    /// Limits of the slow path, and what the datapath's own row says of connection tracking.
+    pub(super) fn set_limits(&self, config: &SwitchConfig, row: Option<&DatapathConfig>) {
         let other = &config.other_config;
         let millis = |key, default: i64| {
             let value = number_or(other, key, default);
@@ -44,7 +45,7 @@ impl Datapath {
         self.set_flow_limit(flows.max(1));
         self.set_skip(&config.other_config);
         let Some(tracker) = self.netdev.conntrack() else { return };
-        let Some(row) = config.datapaths.get(&self.kind) else { return };
+        let Some(row) = row else { return };
         if let Some(limit) = row.default_limit {
             tracker.set_default_zone_limit(u32::try_from(limit).unwrap_or(0));
         }
@@ -158,7 +159,9 @@ fn mirror(config: &MirrorConfig, ports: &BTreeSet<&str>) -> Option<Mirror> {
         let vlans = config.select_vlan.iter().filter_map(|it| u16::try_from(*it).ok());
         mirror.vlans = Some(vlans.collect::<VlanSet>());
     }
-    mirror.snaplen = config.snaplen.and_then(|it| u16::try_from(it).ok()).unwrap_or(0);
+    // All there is, is what is copied anyway.
+    let snaplen = config.snaplen.and_then(|it| u16::try_from(it).ok());
+    mirror.snaplen = snaplen.filter(|it| *it != u16::MAX).unwrap_or(0);
     if let Some(text) = config.filter.as_deref().filter(|it| !it.is_empty()) {
         match parse_match(text, &NumbersOnly) {
             Ok(filter) => mirror.filter = Some(filter),

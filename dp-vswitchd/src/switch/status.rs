@@ -12,7 +12,7 @@ use super::bridge::{Interface, RunningBridge, own_mac};
 use super::{Switch, features, open, system_stats};
 use dp_netdev::port::dpdk;
 
-use crate::config::{SwitchConfig, is_true};
+use crate::config::{PortConfig, SwitchConfig, is_true, wrong};
 use crate::daemon::DummyMode;
 use crate::ovsdb::database::Database;
 use crate::ovsdb::uuid::Uuid;
@@ -96,51 +96,31 @@ impl Switch {
         let ports: BTreeMap<String, BTreeMap<PortNo, PortInfo>> = self
             .datapaths()
             .iter()
+            .filter(|_| statistics)
             .map(|datapath| {
                 let ports = datapath.netdev.ports().into_iter().map(|port| (port.port, port));
                 (datapath.kind.clone(), ports.collect())
             })
             .collect();
         let none = BTreeMap::new();
-        let patches = self.patches();
         for bridge in self.bridges() {
             let infos = ports.get(&bridge.datapath.kind).unwrap_or(&none);
             bridge_columns(&bridge, &mut columns);
             self.service_columns(&bridge, &mut columns);
             let interfaces: Vec<Interface> = bridge.state().interfaces.values().cloned().collect();
+            let complaints: BTreeMap<String, String> = {
+                let state = bridge.state();
+                let told = |port: &PortConfig| Some((port.name.clone(), wrong::port(port)?));
+                state.config.ports.iter().filter_map(told).collect()
+            };
             for interface in &interfaces {
-                interface_columns(&bridge, interface, &mut columns);
-                let lonely = lonely(&patches, &bridge.datapath.kind, interface);
-                if let Some(why) = lonely.filter(|_| interface.error.is_none()) {
-                    columns.set("Interface", interface.config.uuid, "error", text(&why));
-                }
+                let complaint = complaints.get(interface.port.as_str());
+                interface_columns(&bridge, interface, complaint, &mut columns);
                 if interface.ofport.is_some() && is_tunnel(&interface.kind) {
                     tunnel_columns(self, interface, &mut columns);
                 }
-                let ofport = interface.ofport.filter(|_| statistics && interface.is_virtual());
-                if let Some(ofport) = ofport {
-                    let carried = bridge.bridge.carried(ofport);
-                    let values = [
-                        ("rx_packets", carried.rx.packets()),
-                        ("rx_bytes", carried.rx.bytes()),
-                        ("tx_packets", carried.tx.packets()),
-                        ("tx_bytes", carried.tx.bytes()),
-                    ];
-                    let values = values.map(|(name, value)| (name.to_owned(), value)).into();
-                    columns.set("Interface", interface.config.uuid, "statistics", numbers(values));
-                }
-                if statistics && let Some(info) = interface.number.and_then(|it| infos.get(&it)) {
-                    let mut values = statistics_of(info, &interface.kind);
-                    // What a device counts itself comes beside, but what packets show is ours.
-                    for (name, value) in bridge.datapath.netdev.port_counters(info.port) {
-                        match values.iter_mut().find(|(known, _)| *known == name) {
-                            // Some are lost there and some here.
-                            Some((known, count)) if known.ends_with("_dropped") => *count += value,
-                            Some(_) => {}
-                            None => values.push((name, value)),
-                        }
-                    }
-                    values.extend(bridge.qos_drops(interface));
+                let counted = statistics.then(|| bridge.statistics_of(interface, infos));
+                if let Some(values) = counted.flatten() {
                     let uuid = interface.config.uuid;
                     columns.set("Interface", uuid, "statistics", numbers(values));
                 }
@@ -160,8 +140,9 @@ impl Switch {
             }
         }
         for (kind, row) in &config.datapaths {
-            let capabilities = features::capabilities().map(|it| pair(it.name, it.value)).collect();
-            if self.datapaths().iter().any(|it| it.kind == *kind) {
+            let capabilities = features::capabilities().map(|(name, it)| pair(name, it)).collect();
+            let kind = Self::datapath_kind(kind);
+            if self.datapaths().iter().any(|it| it.kind == kind) {
                 columns.set("Datapath", row.uuid, "capabilities", map(capabilities));
             }
         }
@@ -169,34 +150,38 @@ impl Switch {
     }
 }
 
-impl Switch {
-    /// The patch ports that there are: by type of datapath and name, whom they lead to.
-    fn patches(&self) -> BTreeMap<(String, String), String> {
-        let mut patches = BTreeMap::new();
-        for bridge in self.bridges() {
-            for interface in bridge.state().interfaces.values() {
-                if interface.kind == "patch" && interface.ofport.is_some() {
-                    let key = (bridge.datapath.kind.clone(), interface.config.name.clone());
-                    let peer = interface.config.options.get("peer").cloned().unwrap_or_default();
-                    patches.insert(key, peer);
-                }
+impl RunningBridge {
+    /// What an interface has counted, by the names of the column `statistics`; `ports` are those of
+    /// the datapath. `None` of one that is not open.
+    pub(crate) fn statistics_of(
+        &self,
+        interface: &Interface,
+        ports: &BTreeMap<PortNo, PortInfo>,
+    ) -> Option<Vec<(String, u64)>> {
+        if interface.is_virtual() {
+            let carried = self.bridge.carried(interface.ofport?);
+            let values = [
+                ("rx_packets", carried.rx.packets()),
+                ("rx_bytes", carried.rx.bytes()),
+                ("tx_packets", carried.tx.packets()),
+                ("tx_bytes", carried.tx.bytes()),
+            ];
+            return Some(values.map(|(name, value)| (name.to_owned(), value)).into());
+        }
+        let info = ports.get(&interface.number?)?;
+        let mut values = counts_of(info, &interface.kind);
+        // What a device counts itself comes beside, but what packets show is ours.
+        for (name, value) in self.datapath.netdev.port_counters(info.port) {
+            match values.iter_mut().find(|(known, _)| *known == name) {
+                // Some are lost there and some here.
+                Some((known, count)) if known.ends_with("_dropped") => *count += value,
+                Some(_) => {}
+                None => values.push((name, value)),
             }
         }
-        patches
+        values.extend(self.qos_drops(interface));
+        Some(values)
     }
-}
-
-/// Why a patch port leads nowhere, if it does: the other end is not there, or is another's.
-fn lonely(
-    patches: &BTreeMap<(String, String), String>,
-    datapath: &str,
-    interface: &Interface,
-) -> Option<String> {
-    let name = &interface.config.name;
-    let peer = patches.get(&(datapath.to_owned(), name.clone()))?;
-    let back = patches.get(&(datapath.to_owned(), peer.clone()));
-    let why = format!("No usable peer '{peer}' exists in '{datapath}' datapath.");
-    (interface.kind == "patch" && back != Some(name)).then_some(why)
 }
 
 fn bridge_columns(bridge: &RunningBridge, columns: &mut Columns) {
@@ -206,13 +191,22 @@ fn bridge_columns(bridge: &RunningBridge, columns: &mut Columns) {
     columns.set("Bridge", uuid, "datapath_version", text("<built-in>"));
 }
 
-fn interface_columns(bridge: &RunningBridge, interface: &Interface, columns: &mut Columns) {
+/// What is known of an interface; `complaint` is what is wrong with the settings of its port.
+fn interface_columns(
+    bridge: &RunningBridge,
+    interface: &Interface,
+    complaint: Option<&String>,
+    columns: &mut Columns,
+) {
     let uuid = interface.config.uuid;
     let mut set = |column, value| columns.set("Interface", uuid, column, value);
     let status = interface.number.and_then(|it| bridge.datapath.netdev.port_status(it));
     let ofport = interface.ofport.map_or(-1, |it| i64::from(it.0));
     set("ofport", number(ofport));
-    let error = interface.error.clone().or_else(|| bridge.qos_error(&interface.config.name));
+    let error = interface.error.clone();
+    let error = error.or_else(|| bridge.qos_error(&interface.config.name));
+    let error = error.or_else(|| lonely(bridge, interface));
+    let error = error.or_else(|| wrong::interface(&interface.config).or(complaint.cloned()));
     set("error", error.as_deref().map_or_else(Datum::empty_set, text));
     let Some(status) = status else {
         for column in NEEDS_DEVICE {
@@ -259,6 +253,18 @@ fn interface_columns(bridge: &RunningBridge, interface: &Interface, columns: &mu
     let duplex = link.and_then(|it| it.full_duplex);
     let word = |full| text(if full { "full" } else { "half" });
     set("duplex", duplex.map_or_else(Datum::empty_set, word));
+}
+
+/// Why a patch port leads nowhere, if it does: the other end is not there, or is another's.
+fn lonely(bridge: &RunningBridge, interface: &Interface) -> Option<String> {
+    if interface.kind != "patch" || interface.ofport.is_none() {
+        return None;
+    }
+    let (name, datapath) = (&interface.config.name, &bridge.datapath);
+    let peer = interface.config.options.get("peer").map_or("", String::as_str);
+    let found = datapath.ofproto.world().peer(name, peer);
+    let why = format!("No usable peer '{peer}' exists in '{}' datapath.", datapath.kind);
+    found.is_none().then_some(why)
 }
 
 /// A tunnel is up as long as it is there; its status says which way it leads.
@@ -312,7 +318,7 @@ const OFFLOADS: &[&str] = &[
     "tx_vxlan_tso_offload",
 ];
 
-fn statistics_of(info: &PortInfo, kind: &str) -> Vec<(String, u64)> {
+fn counts_of(info: &PortInfo, kind: &str) -> Vec<(String, u64)> {
     let stats = info.stats;
     let mut values = vec![
         ("rx_packets", stats.rx_packets),
@@ -320,20 +326,27 @@ fn statistics_of(info: &PortInfo, kind: &str) -> Vec<(String, u64)> {
         ("tx_packets", stats.tx_packets),
         ("tx_bytes", stats.tx_bytes),
     ];
-    if kind.starts_with("dummy") {
-        values.extend([
-            ("rx_q0_packets", stats.rx_packets),
-            ("rx_q0_bytes", stats.rx_bytes),
-            ("tx_q0_packets", stats.tx_packets),
-            ("tx_q0_bytes", stats.tx_bytes),
-            // What a dummy shows for statistics of its own: packets, and packets again.
-            ("rx_custom_packets_1", stats.rx_packets),
-            ("rx_custom_packets_2", stats.rx_packets),
-        ]);
-    } else {
+    if !kind.starts_with("dummy") {
         values.extend([("rx_dropped", stats.rx_dropped), ("tx_dropped", stats.tx_dropped)]);
     }
-    values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    let values = values.into_iter().map(|(name, value)| (name.to_owned(), value));
+    values.chain(custom_of_kind(info, kind)).collect()
+}
+
+/// Counters that only ports of this kind have.
+pub(crate) fn custom_of_kind(info: &PortInfo, kind: &str) -> Vec<(String, u64)> {
+    let stats = info.stats;
+    let values = [
+        ("rx_q0_packets", stats.rx_packets),
+        ("rx_q0_bytes", stats.rx_bytes),
+        ("tx_q0_packets", stats.tx_packets),
+        ("tx_q0_bytes", stats.tx_bytes),
+        // What a dummy shows for statistics of its own: packets, and packets again.
+        ("rx_custom_packets_1", stats.rx_packets),
+        ("rx_custom_packets_2", stats.rx_packets),
+    ];
+    let values = values.into_iter().filter(|_| kind.starts_with("dummy"));
+    values.map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 pub(super) fn number(value: i64) -> Datum {

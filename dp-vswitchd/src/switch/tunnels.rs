@@ -19,8 +19,8 @@ use dp_core::boundary::Datapath as _;
 use dp_core::flow::Extractor;
 use dp_core::flow::beside::take_on;
 use dp_core::packet::{Metadata, Pool};
-use dp_core::route::{Addresses, CachedRoute, NextHop, Prefix, Router, Rules, SourceNeed};
-use dp_core::tunnel::Ends;
+use dp_core::route::{Addresses, CachedRoute, NextHop, Order, Prefix, Router, Rules, SourceNeed};
+use dp_core::tunnel::{Ends, Flavour};
 use dp_netdev::netlink::{Index, KernelHop};
 use dp_ofproto::action::Action;
 use dp_ofproto::learn::{Neighbours, Question};
@@ -45,6 +45,8 @@ pub(crate) struct Underlay {
     kernel: Mutex<Option<Index>>,
     /// The devices that give no source address, as it was said.
     silent: Mutex<Option<String>>,
+    /// The order of routes, as it was said.
+    order: Mutex<Option<String>>,
     /// Addresses of bridges that have moved to another MAC.
     moves: Moves,
     /// When neighbours were last looked over.
@@ -61,6 +63,11 @@ impl Underlay {
     /// The neighbours.
     pub(crate) const fn neighbours(&self) -> &Arc<Neighbours> {
         &self.neighbours
+    }
+
+    /// How many moves of addresses were announced, and how many were left to others.
+    pub(crate) fn announced(&self) -> (u64, u64) {
+        self.moves.counts()
     }
 
     /// Gives a device an address: its network is a route of its own.
@@ -107,6 +114,31 @@ impl Underlay {
         }
         if let Some(index) = self.kernel().as_ref() {
             self.take_over(index);
+        }
+    }
+
+    /// Says in which order routes are taken (`other_config:route-order`); the reference's where it is
+    /// not said. Whoever calls publishes the routes.
+    pub(crate) fn set_order(&self, order: Option<&str>) {
+        let mut said = self.order.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.as_deref() == order {
+            return;
+        }
+        *said = order.map(str::to_owned);
+        drop(said);
+        let order = match order {
+            None | Some("prefix-length") => Order::PrefixLength,
+            Some("destination-first") => Order::DestinationFirst,
+            Some(other) => {
+                log::warn!(
+                    target: "ovs_router",
+                    "route-order is neither prefix-length nor destination-first: {other}"
+                );
+                Order::PrefixLength
+            }
+        };
+        if let Err(error) = self.router().set_order(order) {
+            log::warn!(target: "ovs_router", "route-order: {error}");
         }
     }
 
@@ -265,6 +297,10 @@ impl Switch {
         let failed = |why: &str| format!("could not add network device {name} to ofproto ({why})");
         let config = config_of(interface).ok_or_else(|| failed("Invalid argument"))?;
         let datapath = &bridge.datapath;
+        if let Some(why) = self.disagreement(datapath, name, &config) {
+            log::warn!(target: "netdev_vport", "{name}: {why}");
+            return Err(format!("{name}: {why}"));
+        }
         let number = datapath.take_tunnel_port(&config);
         let number = number.ok_or_else(|| failed("No space left on device"))?;
         let mut ports = self.tunnel_ports(datapath);
@@ -281,6 +317,44 @@ impl Switch {
             return Err(failed("File exists"));
         }
         Ok(number)
+    }
+
+    /// Why a tunnel cannot share the datapath's port with one that is there: the two would read the
+    /// same bits in two ways.
+    fn disagreement(
+        &self,
+        datapath: &Arc<Datapath>,
+        name: &str,
+        config: &TunnelConfig,
+    ) -> Option<&'static str> {
+        let system_name = config.system_name();
+        for bridge in self.bridges_of(datapath) {
+            for interface in bridge.state().interfaces.values() {
+                let other = config_of(interface).filter(|other| {
+                    interface.number.is_some()
+                        && interface.config.name != name
+                        && other.system_name() == system_name
+                });
+                match (other.map(|other| other.flavour), config.flavour) {
+                    (Some(one), two)
+                        if (one == Flavour::GroupPolicy) != (two == Flavour::GroupPolicy) =>
+                    {
+                        return Some(
+                            "VXLAN-GBP, and non-VXLAN-GBP tunnels can't be configured on the same \
+                             dst_port",
+                        );
+                    }
+                    (Some(Flavour::Payload(one)), Flavour::Payload(two)) if one != two => {
+                        return Some(
+                            "bareudp tunnels of different payload_type can't be configured on the \
+                             same dst_port",
+                        );
+                    }
+                    _ => {}
+                }
+            }
+        }
+        None
     }
 
     /// All tunnel ports of a datapath as their bridges have them now.

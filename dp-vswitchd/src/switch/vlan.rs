@@ -54,7 +54,7 @@ mod tests {
         assert_eq!(mode(&port(None, None, &[])), VlanMode::default());
         assert_eq!(mode(&port(None, Some(5), &[])), VlanMode::Access(5));
         let trunk = mode(&port(Some("trunk"), Some(5), &[1, 2]));
-        assert!(trunk.carries(2) && !trunk.carries(5));
+        assert!(trunk.carries(2, 0) && !trunk.carries(5, 0));
         let native = mode(&port(Some("native-untagged"), Some(5), &[1]));
         assert_eq!((native.input(0), native.output(5)), (Some(5), None));
         assert!(matches!(

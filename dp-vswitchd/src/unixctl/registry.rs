@@ -135,9 +135,9 @@ impl CommandRegistry {
         self.insert(name, usage, least, most, Handler::Deferred(Box::new(handler)));
     }
 
-    /// Adds a former name of a command that is registered already, for scripts that know no other;
-    /// it is not listed.
-    pub fn register_alias<R, E, F>(
+    /// Adds a command that is not listed: a former name of one that is registered already, for scripts
+    /// that know no other, or one that only tests have a use for.
+    pub fn register_hidden<R, E, F>(
         &mut self,
         name: &str,
         usage: &str,

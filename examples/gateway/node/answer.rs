@@ -57,6 +57,14 @@ impl Node {
     /// Takes a packet of the tables.
     pub(super) fn take(&mut self, packet: &PacketIn, now: Instant) {
         let flow = &packet.flow;
+        let here = packet.bridge.name() == self.bridge.name();
+        if here && self.activation.is_blocked(packet.in_port) {
+            if self.activation.see(packet.in_port, flow) {
+                self.say(&format!("port {} is active: its owner is here", packet.in_port));
+                self.changed = true;
+            }
+            return;
+        }
         match flow.eth_type() {
             0x0806 => self.neighbour(packet, now),
             0x86dd if flow.nw_proto() == 58 && matches!(flow.load(layout::TP_SRC), 135 | 136) => {
@@ -65,12 +73,8 @@ impl Node {
             _ if self.watch_at(packet.bridge.name(), packet.in_port).is_some() => {
                 self.hear(packet, now);
             }
-            0x8035 => {
-                if self.activation.see(packet.in_port, flow) {
-                    self.say(&format!("port {} is active: its owner is here", packet.in_port));
-                    self.changed = true;
-                }
-            }
+            // Its owner has been there already.
+            0x8035 => {}
             _ => self.connection(packet, now),
         }
     }

@@ -74,9 +74,12 @@ impl Known<'_> {
         for pod in &self.plan.pods {
             let number = pod.port;
             if self.activation.is_blocked(OfPort(number)) {
-                let _ =
-                    writeln!(out, "priority=301,in_port={number},rarp,actions=CONTROLLER:65535");
-                let _ = writeln!(out, "priority=300,in_port={number},actions=drop");
+                let _ = writeln!(
+                    out,
+                    "priority=301,in_port={number},rarp,actions=CONTROLLER:65535\n\
+                     priority=301,in_port={number},icmp6,icmp_type=136,actions=CONTROLLER:65535\n\
+                     priority=300,in_port={number},actions=drop"
+                );
             }
             let _ = writeln!(
                 out,
@@ -119,7 +122,10 @@ impl Known<'_> {
                 bfd::UDP_PORT
             );
         }
-        let _ = writeln!(out, "priority=100,in_port={DNS},ip,actions=ct(zone=1,table=1)");
+        for (address, ..) in &self.plan.dns {
+            let family = family(*address);
+            let _ = writeln!(out, "priority=100,in_port={DNS},{family},actions=ct(zone=1,table=1)");
+        }
     }
 
     fn tracked(&self, out: &mut String) {
@@ -199,9 +205,12 @@ impl Known<'_> {
     }
 
     fn owned(&self, out: &mut String) {
-        let dns = self.plan.dns.as_ref().map(|(address, ..)| *address);
+        let dns = self.plan.dns.iter().map(|(address, ..)| *address);
         for address in self.plan.pods.iter().map(|pod| pod.address).chain(dns) {
-            let Some(owner) = self.owners.of(address) else { continue };
+            let owner = self.owners.of(address);
+            let Some(owner) = owner.filter(|it| !self.activation.is_blocked(it.port)) else {
+                continue;
+            };
             // The name server needs a router only for its MAC, which every family has.
             let router = self.plan.router(address).or(self.plan.routers.first().copied());
             let Some((_, router)) = router else { continue };

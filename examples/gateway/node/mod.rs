@@ -36,7 +36,8 @@ use dp_netdev::port::PortSpec;
 use dp_netdev::{Config, Idle, Netdev};
 use dp_ofproto::bridge::{Bridge, BridgePort, PortKind, PortMap};
 use dp_ofproto::gateway::{
-    Activation, Announcements, Backend, Balancer, GatewayPorts, Guard, Owner, Owners, WatchedRoutes,
+    Activation, Announcements, Backend, Balancer, GatewayPorts, Guard, Owner, Owners, Sign,
+    WatchedRoutes,
 };
 use dp_ofproto::learn::{MacTableConfig, Neighbours};
 use dp_ofproto::matching::Match;
@@ -186,10 +187,11 @@ impl Node {
             let port = OfPort(pod.port);
             self.owners.set(pod.address, Owner { mac: pod.mac, port });
             if pod.waits {
-                self.activation.bind(port, pod.mac);
+                let signs = [Sign::Rarp, Sign::UnsolicitedAdvertisement];
+                self.activation.bind_until(port, pod.mac, signs);
             }
         }
-        if let Some((address, _, mac)) = &self.plan.dns {
+        for (address, _, mac) in &self.plan.dns {
             self.owners.set(*address, Owner { mac: *mac, port: OfPort(DNS) });
         }
         for (router, _) in &self.plan.routers {
@@ -253,8 +255,9 @@ impl Node {
         // An empty table has room for one route.
         let _ = router.add_cached(network);
         self.tunnels.set_routing(router.snapshot());
-        if let Some((address, ..)) = self.plan.dns {
-            let servers = PrefixSet::new([(address, Prefix::host(address).len())]);
+        if !self.plan.dns.is_empty() {
+            let hosts = self.plan.dns.iter().map(|&(address, ..)| address);
+            let servers = PrefixSet::new(hosts.map(|it| (it, Prefix::host(it).len())));
             let conditions = vec![Condition::DestinationIn(Arc::new(servers))];
             let rule = Rule { both_directions: true, ..Rule::new("node-local DNS", conditions) };
             self.skip.set(vec![rule]);
@@ -280,7 +283,7 @@ impl Node {
             Ok(self.netdev.add_port(number, port)?)
         };
         let mut ports = Vec::new();
-        let dns = self.plan.dns.iter().map(|(_, name, _)| (DNS, name.as_str()));
+        let dns = self.plan.dns.first().map(|(_, name, _)| (DNS, name.as_str()));
         let watches = (WATCHES..).zip(self.plan.watches.iter().map(|watch| watch.name.as_str()));
         for (number, name) in self.interfaces().into_iter().chain(dns).chain(watches) {
             let datapath = PortNo(number.into());

@@ -90,7 +90,8 @@ pub(crate) struct Plan {
     pub(crate) defaults: Vec<String>,
     pub(crate) sources: Vec<(Prefix, String)>,
     pub(crate) services: Vec<Service>,
-    pub(crate) dns: Option<(IpAddr, String, MacAddr)>,
+    /// The node's own name server, with an address of one family or of each.
+    pub(crate) dns: Vec<(IpAddr, String, MacAddr)>,
     pub(crate) watches: Vec<Watch>,
 }
 
@@ -192,7 +193,7 @@ impl FromStr for Plan {
         let (mut underlay, mut routers) = (None, Vec::new());
         let (mut peers, mut pods, mut uplinks) = (Vec::new(), Vec::new(), Vec::<Uplink>::new());
         let (mut defaults, mut sources) = (Vec::new(), Vec::new());
-        let (mut services, mut dns, mut watches) = (Vec::new(), None, Vec::new());
+        let (mut services, mut dns, mut watches) = (Vec::new(), Vec::new(), Vec::new());
         for (line, text) in (1..).zip(text.lines()) {
             let text = text.split_once('#').map_or(text, |(text, _)| text);
             let mut words = Words { line, words: text.split_whitespace() };
@@ -230,8 +231,16 @@ impl FromStr for Plan {
                     services.push(Service { address, backends });
                 }
                 "dns" => {
-                    let address = words.value(ADDRESS)?;
-                    dns = Some((address, words.word(INTERFACE)?.to_owned(), words.value(MAC)?));
+                    let (address, name) =
+                        (words.value(ADDRESS)?, words.word(INTERFACE)?.to_owned());
+                    if dns.iter().any(|(_, other, _)| *other != name) {
+                        return Err(PlanError::Value(
+                            line,
+                            name,
+                            "the name server's one interface",
+                        ));
+                    }
+                    dns.push((address, name, words.value(MAC)?));
                 }
                 "bfd" => watches.push(Watch {
                     name: words.word(INTERFACE)?.to_owned(),
@@ -288,6 +297,10 @@ mod tests {
             ),
             ("frobnicate", "line 7: `frobnicate` is nothing that a node has"),
             ("pod pod1", "line 7: expected an IP address"),
+            (
+                "dns fd53::10 dns0 02:00:00:00:16:53\ndns 169.254.20.10 dns1 02:00:00:00:16:53",
+                "line 8: dns1: expected the name server's one interface",
+            ),
             ("pod pod1 10.16.1.x", "line 7: 10.16.1.x: expected an IP address"),
         ] {
             let error = format!("{good}{line}").parse::<Plan>().expect_err("it cannot be");

@@ -29,6 +29,7 @@
 mod dpdk;
 mod megaflow;
 mod port;
+mod programs;
 mod setup;
 
 #[cfg(test)]
@@ -37,12 +38,12 @@ mod tests;
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    process::Command,
     thread,
     time::Duration,
 };
 
 pub use megaflow::Megaflow;
+use programs::Programs;
 pub use setup::Setup;
 
 use crate::{
@@ -63,6 +64,7 @@ pub struct Reference {
     daemon: Guarded,
     server: Option<Guarded>,
     folder: Folder,
+    programs: Programs,
 }
 
 impl Reference {
@@ -73,6 +75,15 @@ impl Reference {
     /// [`ReferenceError`], with the daemon's log if it did not come up.
     pub fn start() -> Result<Self, ReferenceError> {
         Setup::new().start()
+    }
+
+    /// Starts the switch of Debian's next release (3.5), with that release's tools.
+    ///
+    /// # Errors
+    ///
+    /// As [`Reference::start`]; what kept its packages from being fetched.
+    pub fn start_newer() -> Result<Self, ReferenceError> {
+        Setup::newer()?.start()
     }
 
     /// As [`Reference::start`], with another daemon in the switch's place.
@@ -255,7 +266,7 @@ impl Reference {
     }
 
     fn tool(&self, program: &str, words: &[&str]) -> Result<String, ReferenceError> {
-        let mut command = command(program, &self.folder);
+        let mut command = self.programs.command(program, &self.folder);
         command.arg(format!("--timeout={}", TOOL_LIMIT.as_secs())).args(words);
         Ok(process::run(&mut command)?)
     }
@@ -335,15 +346,6 @@ pub enum ReferenceError {
         /// Pages there are.
         free: u64,
     },
-}
-
-/// A command that knows this folder and no other.
-fn command(program: &str, folder: &Folder) -> Command {
-    let mut command = Command::new(program);
-    for variable in ["OVS_RUNDIR", "OVS_LOGDIR", "OVS_DBDIR", "OVS_SYSCONFDIR"] {
-        command.env(variable, folder.path());
-    }
-    command
 }
 
 /// The last lines of what the switch wrote to its standard streams, else of its log file.

@@ -70,6 +70,21 @@ impl Reference {
         self.receive(port, &hex(frame))
     }
 
+    /// Gives a dummy port many frames, some with each command.
+    ///
+    /// # Errors
+    ///
+    /// As [`Reference::receive_frame`].
+    pub fn receive_frames(&self, port: &str, frames: &[Vec<u8>]) -> Result<(), ReferenceError> {
+        for some in frames.chunks(AT_ONCE) {
+            let frames: Vec<String> = some.iter().map(|frame| hex(frame)).collect();
+            let mut words = vec!["netdev-dummy/receive", port];
+            words.extend(frames.iter().map(String::as_str));
+            self.appctl(&words)?;
+        }
+        Ok(())
+    }
+
     /// Every frame that a dummy port has sent, once the packets given so far are worked off.
     ///
     /// # Errors
@@ -126,6 +141,9 @@ impl Reference {
         }
     }
 }
+
+/// A dummy port's queue takes a hundred, and drops what is too much.
+const AT_ONCE: usize = 25;
 
 /// Octets as the tools take them.
 pub(super) fn hex(octets: &[u8]) -> String {

@@ -8,13 +8,22 @@ use std::{
     time::Duration,
 };
 
-use super::{BRIDGE, Reference, ReferenceError, command, dpdk, log_tail};
-use crate::{folder::Folder, netns::Namespace, packages, patience, process::Guarded};
+use super::programs::{Programs, environment};
+use super::{BRIDGE, Reference, ReferenceError, dpdk, log_tail};
+use crate::{
+    folder::Folder,
+    netns::Namespace,
+    packages::{self, Apart},
+    patience,
+    process::Guarded,
+};
 
 /// What to start, and with which settings.
 #[derive(Debug)]
 pub struct Setup<'a> {
-    daemon: PathBuf,
+    programs: Programs,
+    /// Another in the switch's place.
+    daemon: Option<PathBuf>,
     arguments: Vec<String>,
     settings: Vec<String>,
     datapath: String,
@@ -27,7 +36,8 @@ impl<'a> Setup<'a> {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            daemon: "/usr/sbin/ovs-vswitchd".into(),
+            programs: Programs::System,
+            daemon: None,
             arguments: ["--enable-dummy", "--disable-system", "--disable-system-route"]
                 .map(str::to_owned)
                 .to_vec(),
@@ -38,16 +48,30 @@ impl<'a> Setup<'a> {
         }
     }
 
+    /// The switch of Debian's next release (3.5), with its tools and its database's schema. They judge
+    /// another daemon as well: `Setup::newer()?.daemon(testkit::daemon::built()?)`.
+    ///
+    /// # Errors
+    ///
+    /// [`ReferenceError::Package`] if its packages cannot be fetched.
+    pub fn newer() -> Result<Self, ReferenceError> {
+        Ok(Self { programs: Programs::Newer(Apart::trixie()?), ..Self::new() })
+    }
+
     /// Debian's switch in a namespace, with the userspace datapath on the interfaces that are there.
     /// Its clock is the real one, and it follows the namespace's routes.
     #[must_use]
     pub fn within(namespace: &'a Namespace) -> Self {
-        Self {
-            arguments: vec!["--disable-system".into()],
-            datapath: "netdev".into(),
-            namespace: Some(namespace),
-            ..Self::new()
-        }
+        Self::new().and_within(namespace)
+    }
+
+    /// As [`Setup::within`], for what has been set up already; it comes before arguments.
+    #[must_use]
+    pub fn and_within(mut self, namespace: &'a Namespace) -> Self {
+        self.arguments = vec!["--disable-system".into()];
+        self.datapath = "netdev".into();
+        self.namespace = Some(namespace);
+        self
     }
 
     /// Debian's switch built with DPDK. Huge pages are reserved if too few are free, and stay so.
@@ -59,7 +83,7 @@ impl<'a> Setup<'a> {
         packages::ensure(&["openvswitch-switch-dpdk"])?;
         dpdk::reserve_memory()?;
         Ok(Self {
-            daemon: "/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk".into(),
+            daemon: Some("/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk".into()),
             settings: dpdk::settings(),
             datapath: "netdev".into(),
             ..Self::new()
@@ -70,7 +94,7 @@ impl<'a> Setup<'a> {
     /// arguments.
     #[must_use]
     pub fn daemon(mut self, path: impl Into<PathBuf>) -> Self {
-        self.daemon = path.into();
+        self.daemon = Some(path.into());
         self
     }
 
@@ -80,7 +104,15 @@ impl<'a> Setup<'a> {
     ///
     /// What Cargo says where the daemon cannot be built.
     pub fn embedded() -> Result<Self, ReferenceError> {
-        Ok(Self { embedded: true, ..Self::new().daemon(crate::daemon::built()?) })
+        Self::new().and_embedded()
+    }
+
+    /// As [`Setup::embedded`], with the tools and the schema that were chosen.
+    ///
+    /// # Errors
+    /// What Cargo says where the daemon cannot be built.
+    pub fn and_embedded(self) -> Result<Self, ReferenceError> {
+        Ok(Self { embedded: true, ..self.daemon(crate::daemon::built()?) })
     }
 
     /// Adds an argument.
@@ -108,11 +140,16 @@ impl<'a> Setup<'a> {
         let path = std::env::temp_dir();
         let folder =
             Folder::new("switch").map_err(|source| ReferenceError::File { path, source })?;
-        create_database(&folder)?;
-        let server = if self.embedded { None } else { Some(start_server(&folder)?) };
-        let daemon = self.start_daemon(&folder)?;
-        let mut reference = Reference { daemon, server, folder };
-        reference.await_daemon(&self.daemon)?;
+        create_database(&self.programs, &folder)?;
+        let server =
+            if self.embedded { None } else { Some(start_server(&self.programs, &folder)?) };
+        let words = match &self.daemon {
+            Some(path) => vec![path.to_string_lossy().into_owned()],
+            None => self.programs.switch(),
+        };
+        let daemon = self.start_daemon(&words, &folder)?;
+        let mut reference = Reference { daemon, server, folder, programs: self.programs };
+        reference.await_daemon(Path::new(words.last().map_or("", String::as_str)))?;
         let datapath = format!("datapath_type={}", self.datapath);
         reference.vsctl(&[
             "add-br",
@@ -127,9 +164,9 @@ impl<'a> Setup<'a> {
         Ok(reference)
     }
 
-    fn start_daemon(&self, folder: &Folder) -> Result<Guarded, ReferenceError> {
+    fn start_daemon(&self, words: &[String], folder: &Folder) -> Result<Guarded, ReferenceError> {
         let database = format!("unix:{}", folder.join("db.sock").display());
-        let mut init = command("ovs-vsctl", folder);
+        let mut init = self.programs.command("ovs-vsctl", folder);
         init.args([&format!("--db={database}"), "--timeout=30", "--no-wait", "init"]);
         if !self.settings.is_empty() {
             init.args(["--", "set", "Open_vSwitch", "."]).args(&self.settings);
@@ -138,22 +175,24 @@ impl<'a> Setup<'a> {
             crate::process::run(&mut init)?;
         }
 
+        let none = String::new();
         let mut daemon = match self.namespace {
             // `ip` cannot give a program another name, the shell can; both become what they start.
             Some(namespace) => {
                 let mut shell = namespace.command("bash");
-                shell.args(["-c", "exec -a ovs-vswitchd \"$0\" \"$@\""]).arg(&self.daemon);
+                shell.args(["-c", "exec -a ovs-vswitchd \"$0\" \"$@\""]).args(words);
                 shell
             }
             None => {
-                let mut daemon = Command::new(&self.daemon);
+                let (program, arguments) = words.split_first().unwrap_or((&none, &[]));
+                let mut daemon = Command::new(program);
+                daemon.args(arguments);
                 // Its name is that of its sockets, by which the tools find it.
                 daemon.arg0("ovs-vswitchd");
                 daemon
             }
         };
-        let known = command("", folder);
-        daemon.envs(known.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        daemon.envs(environment(folder));
         let file = format!("file:{}", folder.join("conf.db").display());
         daemon.arg(if self.embedded { &file } else { &database }).args(&self.arguments);
         daemon.arg(format!("--pidfile={}", folder.join("ovs-vswitchd.pid").display()));
@@ -187,17 +226,17 @@ impl Reference {
     }
 }
 
-/// An empty database with the installed schema.
-fn create_database(folder: &Folder) -> Result<(), ReferenceError> {
-    let mut create = command("ovsdb-tool", folder);
-    create.arg("create").arg(folder.join("conf.db")).arg(SCHEMA);
+/// An empty database with the release's schema.
+fn create_database(programs: &Programs, folder: &Folder) -> Result<(), ReferenceError> {
+    let mut create = programs.command("ovsdb-tool", folder);
+    create.arg("create").arg(folder.join("conf.db")).arg(programs.schema());
     crate::process::run(&mut create)?;
     Ok(())
 }
 
-fn start_server(folder: &Folder) -> Result<Guarded, ReferenceError> {
+fn start_server(programs: &Programs, folder: &Folder) -> Result<Guarded, ReferenceError> {
     let database = folder.join("conf.db");
-    let mut server = command("ovsdb-server", folder);
+    let mut server = programs.command("ovsdb-server", folder);
     server.arg(&database);
     server.arg(format!("--remote=punix:{}", folder.join("db.sock").display()));
     server.arg(format!("--pidfile={}", folder.join("ovsdb-server.pid").display()));
@@ -228,5 +267,4 @@ fn spawn(mut command: Command, folder: &Folder, out: &str) -> Result<Guarded, Re
     Ok(Guarded::spawn(&mut command)?)
 }
 
-const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
 const START_LIMIT: Duration = Duration::from_secs(60);

@@ -172,3 +172,37 @@ fn dpdk_sends_a_packet_octet_for_octet() {
     let version = switch.vsctl(&["get", "Open_vSwitch", ".", "dpdk_version"]).unwrap();
     assert!(version.contains("DPDK "), "{version}");
 }
+
+#[test]
+fn the_next_release_stands_beside_this_one_and_its_tools_judge_any_daemon() {
+    let newer = Reference::start_newer().unwrap();
+    let ours = Setup::newer().unwrap().daemon(crate::daemon::built().unwrap()).start().unwrap();
+    let older = Reference::start().unwrap();
+    let version = |switch: &Reference| switch.appctl(&["version"]).unwrap();
+    assert!(version(&newer).starts_with("ovs-vswitchd (Open vSwitch) 3.5"), "{}", version(&newer));
+    assert!(!version(&older).contains(" 3.5"), "{}", version(&older));
+    for switch in [&newer, &ours] {
+        switch.add_dummy_port("p1", 1).unwrap();
+        switch.add_dummy_port("p2", 2).unwrap();
+        switch.add_flow(BRIDGE, "in_port=1,actions=output:2").unwrap();
+        let frame = samples::named("ipv4-udp").unwrap();
+        switch.receive_frame("p1", &frame).unwrap();
+        assert_eq!(switch.sent("p2").unwrap(), [frame]);
+        assert!(switch.ofctl(&["--version"]).unwrap().contains(" 3.5"));
+    }
+}
+
+#[test]
+fn the_next_release_switches_between_namespaces() {
+    let space = Namespace::quiet("newer").unwrap();
+    let host = Namespace::new("host").unwrap();
+    netns::veth_pair((&host, "eth0"), (&space, "veth1")).unwrap();
+    host.address("eth0", "10.0.0.1/24").unwrap();
+    let switch = Setup::newer().unwrap().and_within(&space).start().unwrap();
+    switch.add_port(BRIDGE, "veth1", "system", 1, &[]).unwrap();
+    switch.add_flow(BRIDGE, "actions=normal").unwrap();
+    space.exec(&["ip", "address", "add", "10.0.0.2/24", "dev", BRIDGE]).unwrap();
+    space.exec(&["ip", "link", "set", BRIDGE, "up"]).unwrap();
+    let said = host.exec(&["ping", "-c", "3", "-i", "0.2", "-W", "5", "10.0.0.2"]).unwrap();
+    assert!(said.contains("3 received"), "{said}");
+}

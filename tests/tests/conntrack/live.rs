@@ -152,6 +152,45 @@ fn an_address_is_shared_by_ports_until_none_is_left() -> Result<()> {
 }
 
 #[test]
+fn datagrams_and_pings_share_the_address_too() -> Result<()> {
+    let hosts = Hosts::start()?;
+    hosts.flows(&stateful(&format!(
+        "table=1,priority=5,in_port=1,ct_state=+new+trk,ip,\
+         actions=ct(commit,zone=1,table=2,nat(src={SHARED}:5000-5003))\n\
+         table=1,priority=5,in_port=1,ct_state=+new+trk,ipv6,\
+         actions=ct(commit,zone=1,table=2,nat(src=[{SHARED6}]:5000-5003))\n"
+    )))?;
+    for (there, bound, shared, icmp) in [
+        (RIGHT, format!("{RIGHT}:0"), SHARED, "icmp,"),
+        (RIGHT6, format!("[{RIGHT6}]:0"), SHARED6, "icmpv6,"),
+    ] {
+        let server = Echo::udp(&hosts.right, &bound)?;
+        for _ in 0..4 {
+            asks(&hosts.left, &server.address.to_string(), 1000, PATIENCE)
+                .with_context(|| hosts.switch.log_tail())?;
+        }
+        ping(&hosts.left, there, "56")?;
+        let all = hosts.connections()?;
+        let answered = format!("dst={shared},");
+        let of = |proto: &str| -> Vec<String> {
+            let lines = all.lines().filter(|line| line.starts_with(proto));
+            let replies = lines.filter_map(|line| line.split_once("reply=(")).map(|it| it.1);
+            replies.filter(|reply| reply.contains(&answered)).map(str::to_owned).collect()
+        };
+        let ports: BTreeSet<u16> = of("udp,")
+            .iter()
+            .filter_map(|reply| {
+                reply.split_once("dport=")?.1.split([')', ',']).next()?.parse().ok()
+            })
+            .collect();
+        ensure!(ports == (5000..5004).collect(), "{ports:?}\n{all}");
+        ensure!(!of(icmp).is_empty(), "{all}");
+        ensure!(is_not_answered(&hosts.left, &server.address.to_string()), "a fifth has no port");
+    }
+    Ok(())
+}
+
+#[test]
 fn datagrams_in_pieces_are_tracked_and_translated_as_one() -> Result<()> {
     let hosts = Hosts::start()?;
     let mut servers = Vec::new();

@@ -9,14 +9,14 @@ use testkit::seed::{Rng, Seeded};
 use super::random::{Pair, SHOW};
 
 /// A host on each side and who is between them, by family.
-struct Ends {
-    client: &'static str,
-    server: &'static str,
-    router: &'static str,
+pub(crate) struct Ends {
+    pub(crate) client: &'static str,
+    pub(crate) server: &'static str,
+    pub(crate) router: &'static str,
 }
 
-const V4: Ends = Ends { client: "10.0.0.1", server: "10.0.0.99", router: "10.0.0.254" };
-const V6: Ends = Ends { client: "fc00::1", server: "fc00::99", router: "fc00::fe" };
+pub(crate) const V4: Ends = Ends { client: "10.0.0.1", server: "10.0.0.99", router: "10.0.0.254" };
+pub(crate) const V6: Ends = Ends { client: "fc00::1", server: "fc00::99", router: "fc00::fe" };
 
 fn ip(src: &str, dst: &str) -> Packet {
     let packet = Packet::ethernet("50:54:00:00:00:01", "50:54:00:00:00:02");
@@ -24,7 +24,7 @@ fn ip(src: &str, dst: &str) -> Packet {
 }
 
 /// An ICMP error from a router that quotes the beginning of a frame's packet.
-fn error(ends: &Ends, dst: &str, quoted: &[u8], rng: &mut Rng) -> Vec<u8> {
+pub(crate) fn error(ends: &Ends, dst: &str, quoted: &[u8], rng: &mut Rng) -> Vec<u8> {
     let body = quoted.get(14..).unwrap_or_default();
     let len = if rng.bool() {
         body.len()

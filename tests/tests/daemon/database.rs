@@ -20,17 +20,26 @@ struct Site {
     servers: Vec<Option<Guarded>>,
     folder: Folder,
     namespace: Namespace,
+    /// Everybody speaks TLS: the members among themselves, the tools and the switch with them.
+    tls: bool,
 }
 
 impl Site {
     /// One server, or a cluster of three.
     fn start(members: usize) -> Result<Self> {
+        Self::start_as(members, false)
+    }
+
+    fn start_as(members: usize, tls: bool) -> Result<Self> {
         testkit::packages::ensure(&["openvswitch-switch", "openvswitch-common"])?;
         let (folder, namespace) = (Folder::new("site")?, Namespace::new("site")?);
-        let mut site = Self { daemon: None, servers: Vec::new(), folder, namespace };
+        let mut site = Self { daemon: None, servers: Vec::new(), folder, namespace, tls };
+        if tls {
+            site.make_certificates()?;
+        }
         for at in 0..members {
             let file = site.folder.join(format!("{at}.db")).display().to_string();
-            let raft = |at: usize| format!("tcp:127.0.0.1:{}", 7000 + at);
+            let raft = |at: usize| format!("{}:127.0.0.1:{}", site.scheme(), 7000 + at);
             match (members, at) {
                 (1, _) => run(Command::new("ovsdb-tool").args(["create", &file, SCHEMA]))?,
                 (_, 0) => run(Command::new("ovsdb-tool").args([
@@ -55,6 +64,7 @@ impl Site {
         let mut words = vec!["env".to_owned(), site.run_folder()];
         words.push(daemon::built()?.display().to_string());
         words.push(site.remotes());
+        words.extend(site.credentials("switch"));
         words.extend(["--enable-dummy", "--disable-system", "-vconsole:off"].map(str::to_owned));
         words.push(format!("--log-file={}", site.folder.join("log").display()));
         words.push(format!("--unixctl={}", site.folder.join("ctl").display()));
@@ -65,6 +75,44 @@ impl Site {
         )?;
         site.forwards()?;
         Ok(site)
+    }
+
+    /// An authority, whose certificate everybody has but the switch, and who it has signed.
+    fn make_certificates(&self) -> Result<()> {
+        for words in [
+            &["init"][..],
+            &["req+sign", "server", "switch"],
+            &["req+sign", "tool", "switch"],
+            &["req+sign", "switch", "switch"],
+        ] {
+            let mut command = Command::new("ovs-pki");
+            command.current_dir(self.folder.path()).arg("--force").args(words);
+            command.arg(format!("--dir={}", self.folder.join("pki").display()));
+            run(command.arg(format!("--log={}", self.folder.join("pki.log").display())))?;
+        }
+        Ok(())
+    }
+
+    fn scheme(&self) -> &'static str {
+        if self.tls { "ssl" } else { "tcp" }
+    }
+
+    /// Options of somebody whose certificate is signed. The switch takes the authority's from whom it
+    /// speaks to first, and keeps it.
+    fn credentials(&self, name: &str) -> Vec<String> {
+        let path = |name: &str| self.folder.join(name).display().to_string();
+        if !self.tls {
+            return Vec::new();
+        }
+        let authority = match name {
+            "switch" => format!("--bootstrap-ca-cert={}", path("kept.pem")),
+            _ => format!("--ca-cert={}", path("pki/switchca/cacert.pem")),
+        };
+        vec![
+            format!("--private-key={}", path(&format!("{name}-privkey.pem"))),
+            format!("--certificate={}", path(&format!("{name}-cert.pem"))),
+            authority,
+        ]
     }
 
     fn run_folder(&self) -> String {
@@ -78,15 +126,16 @@ impl Site {
 
     fn server(&self, at: usize) -> Result<Guarded> {
         let path = |name: String| self.folder.join(name).display().to_string();
-        let words = [
+        let mut words = vec![
             "env".to_owned(),
             self.run_folder(),
             "ovsdb-server".to_owned(),
             path(format!("{at}.db")),
-            format!("--remote=ptcp:{}:127.0.0.1", 6640 + at),
+            format!("--remote=p{}:{}:127.0.0.1", self.scheme(), 6640 + at),
             format!("--unixctl={}", path(format!("{at}.ctl"))),
             "-vconsole:off".to_owned(),
         ];
+        words.extend(self.credentials("server"));
         let server = self.spawn(&words)?;
         let answers = || self.ask(at, &["version"]).ok();
         patience::wait(LIMIT, answers).context("the server does not answer")?;
@@ -119,15 +168,18 @@ impl Site {
 
     fn remotes(&self) -> String {
         let members = self.servers.len();
-        let all: Vec<_> = (0..members).map(|at| format!("tcp:127.0.0.1:{}", 6640 + at)).collect();
+        let all: Vec<_> =
+            (0..members).map(|at| format!("{}:127.0.0.1:{}", self.scheme(), 6640 + at)).collect();
         all.join(",")
     }
 
     /// The tool, which waits until the switch has done what it is told.
     fn vsctl(&self, words: &str) -> Result<String> {
         let database = format!("--db={}", self.remotes());
+        let credentials = self.credentials("tool");
         let words: Vec<&str> = ["ovs-vsctl", &database, "--timeout=30"]
             .into_iter()
+            .chain(credentials.iter().map(String::as_str))
             .chain(words.split_whitespace())
             .collect();
         Ok(self.namespace.exec(&words)?)
@@ -214,7 +266,24 @@ fn a_server_that_is_silent_for_a_while_stops_nothing() -> Result<()> {
 
 #[test]
 fn a_cluster_whose_leader_goes_is_followed_to_the_next() -> Result<()> {
-    let mut site = Site::start(3)?;
+    leaders_go(&mut Site::start(3)?)
+}
+
+#[test]
+fn a_cluster_that_speaks_tls_is_followed_as_well() -> Result<()> {
+    let mut site = Site::start_as(3, true)?;
+    leaders_go(&mut site)?;
+    let log = fs::read_to_string(site.folder.join("log"))?;
+    ensure!(log.matches("successfully bootstrapped CA cert").count() == 1, "{log}");
+    let kept = |name: &str| {
+        let path = site.folder.join(name).display().to_string();
+        run(Command::new("openssl").args(["x509", "-noout", "-fingerprint", "-in", &path]))
+    };
+    ensure!(kept("kept.pem")? == kept("pki/switchca/cacert.pem")?);
+    Ok(())
+}
+
+fn leaders_go(site: &mut Site) -> Result<()> {
     site.obeys("first")?;
     for round in 0..2 {
         let leader = patience::wait(LIMIT, || site.leader()).context("no leader")?;

@@ -77,8 +77,45 @@ fn a_loop_is_bounded_as_configured_counted_by_bridge_and_told_once_with_its_flow
     let hits = patience::wait(LIMIT, || sample(port, &name).filter(|hits| *hits >= before + 3));
     ensure!(hits.is_some(), "{before} before");
     let log = std::fs::read_to_string(switch.folder().join("ovs-vswitchd.log"))?;
-    let told: Vec<_> = log.lines().filter(|it| it.contains("over max translation depth")).collect();
+    let told: Vec<_> =
+        log.lines().filter(|it| it.contains("|WARN|over max translation depth")).collect();
     ensure!(told.len() == 1 && told[0].contains("dst=50:54:00:00:00:02"), "{told:?}");
+    Ok(())
+}
+
+#[test]
+fn a_loop_through_the_tracker_is_bounded_counted_by_bridge_and_told_with_its_flow() -> Result<()> {
+    let switch = Reference::start_ours()?;
+    let port = listen(&switch)?;
+    switch.add_dummy_port("p1", 1)?;
+    switch.add_dummy_port("p2", 2)?;
+    switch.ofctl(&["del-flows", BRIDGE])?;
+    // It forks each time: what comes back too often ends, the rest is traced on.
+    switch.add_flows(BRIDGE, "ip,actions=2,ct(table=1)\ntable=1,ip,actions=ct(table=0)\n")?;
+    let told = |most: u32| format!("over {most} recirculations");
+    let text = switch.trace(BRIDGE, "in_port=1,udp")?;
+    ensure!(text.matches("recirc(").count() == 9 + 9 && text.contains(&told(8)), "{text}");
+    switch.vsctl(&["set", "Open_vSwitch", ".", "other_config:recirculation-limit=3"])?;
+    let text = switch.trace(BRIDGE, "in_port=1,udp")?;
+    ensure!(text.matches("recirc(").count() == 4 + 4 && text.contains(&told(3)), "{text}");
+
+    let name = format!("dp_bridge_limit_hits{{bridge=\"{BRIDGE}\",limit=\"recirculations\"}}");
+    let before = patience::wait(LIMIT, || sample(port, &name)).context("no metrics")?;
+    let packet = "in_port(1),eth(src=50:54:00:00:00:01,dst=50:54:00:00:00:02),eth_type(0x0800),\
+                  ipv4(src=10.0.0.1,dst=10.0.0.2,proto=17,tos=0,ttl=64,frag=no),udp(src=1,dst=2)";
+    for _ in 0..5 {
+        switch.receive("p1", packet)?;
+    }
+    let hits = patience::wait(LIMIT, || sample(port, &name).filter(|hits| *hits >= before + 5));
+    ensure!(hits == Some(before + 5), "{before} before, then {hits:?}");
+    let drops = switch.appctl(&["coverage/read-counter", "datapath_drop_recirc_error"])?;
+    ensure!(drops.trim() == "5", "{drops}");
+    let log = std::fs::read_to_string(switch.folder().join("ovs-vswitchd.log"))?;
+    let said: Vec<_> = log.lines().filter(|line| line.contains(&told(3))).collect();
+    ensure!(said.len() == 1 && said[0].contains("dst=10.0.0.2"), "{said:?}");
+    // What makes no sense is said, and the usual bound holds.
+    switch.vsctl(&["set", "Open_vSwitch", ".", "other_config:recirculation-limit=0"])?;
+    ensure!(switch.trace(BRIDGE, "in_port=1,udp")?.contains(&told(8)));
     Ok(())
 }
 

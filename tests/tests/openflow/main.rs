@@ -12,7 +12,9 @@ mod limits;
 mod lives;
 mod pace;
 mod raw;
+mod situations;
 mod told;
+mod versions;
 
 use std::fmt::Write as _;
 

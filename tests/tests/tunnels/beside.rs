@@ -88,7 +88,7 @@ pub(crate) fn with_underlay(switch: Reference) -> Result<Reference> {
 }
 
 /// A switch with tunnels in the bridge above.
-fn with_tunnels(switch: Reference) -> Result<Reference> {
+pub(crate) fn with_tunnels(switch: Reference) -> Result<Reference> {
     let switch = with_underlay(switch)?;
     for (number, (name, options)) in (11..).zip(TUNNELS) {
         let words = format!(
@@ -102,7 +102,7 @@ fn with_tunnels(switch: Reference) -> Result<Reference> {
     Ok(switch)
 }
 
-fn sorted(text: &str) -> BTreeSet<String> {
+pub(crate) fn sorted(text: &str) -> BTreeSet<String> {
     text.lines().map(str::to_owned).collect()
 }
 
@@ -208,81 +208,84 @@ fn packets_enter_tunnels_as_the_references_do_and_come_back_as_they_were() -> Re
     Ok(())
 }
 
-/// An outer IPv4 frame as the other end would send it: ends swapped, no UDP checksum.
-fn turned_round(frame: &[u8]) -> Vec<u8> {
+/// An outer frame as the other end would send it: ends swapped, which changes no checksum.
+pub(crate) fn turned_round(frame: &[u8]) -> Vec<u8> {
     let mut frame = frame.to_vec();
-    for (a, b, len) in [(0, 6, 6), (26, 30, 4)] {
-        for at in 0..len {
-            frame.swap(a + at, b + at);
+    let (ip, len) = if frame.get(12) == Some(&0x86) { (22, 16) } else { (26, 4) };
+    for (at, len) in [(0, 6), (ip, len)] {
+        if let Some(ends) = frame.get_mut(at..at + 2 * len) {
+            ends.rotate_left(len);
         }
     }
     frame
 }
 
-/// Commands about routes, neighbours and source ports, good ones and bad ones.
-const COMMANDS: &[&str] = &[
-    "ovs/route/add 10.1.0.0/16 under",
-    "ovs/route/add 10.2.0.0/16 under 1.1.2.1",
-    "ovs/route/add 10.2.0.0/24 under 1.1.2.1 pkt_mark=5",
-    "ovs/route/add 10.4.0.0/24 nobr 1.1.2.1",
-    "ovs/route/add 2001:db8::/32 under 2001:cafe::1",
-    "ovs/route/lookup 10.2.0.7",
-    "ovs/route/lookup 10.2.0.7 pkt_mark=5",
-    "ovs/route/lookup 10.2.1.7 pkt_mark=5",
-    "ovs/route/lookup 9.9.9.9",
-    "ovs/route/lookup foo",
-    "ovs/route/lookup 2001:db8::5",
-    "ovs/route/del 10.2.0.0/24",
-    "ovs/route/del 10.2.0.0/24 pkt_mark=5",
-    "ovs/route/del 10.9.0.0/24",
-    "ovs/route/del foo",
-    "tnl/neigh/set under foo f8:bc:12:44:34:b7",
-    "tnl/neigh/set under 1.1.2.93 foo",
-    "tnl/neigh/set under 1.1.2.93",
-    "tnl/arp/set under 1.1.2.94 f8:bc:12:44:34:b8",
-    "tnl/arp/show",
-    "tnl/neigh/aging",
-    "tnl/neigh/aging 0",
-    "tnl/neigh/aging x",
-    "tnl/neigh/aging 3601",
-    "tnl/neigh/aging 12",
-    "tnl/arp/aging",
-    "tnl/arp/flush",
-    "tnl/neigh/show",
-    "tnl/neigh/flush x",
-    "tnl/egress_port_range",
-    "tnl/egress_port_range 35190 36190",
-    "tnl/egress_port_range 60000 35190",
-    "tnl/egress_port_range 0 5",
-    "tnl/egress_port_range x y",
-    "tnl/egress_port_range 5",
-    "tnl/egress_port_range",
-    "tnl/ports/show x",
-];
-
+/// A route of a mark leads through a router; without the mark there is none.
 #[test]
-fn commands_answer_as_the_references_do() -> Result<()> {
+fn tunnels_take_the_routes_of_their_mark_as_at_the_reference() -> Result<()> {
+    let ours = Setup::newer()?.daemon(testkit::daemon::built()?).start()?;
+    let switches = [with_underlay(Reference::start_newer()?)?, with_underlay(ours)?];
+    for switch in &switches {
+        switch.appctl(&["ovs/route/add", "1.1.9.0/24", "under", "1.1.2.92", "pkt_mark=7"])?;
+        switch.appctl(&["tnl/neigh/set", "under", "1.1.2.92", "f8:bc:12:44:34:b6"])?;
+        for (number, kind, mark) in [(11, "vxlan", "7"), (12, "gre", "8"), (13, "geneve", "")] {
+            let mark = match mark {
+                "" => String::new(),
+                mark => format!("options:egress_pkt_mark={mark}"),
+            };
+            let words = format!(
+                "add-port {BRIDGE} t{number} -- set Interface t{number} ofport_request={number} \
+                 type={kind} options:remote_ip=1.1.9.92 options:key=6 {mark}"
+            );
+            switch.vsctl(&words.split_whitespace().collect::<Vec<_>>())?;
+        }
+        let flows = "in_port=1,udp,tp_dst=11,actions=11\nin_port=1,udp,tp_dst=12,actions=12\n\
+                     in_port=1,udp,tp_dst=13,actions=13\n\
+                     in_port=1,udp,tp_dst=14,actions=set_field:7->pkt_mark,13\n";
+        switch.add_flows(BRIDGE, flows)?;
+    }
+    let mut taken = 0;
+    for port in 11..=14 {
+        for mark in ["", ",pkt_mark=7"] {
+            let of = |switch: &Reference| -> Result<String> {
+                let trace = switch.trace(BRIDGE, &format!("in_port=1,udp,udp_dst={port}{mark}"))?;
+                // The mark that was set for nothing: the reference leaves it there.
+                let unused = ["set(skb_mark(0x7))\n", "set(skb_mark(0x8))\n"];
+                Ok(unused.iter().fold(trace, |text, it| text.replace(it, "drop\n")))
+            };
+            let (theirs, ours) = (of(&switches[0])?, of(&switches[1])?);
+            assert_eq!(ours, theirs, "{port} {mark}");
+            taken += usize::from(ours.contains("to f8:bc:12:44:34:b6 1.1.2.92"));
+        }
+    }
+    // By the port's mark twice, by the packet's own once, by the flow's twice.
+    assert_eq!(taken, 5);
+    Ok(())
+}
+
+/// A copy is made where something comes after that wants the packet as it was, and nowhere else.
+#[test]
+fn only_what_is_not_last_is_done_on_a_copy_as_at_the_reference() -> Result<()> {
     let switches = [with_tunnels(Reference::start()?)?, with_tunnels(Reference::start_ours()?)?];
-    for command in COMMANDS {
-        let words: Vec<&str> = command.split_whitespace().collect();
-        let answer = |switch: &Reference| match switch.appctl(&words) {
-            Ok(text) => sorted(&text),
-            Err(error) => {
-                let text = format!("{error:#}");
-                // What the tool says around the answer names the switch's own folder.
-                let own = |line: &&str| !line.contains("server returned an error");
-                let folder = switch.folder().display().to_string();
-                text.lines().filter(own).map(|line| line.replace(&folder, "")).collect()
-            }
+    let lists = [
+        ("11,99", false),
+        ("11,mod_nw_ttl:7", false),
+        ("11,resubmit(,2)", false),
+        ("clone(11),1", false),
+        ("mod_nw_ttl:9,11,1", false),
+        ("11,11", true),
+        ("11,output:IN_PORT", true),
+    ];
+    for (list, copied) in lists {
+        let of = |switch: &Reference| -> Result<String> {
+            switch.ofctl(&["del-flows", BRIDGE])?;
+            switch.add_flow(BRIDGE, &format!("in_port=1,ip,actions={list}"))?;
+            let trace = switch.trace(BRIDGE, "in_port=1,icmp,nw_ttl=8")?;
+            Ok(trace.lines().last().context("it is told")?.to_owned())
         };
-        let own = answer(&switches[1]);
-        assert_eq!(own, answer(&switches[0]), "{command}");
-        // What is refused is refused in words, not by silence.
-        assert!(
-            *command != "ovs/route/del foo"
-                || own.iter().any(|line| line.contains("Invalid parameters")),
-            "{own:?}"
-        );
+        let (theirs, ours) = (of(&switches[0])?, of(&switches[1])?);
+        assert_eq!(ours, theirs, "{list}");
+        assert_eq!(ours.contains("clone("), copied, "{list}: {ours}");
     }
     Ok(())
 }

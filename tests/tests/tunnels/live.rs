@@ -1,5 +1,5 @@
 //! Two hosts with our switch, pods behind them, and each kind of tunnel between: ping and TCP; the
-//! kernel's own VXLAN as the other end; the largest packet that fits; ends that move.
+//! kernel's own VXLAN and segment routing as the other end; the largest packet that fits; ends that move.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -24,7 +24,7 @@ fn gateway(namespace: &Namespace, address: &str, tunnel: &str) -> Result<Referen
 }
 
 /// Pings until an answer comes, for a bounded time: the first packets ask for neighbours.
-fn reaches(from: &Namespace, to: &str, size: &str) -> Result<()> {
+pub(crate) fn reaches(from: &Namespace, to: &str, size: &str) -> Result<()> {
     let words = ["ping", "-c", "3", "-i", "0.2", "-W", "1", "-s", size, to];
     let mut last = String::new();
     for _ in 0..5 {
@@ -75,6 +75,54 @@ fn the_kernels_vxlan_is_the_other_end() -> Result<()> {
     // The new device has another address than the old one.
     pod.ip(&["neigh", "flush", "all"])?;
     reaches(&pod, "10.9.0.2", "56").with_context(|| switch.log_tail())
+}
+
+#[test]
+fn the_kernels_segment_routing_is_the_other_end() -> Result<()> {
+    let (here, there, pod) =
+        (Namespace::new("srv6-gw")?, Namespace::new("srv6-peer")?, Namespace::new("srv6-pod")?);
+    veth_pair((&here, "eth0"), (&there, "eth0"))?;
+    veth_pair((&here, "pod0"), (&pod, "eth0"))?;
+    pod.mac("eth0", mac(0).as_str())?;
+    pod.ip(&["link", "set", "eth0", "mtu", "1400"])?;
+    let peer = "02:00:00:00:09:99";
+    for (address, other) in [("10.9.0.1/24", "10.9.0.2"), ("fd09::1/64", "fd09::2")] {
+        pod.address("eth0", address)?;
+        pod.ip(&["neigh", "add", other, "lladdr", peer, "dev", "eth0"])?;
+    }
+    there.address("eth0", "fd07::2/64")?;
+    for words in [
+        "link set lo up",
+        "addr add 10.9.0.2/32 dev lo",
+        "addr add fd09::2/128 dev lo",
+        "addr add fd08::2/128 dev lo",
+        "route add 10.9.0.1/32 encap seg6 mode encap segs fd07::1 dev eth0 src 10.9.0.2 mtu 1400",
+        "-6 route add fd09::1/128 encap seg6 mode encap segs fd07::1 dev eth0 src fd09::2 mtu 1400",
+    ] {
+        there.ip(&words.split_whitespace().collect::<Vec<_>>())?;
+    }
+    for interface in ["all", "eth0", "lo"] {
+        there.exec(&["sysctl", "-qw", &format!("net.ipv6.conf.{interface}.seg6_enabled=1")])?;
+    }
+    let switch = gateway(&here, "fd07::1/64", "type=srv6 options:remote_ip=fd07::2")?;
+    switch.add_flow("br-int", "in_port=pod0,ip,actions=output:tun0")?;
+    switch.add_flow("br-int", "in_port=pod0,ipv6,actions=output:tun0")?;
+    let back = format!("in_port=tun0,actions=mod_dl_dst:{},output:pod0", mac(0));
+    switch.add_flow("br-int", &back)?;
+    let carries = || -> Result<()> {
+        for address in ["10.9.0.2", "fd09::2"] {
+            reaches(&pod, address, "56").with_context(|| switch.log_tail())?;
+            reaches(&pod, address, "1300").with_context(|| switch.log_tail())?;
+        }
+        tcp(&pod, &there, "10.9.0.2:7000", 300_000).with_context(|| switch.log_tail())?;
+        tcp(&there, &pod, "[fd09::1]:7000", 100_000).with_context(|| switch.log_tail())
+    };
+    carries()?;
+    // By way of one more stop, which the other end is as well.
+    there.ip(&["-6", "route", "add", "fd08::1/128", "via", "fd07::1"])?;
+    switch.vsctl(&["set", "Interface", "tun0", "options:srv6_segs=\"fd07::2,fd08::2\""])?;
+    carries()?;
+    Ok(())
 }
 
 /// One kind of tunnel between the hosts.

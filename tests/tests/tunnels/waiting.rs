@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use testkit::packets::samples;
+use testkit::packets::{Mac, Packet, samples};
 use testkit::reference::{BRIDGE, Reference};
 
 /// A switch with a tunnel to 1.1.2.92, which nobody knows yet.
@@ -84,6 +84,27 @@ fn a_neighbour_that_stays_silent_costs_the_packets_that_wait_and_a_bounded_numbe
     Ok(())
 }
 
+/// More ends than may be asked for at a time: the rest is refused, and nothing grows by it.
+#[test]
+fn a_bounded_number_of_neighbours_is_asked_for() -> Result<()> {
+    const MOST: usize = 1024;
+    let switch = with_tunnel()?;
+    switch.vsctl(&["set", "Interface", "vx", "options:remote_ip=flow"])?;
+    switch.appctl(&["netdev-dummy/ip4addr", "under", "1.2.0.1/16"])?;
+    switch.add_flow(
+        BRIDGE,
+        "priority=40000,in_port=1,ip,actions=move:NXM_OF_IP_DST[]->NXM_NX_TUN_IPV4_DST[],11",
+    )?;
+    let ends = (0..MOST + 60).map(|n| {
+        let to = format!("1.2.{}.{}", 1 + n / 250, 1 + n % 250);
+        Packet::ethernet(Mac::host(1), Mac::host(2)).ipv4("10.0.0.1", to.as_str()).udp(1, 2).build()
+    });
+    switch.receive_frames("v2", &ends.collect::<Vec<_>>())?;
+    assert_eq!(sent(&switch)?, (MOST, 0), "questions, and nothing in the tunnel");
+    assert!(counter(&switch, "tunnel_neigh_table_full")? >= 60);
+    Ok(())
+}
+
 #[test]
 fn a_neighbour_that_is_forgotten_is_not_learned_again_from_an_old_answer() -> Result<()> {
     let switch = with_tunnel()?;
@@ -126,5 +147,7 @@ fn an_address_whose_mac_changes_is_announced_but_not_where_others_do_so() -> Res
     switch.vsctl(&["set", "Interface", "under", "external_ids:vendor=kube-ovn"])?;
     move_to("aa:55:aa:55:00:0a")?;
     assert_eq!(announced(&switch)?, [expected]);
+    assert_eq!(counter(&switch, "address_announced")?, 1);
+    assert_eq!(counter(&switch, "address_left_to_others")?, 1);
     Ok(())
 }

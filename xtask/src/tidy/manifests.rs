@@ -18,7 +18,7 @@ const MAY_DEPEND: &[(&str, &[&str])] = &[
     ("dpdk-sys", &[]),
     ("testkit", &["dp-core", "dp-netdev", "dp-ofproto", "dp-vswitchd"]),
     ("dp-examples", &["dp-core", "dp-netdev", "dp-ofproto", "dp-vswitchd"]),
-    ("dp-benches", &["dp-core", "dp-netdev", "dp-ofproto", "dp-vswitchd", "testkit"]),
+    ("dp-benches", &["dp-core", "dp-netdev", "dp-ofproto", "dp-vswitchd", "dp-tests", "testkit"]),
     ("dp-tests", &["dp-core", "dp-netdev", "dp-ofproto", "dp-vswitchd", "testkit", "dp-examples"]),
     ("dp-fuzz", &["dp-core", "dp-netdev", "dp-ofproto", "dp-vswitchd"]),
     ("xtask", &[]),

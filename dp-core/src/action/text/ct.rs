@@ -111,6 +111,9 @@ fn nat<'a>(item: &Item<'a>) -> Result<Nat, TextError<'a>> {
                 };
                 target = Some(NatTarget { end, addresses, ports, persistent: false, choice });
             }
+            "hash" | "random" if choice != NatChoice::Default => {
+                return Err(part.name.error(Problem::Expected("one of hash and random")));
+            }
             "persistent" => part.alone().map(|()| persistent = true)?,
             "hash" => part.alone().map(|()| choice = NatChoice::Hash)?,
             "random" => part.alone().map(|()| choice = NatChoice::Random)?,
@@ -191,9 +194,12 @@ pub(super) fn print(f: &mut dyn fmt::Write, ct: &Ct) -> fmt::Result {
             value => write!(out.next()?, "mark={value:#x}/{:#x}", mark.mask)?,
         }
     }
-    if let Some(label) = &ct.label {
+    if let Some(label) = ct.label.as_ref().filter(|it| it.mask != 0) {
         let f = out.next()?;
-        write!(f, "label={:#x}", label.value)?;
+        match label.value {
+            0 => f.write_str("label=0")?,
+            value => write!(f, "label={value:#x}")?,
+        }
         if label.mask != u128::MAX {
             write!(f, "/{:#x}", label.mask)?;
         }

@@ -109,6 +109,8 @@ impl Reader<'_> {
         let (mut probability, mut actions) = (None, None);
         while let Some(part) = piece.next_item()? {
             match part.name.text {
+                "sample" if probability.is_some() => return Err(part.name.error(Problem::Twice)),
+                "actions" if actions.is_some() => return Err(part.name.error(Problem::Twice)),
                 "sample" => probability = Some(percentage(part.equals()?)?),
                 "actions" => actions = Some(self.inner(part.inside()?)?),
                 _ => return Err(part.name.error(Problem::UnknownPart)),
@@ -125,7 +127,17 @@ impl Reader<'_> {
         let mut piece = item.inside()?;
         let (mut size, mut gt, mut le) = (None, None, None);
         while let Some(part) = piece.next_item()? {
+            let twice = match part.name.text {
+                "size" => size.is_some(),
+                "gt" => gt.is_some(),
+                "le" => le.is_some(),
+                _ => false,
+            };
             match part.name.text {
+                _ if twice => return Err(part.name.error(Problem::Twice)),
+                "gt" if le.is_some() => {
+                    return Err(part.name.error(Problem::Expected("gt(…) before le(…)")));
+                }
                 "size" => size = Some(value::short(part.equals()?)?),
                 "gt" => gt = Some(self.inner(part.inside()?)?),
                 "le" => le = Some(self.inner(part.inside()?)?),
@@ -210,17 +222,20 @@ fn push_vlan<'a>(piece: Piece<'a>) -> Result<Action, TextError<'a>> {
 fn push_mpls<'a>(piece: Piece<'a>, anywhere: bool) -> Result<Action, TextError<'a>> {
     let names = ["label", "tc", "ttl", "bos", "eth_type", "tun_flags"];
     let [label, tc, ttl, bos, eth_type, flags] = named(piece, names)?;
-    let eth_type = eth_type.ok_or_else(|| piece.error(Problem::Missing("eth_type=…")))?;
+    let whole = "label=…, tc=…, ttl=…, bos=… or eth_type=…";
+    let (Some(label), Some(tc), Some(ttl), Some(bos), Some(eth_type)) =
+        (label, tc, ttl, bos, eth_type)
+    else {
+        return Err(piece.error(Problem::Missing(whole)));
+    };
     let eth_type = value::short(eth_type)?;
-    let lse = small(label, 20, 0)? << 12
-        | small(tc, 3, 0)? << 9
-        | small(bos, 1, 1)? << 8
-        | small(ttl, 8, 0)?;
+    let part = |piece, bits| small(Some(piece), bits, 0);
+    let lse = part(label, 20)? << 12 | part(tc, 3)? << 9 | part(bos, 1)? << 8 | part(ttl, 8)?;
     match flags {
         Some(flags) if !anywhere => Err(flags.error(Problem::UnknownPart)),
         _ if !anywhere => Ok(Action::PushMpls { lse, eth_type }),
         flags => {
-            let behind_ethernet = small(flags, 16, 0)? & 1 != 0;
+            let behind_ethernet = small(flags, 1, 0)? != 0;
             Ok(Action::AddMpls { lse, eth_type, behind_ethernet })
         }
     }
@@ -239,15 +254,17 @@ fn push_eth<'a>(piece: Piece<'a>) -> Result<Action, TextError<'a>> {
 
 fn push_nsh<'a>(piece: Piece<'a>, ports: &dyn DpPorts) -> Result<Action, TextError<'a>> {
     const MD2_MAX: usize = 248;
-    const DEFAULT_TTL: u8 = 63;
+    // What is not said is that of a frame in Ethernet, with metadata of type 1.
+    const DEFAULTS: [(&str, &str); 4] =
+        [("ttl", "63"), ("mdtype", "1"), ("np", "3"), ("si", "255")];
     let mut metadata2 = smallvec::SmallVec::new();
     // What is not metadata of type 2 is a key's attribute.
     let mut fields = String::from("nsh(");
     let mut rest = piece;
-    let mut has_ttl = false;
+    let mut said = Vec::new();
     while let Some(item) = rest.next_item()? {
         if item.name.text != "md2" {
-            has_ttl |= item.name.text == "ttl";
+            said.push(item.name.text);
             let one = format!("nsh({}={})", item.name.text, item.equals()?.text);
             if parse_attribute(Piece::whole(&one), ports).is_err() {
                 let expected = Problem::Expected("a field of NSH and its value");
@@ -267,12 +284,15 @@ fn push_nsh<'a>(piece: Piece<'a>, ports: &dyn DpPorts) -> Result<Action, TextErr
         metadata2.extend_from_slice(&bytes(md2, u8::try_from(len).unwrap_or(0))?);
         metadata2.resize(padded, 0);
     }
+    for (name, value) in DEFAULTS.iter().filter(|(name, _)| !said.contains(name)) {
+        fields.push_str(&format!("{name}={value},"));
+    }
     fields.push(')');
     let fault = |_| piece.error(Problem::Expected("fields of NSH, each once"));
     let flow = parse_attribute(Piece::whole(&fields), ports).map_err(fault)?;
-    let mut key = set::nsh_key(&flow.key);
-    if !has_ttl {
-        key.ttl = DEFAULT_TTL;
+    let key = set::nsh_key(&flow.key);
+    if !matches!(key.mdtype, 1 | 2) {
+        return Err(piece.error(Problem::Expected("mdtype=1 or mdtype=2")));
     }
     debug_assert!(flow.attrs.contains(Attrs::NSH));
     Ok(Action::PushNsh(Box::new(nsh::Header { key, metadata2 })))
@@ -294,7 +314,7 @@ fn hash<'a>(mut piece: Piece<'a>) -> Result<Action, TextError<'a>> {
 /// A percentage as a part of 2^32 - 1.
 fn percentage<'a>(piece: Piece<'a>) -> Result<u32, TextError<'a>> {
     let expected = || piece.error(Problem::Expected("a percentage from 0 to 100: 9.7%"));
-    let number = piece.text.strip_suffix('%').unwrap_or(piece.text);
+    let number = piece.text.strip_suffix('%').ok_or_else(expected)?;
     if !number.chars().all(|c| c.is_ascii_digit() || c == '.') {
         return Err(expected());
     }

@@ -7,18 +7,20 @@ use core::fmt;
 use core::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::action::set::{Arp, Ethernet, Icmp, Ipv4, Ipv6, Nd, NdExt, Ports};
-use crate::action::{Masked, Set, nsh, tunnel};
+use crate::action::{Masked, Set, nsh};
 use crate::base::MacAddr;
+use crate::flow::beside;
 use crate::flow::layout::{self, Place};
 use crate::flow::text::scan::Piece;
 use crate::flow::text::{Attrs, DpPorts, KeyText, Problem, TextError, parse_attribute};
 use crate::flow::{FlowKey, FlowMask};
+use crate::packet::TunnelMeta;
 
 /// Reads what stands in `set(…)`.
 pub(super) fn parse<'a>(piece: Piece<'a>, ports: &dyn DpPorts) -> Result<Set, TextError<'a>> {
     let flow = parse_attribute(piece, ports)?;
     let (value, mask) = (flow.key.masked(&flow.mask), &flow.mask);
-    Ok(match flow.attrs {
+    Ok(match flow.attrs - Attrs::TUNNEL_TTL {
         Attrs::ETH => Set::Ethernet(both(&value, mask)),
         Attrs::IPV4 => Set::Ipv4(both(&value, mask)),
         Attrs::IPV6 => Set::Ipv6(Box::new(both(&value, mask))),
@@ -38,7 +40,7 @@ pub(super) fn parse<'a>(piece: Piece<'a>, ports: &dyn DpPorts) -> Result<Set, Te
         Attrs::MPLS => Set::Mpls(word(&value, mask, layout::MPLS0)),
         Attrs::SKB_MARK => Set::PktMark(word(&value, mask, layout::PKT_MARK)),
         Attrs::SKB_PRIORITY => Set::SkbPriority(word(&value, mask, layout::SKB_PRIORITY)),
-        Attrs::TUNNEL => Set::Tunnel(Box::new(tunnel_of(&value, flow.key.bytes()))),
+        Attrs::TUNNEL => Set::Tunnel(Box::new(tunnel_said(&value, &flow.key))),
         _ => {
             return Err(piece.error(Problem::Expected("a header or metadata that can be written")));
         }
@@ -74,7 +76,7 @@ pub(super) fn print(f: &mut dyn fmt::Write, set: &Set, ports: &dyn DpPorts) -> f
             put_word(*word, layout::SKB_PRIORITY, &mut key, &mut mask, Attrs::SKB_PRIORITY)
         }
         Set::Tunnel(tunnel) => {
-            put_tunnel(tunnel, &mut key);
+            beside::put_tunnel(&mut key, tunnel);
             f.write_str("set(")?;
             KeyText::new(&key, ports).one(f, Attrs::TUNNEL)?;
             return f.write_str(")");
@@ -341,56 +343,12 @@ pub(super) fn nsh_key(key: &FlowKey) -> nsh::Key {
 /// First byte of the raw tunnel options.
 const OPTIONS: usize = layout::TUN_OPTIONS_LANE * 64;
 
-fn tunnel_of(key: &FlowKey, bytes: &[u8]) -> tunnel::Metadata {
+/// The tunnel of a masked key, with the options as they were said.
+fn tunnel_said(value: &FlowKey, said: &FlowKey) -> TunnelMeta {
     const FLAGS: u16 = 0xf;
-    let len = usize::from(key.byte(layout::TUN_OPT_LEN));
-    tunnel::Metadata {
-        id: key.long(layout::TUN_ID),
-        src: key.ip4(layout::TUN_SRC),
-        dst: key.ip4(layout::TUN_DST),
-        ipv6_src: key.ip6(layout::TUN_IPV6_SRC),
-        ipv6_dst: key.ip6(layout::TUN_IPV6_DST),
-        tos: key.byte(layout::TUN_TOS),
-        ttl: key.byte(layout::TUN_TTL),
-        flags: key.short(layout::TUN_FLAGS) & FLAGS,
-        tp_src: key.short(layout::TUN_TP_SRC),
-        tp_dst: key.short(layout::TUN_TP_DST),
-        gbp_id: key.short(layout::TUN_GBP_ID),
-        gbp_flags: key.byte(layout::TUN_GBP_FLAGS),
-        erspan_ver: key.byte(layout::TUN_ERSPAN_VER),
-        erspan_idx: key.word(layout::TUN_ERSPAN_IDX),
-        erspan_dir: key.byte(layout::TUN_ERSPAN_DIR),
-        erspan_hwid: key.byte(layout::TUN_ERSPAN_HWID),
-        gtpu_flags: key.byte(layout::TUN_GTPU_FLAGS),
-        gtpu_msgtype: key.byte(layout::TUN_GTPU_MSGTYPE),
-        options: bytes.get(OPTIONS..OPTIONS + len).unwrap_or_default().into(),
-    }
-}
-
-fn put_tunnel(tunnel: &tunnel::Metadata, key: &mut FlowKey) {
-    key.store(layout::TUN_ID, tunnel.id.into());
-    key.store(layout::TUN_SRC, u32::from(tunnel.src).into());
-    key.store(layout::TUN_DST, u32::from(tunnel.dst).into());
-    key.store(layout::TUN_IPV6_SRC, tunnel.ipv6_src.into());
-    key.store(layout::TUN_IPV6_DST, tunnel.ipv6_dst.into());
-    key.store(layout::TUN_TOS, tunnel.tos.into());
-    key.store(layout::TUN_TTL, tunnel.ttl.into());
-    key.store(layout::TUN_FLAGS, tunnel.flags.into());
-    key.store(layout::TUN_TP_SRC, tunnel.tp_src.into());
-    key.store(layout::TUN_TP_DST, tunnel.tp_dst.into());
-    key.store(layout::TUN_GBP_ID, tunnel.gbp_id.into());
-    key.store(layout::TUN_GBP_FLAGS, tunnel.gbp_flags.into());
-    key.store(layout::TUN_ERSPAN_VER, tunnel.erspan_ver.into());
-    key.store(layout::TUN_ERSPAN_IDX, tunnel.erspan_idx.into());
-    key.store(layout::TUN_ERSPAN_DIR, tunnel.erspan_dir.into());
-    key.store(layout::TUN_ERSPAN_HWID, tunnel.erspan_hwid.into());
-    key.store(layout::TUN_GTPU_FLAGS, tunnel.gtpu_flags.into());
-    key.store(layout::TUN_GTPU_MSGTYPE, tunnel.gtpu_msgtype.into());
-    let mut len = 0u8;
-    for (at, byte) in tunnel.options.iter().enumerate().take(252) {
-        let offset = u16::try_from(OPTIONS + at).unwrap_or(u16::MAX);
-        key.store(Place { offset, len: 1 }, (*byte).into());
-        len = len.saturating_add(1);
-    }
-    key.store(layout::TUN_OPT_LEN, len.into());
+    let mut tunnel = beside::tunnel_in(value);
+    tunnel.flags &= FLAGS;
+    let len = usize::from(tunnel.options_len);
+    tunnel.set_options(said.bytes().get(OPTIONS..OPTIONS + len).unwrap_or_default());
+    tunnel
 }

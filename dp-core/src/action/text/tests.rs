@@ -142,6 +142,10 @@ fn headers_of_tunnels_are_printed_as_they_are_read() {
             "size=78,type=112,{v6},label=12,proto=43,tclass=0x1,hlimit=64),\
              srv6(segments_left=0,segs(2001:cafe::24))"
         ),
+        format!(
+            "size=110,type=112,{v6},label=0,proto=43,tclass=0x1,hlimit=64),\
+             srv6(segments_left=2,segs(2001:cafe::24,2001:cafe::2,2001:cafe::1))"
+        ),
     ] {
         let text = format!("tnl_push(tnl_port(4),header({header}),out_port(3))");
         assert_eq!(printed(&text).as_deref(), Ok(text.as_str()));

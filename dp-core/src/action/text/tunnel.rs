@@ -8,7 +8,7 @@ use core::fmt;
 
 use super::print::port;
 use crate::action::TunnelPush;
-use crate::action::tunnel::Kind;
+use crate::action::tunnel::{HEADER_MAX, Kind};
 use crate::flow::text::scan::{Item, Piece, Value};
 use crate::flow::text::value::Ip6Text;
 use crate::flow::text::{Commas, DpPorts, Problem, TextError, bytes, print_bytes, value};
@@ -31,7 +31,6 @@ const ETH: usize = 14;
 const GRE_CSUM: u16 = 0x8000;
 const GRE_KEY: u16 = 0x2000;
 const GRE_SEQ: u16 = 0x1000;
-const HEADER_MAX: usize = 512;
 const GENEVE_OAM: u8 = 0x80;
 const GENEVE_CRITICAL: u8 = 0x40;
 
@@ -204,7 +203,8 @@ fn print_srv6(f: &mut dyn fmt::Write, header: &Bytes<'_>, l4: usize) -> fmt::Res
     write!(f, "srv6(segments_left={},segs(", header.byte(l4 + 3))?;
     let mut list = Commas::new(f);
     let segments = header.0.get(l4 + 8..).unwrap_or_default();
-    for segment in segments.chunks_exact(16) {
+    // The header has the last stop first, the text the first.
+    for segment in segments.chunks_exact(16).rev() {
         let octets: [u8; 16] = segment.try_into().unwrap_or_default();
         write!(list.next()?, "{}", Ip6Text(u128::from_be_bytes(octets)))?;
     }
@@ -497,12 +497,15 @@ impl Header {
         self.byte(left);
         self.byte(count.saturating_sub(1));
         self.zeros(3);
+        let mut stops = Vec::with_capacity(list.len());
         let mut rest = segments;
         while !rest.is_empty() {
             let (one, tail) = rest.split_once(',').unwrap_or((rest, rest.tail(rest.text.len())));
-            self.bytes.extend(value::ip6(one.trim())?.octets());
+            stops.push(value::ip6(one.trim())?.octets());
             rest = tail;
         }
+        stops.reverse();
+        self.bytes.extend(stops.concat());
         Ok(())
     }
 }

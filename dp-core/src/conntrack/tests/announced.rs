@@ -51,7 +51,7 @@ fn an_announced_connection_is_related_and_inherits() {
     let syn = segment(B, A, 20, 20000, &tcp(SYN, 1, 0));
     assert_eq!(lab.state(&syn, &look(1)), "new|rel");
     let (meta, _) = lab.through(&syn, &with_nat(commit(1))).expect("goes on");
-    assert_eq!((names(meta.state).as_str(), meta.mark), ("new|rel", 5));
+    assert_eq!((names(meta.state).as_str(), meta.mark), ("new|rel|dnat", 5));
     assert_eq!(meta.tp_dst, 21, "the parent's tuple");
     let answer = segment(A, B, 20000, 20, &tcp(SYN | ACK, 1, 2));
     assert_eq!(lab.state(&answer, &look(1)), "est|rel|rpl");

@@ -5,7 +5,6 @@ use smallvec::SmallVec;
 use super::{Kind, Masked, Set, World, differences, frame, one_out, packet};
 use crate::action::nsh::{Header, Key};
 use crate::action::set::Ethernet;
-use crate::action::tunnel::Metadata;
 use crate::action::{Action, ActionList};
 use crate::base::{DropReason, MacAddr, PortNo, RecircId};
 use crate::packet::{Burst, TunnelMeta};
@@ -180,13 +179,8 @@ fn fields_of_a_service_header_are_set() {
 #[test]
 fn tunnel_metadata_is_noted_for_whoever_encapsulates() {
     let mut world = World::new();
-    let tunnel = Metadata {
-        id: 77,
-        dst: [192, 0, 2, 1].into(),
-        ttl: 64,
-        options: SmallVec::from_slice(&[1, 2, 3, 4, 5, 6, 7, 8]),
-        ..Metadata::default()
-    };
+    let mut tunnel = TunnelMeta { id: 77, dst: [192, 0, 2, 1].into(), ttl: 64, ..TunnelMeta::NONE };
+    tunnel.set_options(&[1, 2, 3, 4, 5, 6, 7, 8]);
     let set = Action::Set(Set::Tunnel(Box::new(tunnel)));
     world.run(
         [packet(&frame(Kind::UdpV4, None, b""))],

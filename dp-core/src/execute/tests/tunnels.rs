@@ -1,11 +1,13 @@
 //! Tunnels: what goes in is sent with its headers, what comes out waits for another pass.
 
 use super::{World, packet};
+use crate::action::text::parse_actions;
 use crate::action::tunnel::Kind;
 use crate::action::{Action, TunnelPush};
 use crate::base::{DropReason, MacAddr, PortNo};
 use crate::execute::TxBatches;
 use crate::execute::tests::frames::{Kind as Frame, frame};
+use crate::flow::text::PortNumbers;
 use crate::offload;
 use crate::packet::{Burst, Offloads, Packet, Pool};
 use crate::tunnel::{Body, Flavour, Template};
@@ -22,7 +24,7 @@ fn push() -> Action {
         ttl: 64,
         dont_fragment: true,
         label: 0,
-        checksum: false,
+        checksum: None,
         body: Body::Vxlan { port: 4789, flags: 0x0800_0000, vni: 7 },
     };
     Action::TunnelPush(Box::new(TunnelPush {
@@ -82,15 +84,16 @@ fn what_is_no_packet_of_the_tunnel_is_counted() {
 }
 
 #[test]
-fn a_tunnel_into_itself_ends_at_the_headroom_or_at_the_limit_of_passes() {
+fn a_tunnel_into_itself_ends_at_the_largest_packet_or_at_the_limit_of_passes() {
     let mut world = World::new();
     world.ends.set(TUNNEL, Kind::Vxlan, Flavour::Plain);
     let before = frame(Frame::UdpV4, None, b"");
-    let mut layers = vec![push(); 6];
+    // Headers of 50 bytes each: the last ones would make more than an outer header can say.
+    let mut layers = vec![push(); 1400];
     layers.push(Action::Output(PortNo(1)));
     world.run([packet(&before)], &layers);
     assert_eq!(world.drops.get(DropReason::TunnelPushError), 1);
-    layers.drain(..3);
+    layers.drain(..1397);
     world.run([packet(&before)], &layers);
     let outer = world.sent().remove(0).1;
     // The work list of these tests lets a packet pass twice more, and there are three layers.
@@ -161,4 +164,68 @@ fn what_cannot_be_cut_does_not_enter_a_tunnel() {
     arp.meta_mut().offloads |= Offloads::TSO;
     world.run([arp], &[push(), Action::Output(PortNo(1))]);
     assert_eq!((world.sent().len(), world.drops.get(DropReason::TunnelPushError)), (0, 1));
+}
+
+/// The class of its commit e52432a8f: headers in text were written beyond their room, and headers that say
+/// more than there is of them were read beyond their end.
+#[test]
+fn headers_of_a_tunnel_that_lie_about_themselves_are_refused_or_do_no_harm() {
+    let text = |size: usize, options: &str| {
+        format!(
+            "tnl_push(tnl_port(6),header(size={size},type=5,eth(dst=02:00:00:00:00:02,\
+             src=02:00:00:00:00:01,dl_type=0x0800),ipv4(src=10.0.0.1,dst=10.0.0.2,proto=17,tos=0,\
+             ttl=64,frag=0x4000),udp(src=0,dst=6081,csum=0x0),geneve(vni=0x7{options})),out_port(1))"
+        )
+    };
+    let option =
+        |len: usize| format!("{{class=0xffff,type=0x80,len={len},0x{}}}", "ab".repeat(len));
+    let parse = |text: &str| parse_actions(text, &PortNumbers).map_err(|error| error.to_string());
+    assert!(parse(&text(50, "")).is_ok());
+    for size in [0, 13, 49, 51, 512, 65_535, 70_000] {
+        assert!(parse(&text(size, "")).is_err(), "{size}");
+    }
+    // Options have room for 252 bytes, each with its header of four.
+    let two = format!(",options({}{})", option(124), option(120));
+    assert!(parse(&text(50 + 252, &two)).is_ok());
+    for options in [[124, 124], [128, 4], [125, 4]] {
+        let options = format!(",options({}{})", option(options[0]), option(options[1]));
+        for size in [50, 50 + 252, 50 + 256, 50 + 260] {
+            assert!(parse(&text(size, &options)).is_err(), "{options}");
+        }
+    }
+    // Whatever stands in a header, and wherever it ends.
+    let Action::TunnelPush(whole) = push() else { unreachable!() };
+    let kinds = [
+        Kind::Gre,
+        Kind::Vxlan,
+        Kind::Geneve,
+        Kind::Erspan,
+        Kind::Ip6Erspan,
+        Kind::Ip6Gre,
+        Kind::Gtpu,
+        Kind::Bareudp,
+        Kind::Srv6,
+    ];
+    let before = frame(Frame::UdpV4, None, b"");
+    for kind in kinds {
+        for version in [0x45, 0x60, 0x00] {
+            for len in 0..=whole.header.len() {
+                for proto in [17, 47, 43] {
+                    let mut header = whole.header[..len].to_vec();
+                    for (at, value) in [(14, version), (20, proto), (23, proto), (34, 0xff)] {
+                        header.get_mut(at).into_iter().for_each(|byte| *byte = value);
+                    }
+                    let header = header.into();
+                    let action = TunnelPush { kind, header, ..(*whole).clone() };
+                    let mut world = World::new();
+                    let actions = [Action::TunnelPush(Box::new(action)), Action::Output(PortNo(1))];
+                    world.run([packet(&before)], &actions);
+                    let sent = world.sent();
+                    let dropped = world.drops.get(DropReason::TunnelPushError);
+                    assert_eq!(sent.len() as u64 + dropped, 1, "{kind:?} {len}");
+                    assert!(sent.iter().all(|(_, frame)| frame.len() == before.len() + len));
+                }
+            }
+        }
+    }
 }

@@ -183,6 +183,8 @@ impl Extractor {
         }
     }
 
+    // Once a packet: by itself it would be called, for it is named twice.
+    #[inline(always)]
     fn one(
         &self,
         packet: &mut Packet,

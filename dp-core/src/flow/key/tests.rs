@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::{FlowKey, FlowMask, ufid};
-use crate::flow::{FIELDS, FieldId, layout};
+use crate::flow::{FIELDS, FieldId, Wide, layout};
 
 #[test]
 fn every_field_reads_back_what_was_written_and_touches_nothing_else() {
@@ -17,12 +17,35 @@ fn every_field_reads_back_what_was_written_and_touches_nothing_else() {
         let number = field.id.tun_metadata_number();
         assert_eq!(there, number.map_or(0, |number| 1 << number), "{}", field.name);
         key.store(layout::TUN_METADATA_PRESENT, 0);
-        let set_bits: u32 = key.bytes().iter().map(|byte| byte.count_ones()).sum();
+        let beside: u32 = key.wide().iter().map(|(_, word)| word.count_ones()).sum();
+        let set_bits = key.bytes().iter().map(|byte| byte.count_ones()).sum::<u32>() + beside;
         assert_eq!(set_bits, (value & field.ones()).count_ones(), "{}", field.name);
         key.set(field.id, 0);
         key.store(layout::TUN_METADATA_PRESENT, 0);
         assert_eq!(key, FlowKey::EMPTY, "{}", field.name);
     }
+}
+
+#[test]
+fn all_ones_are_all_bits_of_a_field_that_is_wider() {
+    let mut mask = FlowMask::EMPTY;
+    mask.unwildcard(FieldId::TunMetadata9);
+    assert_eq!(mask.get_wide(FieldId::TunMetadata9), Wide::ONES);
+    mask.set_bits(FieldId::TunMetadata9, 0, u128::MAX);
+    assert!(mask.wide().is_empty());
+    let mut key = FlowKey::EMPTY;
+    key.set_wide(FieldId::TunMetadata9, Wide::from(1) << 900, Wide::ONES);
+    // That the option is there still counts.
+    assert!(!key.agrees(&FlowKey::EMPTY, &mask));
+    let mut zero = FlowKey::EMPTY;
+    zero.set_wide(FieldId::TunMetadata9, Wide::from(0), Wide::ONES);
+    assert!(key.agrees(&zero, &mask) && key != zero);
+    mask.unwildcard_wide(FieldId::TunMetadata9, Wide::from(1) << 900);
+    assert!(!key.agrees(&zero, &mask));
+    assert_eq!(key.masked(&mask).get_wide(FieldId::TunMetadata9), Wide::from(1) << 900);
+    let mut wider = FlowMask::EMPTY;
+    wider.unwildcard_wide(FieldId::TunMetadata9, Wide::ONES);
+    assert!(wider.covers(&mask) && !mask.covers(&wider));
 }
 
 #[test]

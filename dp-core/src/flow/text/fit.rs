@@ -5,8 +5,8 @@
 
 use core::fmt;
 
-use super::parse::ParsedFlow;
-use super::table::Attrs;
+use super::parse::{LABELS, ParsedFlow};
+use super::table::{ATTRS, Attrs};
 use crate::flow::layout::{self, FRAG_LATER};
 
 /// Why the attributes of a key do not fit together.
@@ -28,6 +28,9 @@ impl fmt::Display for Misfit {
 }
 
 impl core::error::Error for Misfit {}
+
+/// The least Ethertype.
+const ETH_TYPE_MIN: u128 = 0x600;
 
 /// What an Ethertype calls for.
 const NETWORK: [(&[u16], Attrs, &str, &str); 5] = [
@@ -66,9 +69,16 @@ impl ParsedFlow {
         if ethernet && !has(Attrs::ETH_TYPE) {
             return Err(Misfit::Missing("eth_type(…)", "the packet is Ethernet"));
         }
+        self.tags_fit()?;
+        if has(Attrs::ETH_TYPE) && key.load(layout::ETH_TYPE) < ETH_TYPE_MIN {
+            return Err(Misfit::Needs("eth_type", "a value of at least 0x600: below are lengths"));
+        }
         let tunnel = [layout::TUN_DST, layout::TUN_IPV6_DST, layout::TUN_SRC, layout::TUN_IPV6_SRC];
         if has(Attrs::TUNNEL) && tunnel.iter().all(|&place| key.load(place) == 0) {
             return Err(Misfit::Missing("dst or ipv6_dst", "tunnel(…) needs an end"));
+        }
+        if has(Attrs::TUNNEL) && !has(Attrs::TUNNEL_TTL) {
+            return Err(Misfit::Missing("ttl", "tunnel(…) has one, be it 0"));
         }
         let eth_type = key.eth_type();
         for (types, attr, name, needs) in NETWORK {
@@ -77,10 +87,59 @@ impl ParsedFlow {
                     return Err(Misfit::Missing(name, needs));
                 }
                 (false, true) => return Err(Misfit::Needs(name, needs)),
+                (true, true) if !self.is_exact(layout::ETH_TYPE) && self.wants(attr) => {
+                    return Err(Misfit::Needs(name, "all bits of eth_type"));
+                }
                 _ => {}
             }
         }
+        self.labels_fit()?;
         self.transport_fits()
+    }
+
+    /// The innermost label says that it is, and no other; of three the third may have more below it.
+    fn labels_fit(&self) -> Result<(), Misfit> {
+        if !self.attrs.contains(Attrs::MPLS) {
+            return Ok(());
+        }
+        let entries = LABELS.map(|place| self.key.load(place));
+        let bottom = entries.iter().position(|lse| lse >> 8 & 1 != 0);
+        match (bottom, &entries) {
+            (Some(at), _) if LABELS.iter().skip(at + 1).any(|&place| self.says(place)) => {
+                Err(Misfit::Needs("a label below another", "bos=0 in those above it"))
+            }
+            (None, [.., 0]) => {
+                Err(Misfit::Missing("bos=1", "the innermost label of a stack has it"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A tag is there, and says so in front of it.
+    fn tags_fit(&self) -> Result<(), Misfit> {
+        const TYPES: [u128; 2] = [0x8100, 0x88a8];
+        if !self.attrs.contains(Attrs::VLAN) && TYPES.contains(&self.key.load(layout::ETH_TYPE)) {
+            return Err(Misfit::Missing(
+                "vlan(…) and encap(…)",
+                "eth_type says that there is a tag",
+            ));
+        }
+        let tags = [
+            (Attrs::VLAN, layout::VLAN_TPID, layout::VLAN_TCI),
+            (Attrs::VLAN1, layout::VLAN_TPID1, layout::VLAN_TCI1),
+        ];
+        for (attr, tpid, tci) in tags {
+            if !self.attrs.contains(attr) {
+                continue;
+            }
+            if self.counts(tpid) && !TYPES.contains(&self.key.load(tpid)) {
+                return Err(Misfit::Needs("vlan", "eth_type(0x8100) or eth_type(0x88a8)"));
+            }
+            if self.key.load(tci) & u128::from(layout::VLAN_PRESENT) == 0 {
+                return Err(Misfit::Needs("vlan", "cfi=1: there is a tag"));
+            }
+        }
+        Ok(())
     }
 
     fn transport_fits(&self) -> Result<(), Misfit> {
@@ -97,19 +156,47 @@ impl ParsedFlow {
             if has(attr) && !there {
                 return Err(Misfit::Needs(name, needs));
             }
+            if has(attr) && self.wants(attr) && !self.is_exact(layout::NW_PROTO) {
+                return Err(Misfit::Needs(name, "all bits of proto"));
+            }
         }
         if has(Attrs::TCP_FLAGS) && !(whole && key.nw_proto() == 6) {
             return Err(Misfit::Needs("tcp_flags", "proto=6, and not frag=later"));
+        }
+        if has(Attrs::TCP_FLAGS) && !has(Attrs::TCP) {
+            return Err(Misfit::Needs("tcp_flags", "tcp(…)"));
         }
         let kind = key.load(layout::TP_SRC);
         let neighbour = has(Attrs::ICMPV6) && (kind == 135 || kind == 136);
         if has(Attrs::ND) && !(neighbour && key.load(layout::TP_DST) == 0) {
             return Err(Misfit::Needs("nd", "icmpv6(type=135,code=0) or icmpv6(type=136,code=0)"));
         }
+        // It lies in the lower byte of the port.
+        let exact = self.mask.load(layout::TP_SRC) & 0xff == 0xff;
+        if has(Attrs::ND) && self.wants(Attrs::ND) && !exact {
+            return Err(Misfit::Needs("nd", "all bits of icmpv6(type=…)"));
+        }
         if has(Attrs::ND_EXT) && !has(Attrs::ND) {
             return Err(Misfit::Needs("nd_ext", "nd(…)"));
         }
         Ok(())
+    }
+
+    /// Whether anything is said of a place.
+    fn says(&self, place: layout::Place) -> bool {
+        self.counts(place) || self.key.load(place) != 0
+    }
+
+    /// Whether an attribute has bits that count.
+    fn wants(&self, attr: Attrs) -> bool {
+        let row = ATTRS.iter().find(|row| row.id == attr);
+        let labels = attr == Attrs::MPLS && LABELS.iter().any(|&place| self.counts(place));
+        labels || row.is_some_and(|row| row.parts.iter().any(|part| self.counts(part.place)))
+    }
+
+    /// Whether all bits of a place count.
+    fn is_exact(&self, place: layout::Place) -> bool {
+        self.mask.load(place) == u128::MAX >> (128 - u32::from(place.len) * 8)
     }
 
     /// Whether a place counts at all.

@@ -116,9 +116,17 @@ impl Reader<'_> {
     fn level<'a>(&mut self, mut piece: Piece<'a>, depth: usize) -> Result<(), TextError<'a>> {
         let mut eth_type = None;
         let mut tagged = false;
+        let mut behind = None;
         let start = piece;
         while let Some(item) = piece.next_item()? {
-            match item.name.text {
+            let name = item.name.text;
+            let row = table::by_name(name);
+            if name == "mpls" || row.is_some_and(|row| row.id.bits() >= Attrs::IPV4.bits()) {
+                behind = behind.or(Some(item.name));
+            } else if depth > 0 && (name == "tunnel" || row.is_some()) {
+                return Err(item.name.error(Problem::Expected("headers that a tag stands before")));
+            }
+            match name {
                 "eth_type" if eth_type.is_some() => return Err(item.name.error(Problem::Twice)),
                 "eth_type" => eth_type = Some(self.eth_type(&item)?),
                 "vlan" => {
@@ -135,6 +143,9 @@ impl Reader<'_> {
                 }
                 _ => self.item(&item, depth)?,
             }
+        }
+        if let Some(behind) = behind.filter(|_| tagged) {
+            return Err(behind.error(Problem::Needs("encap(…) around it: it is behind the tag")));
         }
         self.end_of_level(start, depth, tagged, eth_type)
     }

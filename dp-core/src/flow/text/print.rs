@@ -72,6 +72,12 @@ impl<'a> KeyText<'a> {
         Self { key, mask: Some(mask), verbose: false, ports }
     }
 
+    /// Where the attributes stand that the key has.
+    pub fn places(&self) -> impl Iterator<Item = Place> {
+        let own = ATTRS.iter().filter(|attr| self.has(attr.id));
+        own.flat_map(|attr| attr.parts.iter().map(|part| part.place))
+    }
+
     /// With everything that the key has, also what does not count: what `-m` asks for.
     #[must_use]
     pub fn verbose(mut self) -> Self {
@@ -315,11 +321,14 @@ impl KeyText<'_> {
 
     fn labels(&self, f: &mut dyn fmt::Write, shown: &[Place]) -> fmt::Result {
         let mut list = Commas::open(f, "mpls(")?;
+        // All with their masks, or none.
+        let exact =
+            shown.iter().all(|&place| self.mask(place).is_none_or(|m| m == u128::from(u32::MAX)));
         for &place in shown {
             let lse = self.key.load(place);
             let f = list.next()?;
             let (label, tc, ttl, bos) = (lse >> 12, lse >> 9 & 7, lse & 0xff, lse >> 8 & 1);
-            match self.mask(place).filter(|&mask| mask != u128::from(u32::MAX)) {
+            match self.mask(place).filter(|_| !exact) {
                 None => write!(f, "label={label},tc={tc},ttl={ttl},bos={bos}")?,
                 Some(m) => write!(
                     f,

@@ -71,6 +71,8 @@ bitflags::bitflags! {
         const ND_EXT = 1 << 29;
         /// `encap`, of a tag
         const ENCAP = 1 << 30;
+        /// `ttl` in `tunnel`
+        const TUNNEL_TTL = 1 << 31;
     }
 }
 

@@ -313,6 +313,14 @@ fn attributes_that_do_not_fit_together_are_named() {
             "in_port(1),eth(),eth_type(0x8100),vlan(vid=1)",
             "vlan(…) or encap(…) is missing: a tag has both",
         ),
+        (
+            "in_port(1),eth(),eth_type(0x9100),vlan(vid=4),encap(eth_type(0x1234))",
+            "vlan means nothing without eth_type(0x8100) or eth_type(0x88a8)",
+        ),
+        (
+            "in_port(1),eth(),eth_type(0x8100),vlan(vid=4,cfi=0),encap(eth_type(0x1234))",
+            "vlan means nothing without cfi=1: there is a tag",
+        ),
     ] {
         let flow = parse_flow(text, &PortNumbers).unwrap();
         assert_eq!(

@@ -7,7 +7,7 @@ use super::parse::{ParsedFlow, parts};
 use super::ports::PortNumbers;
 use super::print::Commas;
 use super::scan::Piece;
-use super::table::{Format, Part, TUN_FLAGS};
+use super::table::{Attrs, Format, Part, TUN_FLAGS};
 use super::value::{self, Hex};
 use crate::flow::key::{FlowKey, FlowMask};
 use crate::flow::layout::{self, Place};
@@ -79,10 +79,15 @@ pub(crate) fn parse<'a>(mut piece: Piece<'a>, flow: &mut ParsedFlow) -> Result<(
             }
             "vxlan" => {
                 let mut inside = item.inside()?;
-                let gbp = inside.next_item()?.filter(|gbp| gbp.name.text == "gbp");
-                let gbp =
-                    gbp.ok_or_else(|| inside.error(Problem::Expected("gbp(id=…,flags=…)")))?;
+                let expected = Problem::Expected("gbp(id=…,flags=…), and nothing else");
+                let gbp = inside.next_item()?.ok_or_else(|| inside.error(expected))?;
+                if gbp.name.text != "gbp" {
+                    return Err(gbp.name.error(expected));
+                }
                 parts(gbp.inside()?, &GBP, &PortNumbers, &mut put)?;
+                if inside.more() {
+                    return Err(inside.error(expected));
+                }
             }
             "erspan" => {
                 parts(item.inside()?, &ERSPAN, &PortNumbers, &mut put)?;
@@ -97,8 +102,10 @@ pub(crate) fn parse<'a>(mut piece: Piece<'a>, flow: &mut ParsedFlow) -> Result<(
                 let row = row.ok_or_else(|| name.error(Problem::UnknownPart))?;
                 let (value, mask) = value::part(item.equals()?, row, &PortNumbers)?;
                 put(row, value, mask);
-                if row.name == "tun_id" {
-                    seen |= 1;
+                match row.name {
+                    "tun_id" => seen |= 1,
+                    "ttl" => seen |= 2,
+                    _ => {}
                 }
             }
         }
@@ -106,6 +113,9 @@ pub(crate) fn parse<'a>(mut piece: Piece<'a>, flow: &mut ParsedFlow) -> Result<(
     // A key that is named is there.
     if seen & 1 != 0 {
         flow.put(layout::TUN_FLAGS, 2, 1, 1, 1);
+    }
+    if seen & 2 != 0 {
+        flow.attrs |= Attrs::TUNNEL_TTL;
     }
     Ok(())
 }
@@ -116,13 +126,18 @@ fn flags<'a>(piece: Piece<'a>) -> Result<(u128, u128), TextError<'a>> {
         TUN_FLAGS.iter().find(|(known, _)| *known == name).map(|(_, bit)| u128::from(*bit))
     };
     if piece.text.starts_with(|c: char| c.is_ascii_digit()) {
-        return value::masked(piece, FLAGS, |piece| value::number(piece, 4));
+        return value::masked(piece, FLAGS, |piece| value::number(piece, 4).map(flags_of_number));
     }
     let (value, mask) = value::flag_names(piece, bit)?;
     Ok((value, mask.unwrap_or(FLAGS)))
 }
 
-/// `{class=0xffff,type=0x80,len=4,0xa/0xf}` after one another.
+/// The flags that the reference has as this number: 1 OAM, 2 DF, 4 checksum, 8 key.
+const fn flags_of_number(number: u128) -> u128 {
+    number >> 1 & 7 | (number & 1) << 3
+}
+
+/// `{class=0xffff,type=0x80,len=4,0xa/0xf}` after one another, with nothing between.
 fn options<'a>(mut piece: Piece<'a>, flow: &mut ParsedFlow) -> Result<(), TextError<'a>> {
     let mut at = 0;
     while piece.more() {
@@ -131,6 +146,9 @@ fn options<'a>(mut piece: Piece<'a>, flow: &mut ParsedFlow) -> Result<(), TextEr
         }
         let (inside, rest) = piece.group('{', '}')?;
         at = option(inside, flow, at)?;
+        if rest.text.starts_with(',') {
+            return Err(rest.error(Problem::Expected("another {…} at once, or the end")));
+        }
         piece = rest;
     }
     let len = u128::try_from(at).unwrap_or(0);
@@ -151,6 +169,13 @@ fn option<'a>(
     };
     let whole = piece;
     let mut len: Option<u8> = None;
+    let mut last = 0;
+    let mut in_order = |at: u8, piece: Piece<'a>| {
+        let order = "class=…, type=…, len=… and the data, each once and in this order";
+        let right = at > last;
+        last = at;
+        if right { Ok(()) } else { Err(piece.error(Problem::Expected(order))) }
+    };
     if at + 4 > OPTIONS_MAX {
         return Err(piece.error(Problem::TooMany));
     }
@@ -160,6 +185,7 @@ fn option<'a>(
             let end = end.unwrap_or(piece.text.len());
             let data = piece.slice(0, end);
             let len = len.ok_or_else(|| data.error(Problem::Expected("len=… before the data")))?;
+            in_order(4, data)?;
             let from = at + 4;
             if from + usize::from(len) > OPTIONS_MAX {
                 return Err(data.error(Problem::TooMany));
@@ -177,16 +203,19 @@ fn option<'a>(
         let Some(item) = piece.next_item()? else { break };
         match item.name.text {
             "class" => {
+                in_order(1, item.name)?;
                 let (value, mask) = value::masked(item.equals()?, u16::MAX, value::short)?;
                 let ([v0, v1], [m0, m1]) = (value.to_be_bytes(), mask.to_be_bytes());
                 put(at, v0, m0);
                 put(at + 1, v1, m1);
             }
             "type" => {
+                in_order(2, item.name)?;
                 let (value, mask) = value::masked(item.equals()?, u8::MAX, value::byte)?;
                 put(at + 2, value, mask);
             }
             "len" => {
+                in_order(3, item.name)?;
                 let piece = item.equals()?;
                 let (value, mask) = value::masked(piece, u8::MAX, value::byte)?;
                 if value % 4 != 0 || value / 4 > OPTION_LEN {

@@ -130,19 +130,6 @@ pub(crate) fn part<'a>(
         Format::Frag => frag(piece).map(|value| (value, part.ones())),
         Format::TcpFlags => flags(piece, TCP_FLAGS, part),
         Format::CtState => flags(piece, CT_STATES, part),
-        Format::Ip4 | Format::Ip6 => match piece.split_once('/') {
-            Some((value, mask)) if mask.text.bytes().all(|c| c.is_ascii_digit()) => {
-                let len = number(mask, 8)?;
-                if len > u128::from(bits) {
-                    return Err(mask.error(Problem::TooWide(bits)));
-                }
-                let zeros = u32::from(bits) - u32::try_from(len).unwrap_or(0);
-                let mask = part.ones() & u128::MAX.checked_shl(zeros).unwrap_or(0);
-                Ok((one(value)?, mask))
-            }
-            Some((value, mask)) => Ok((one(value)?, one(mask)?)),
-            None => Ok((one(piece)?, part.ones())),
-        },
         _ => masked(piece, part.ones(), one),
     }
 }
@@ -178,6 +165,7 @@ fn flags<'a>(piece: Piece<'a>, names: &[&str], part: &Part) -> Result<(u128, u12
         Some(c) if c.is_ascii_digit() => {
             masked(piece, part.ones(), |piece| number(piece, part.bits))
         }
+        None => Err(piece.error(Problem::Expected("names of flags, or a number"))),
         _ => flag_names(piece, bit).map(|(value, mask)| (value, mask.unwrap_or(part.ones()))),
     }
 }

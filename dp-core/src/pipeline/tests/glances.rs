@@ -11,7 +11,7 @@ use crate::packet::{Packet, Pool};
 use crate::pipeline::{Parser, Pipeline, Settings};
 
 /// UDP or TCP over IPv4 or IPv6; a few with a tag, a few that lie about their length.
-fn frame(random: &mut Random, odd: bool) -> Packet {
+pub(super) fn frame(random: &mut Random, odd: bool) -> Packet {
     let pick = |random: &mut Random, most: u32| random.next_u32() % most;
     let mut packet = udp(pick(random, 200) as u8, 1000 + pick(random, 1000) as u16);
     if pick(random, 3) == 0 {

@@ -4,7 +4,7 @@ use core::net::IpAddr;
 
 use super::super::text;
 use super::{CachedRoute, Router, SourceNeed};
-use crate::route::{NextHop, Prefix, Rules};
+use crate::route::{NextHop, Order, Prefix, Rules};
 
 /// A router with the dummy device `br0`, which has 1.1.2.88/24 and 2001:cafe::88/64.
 fn router() -> Router {
@@ -173,4 +173,64 @@ fn kube_ipvs0_is_routed_to_without_its_addresses() {
     assert_eq!(text::show(&router, &[]), Ok(shown.into()));
     let found = router.snapshot().lookup(service, 0, SourceNeed::Any, 0).expect("a way");
     assert_eq!(found.source, None);
+}
+
+/// A tenant's way out beside a default and a route of a network.
+#[test]
+fn routes_by_source_go_where_the_order_puts_them() {
+    let mut router = router();
+    give(&mut router, "br1", "9.9.0.1/16");
+    for command in [
+        "0.0.0.0/0 br0 1.1.2.1",
+        "9.9.0.1/32 br1 9.9.0.254 policy=src-ip",
+        "9.9.0.0/16 br1 9.9.0.253 policy=src-ip",
+        "172.16.0.0/12 br0 1.1.2.3 policy=dst-ip",
+        "2001:db8::/32 br0 2001:cafe::1",
+        "2001:cafe::/64 br0 2001:cafe::2 policy=src-ip",
+        "2001:cafe::88/128 br0 policy=src-ip",
+    ] {
+        assert_eq!(add(&mut router, command), Ok("OK".into()), "{command}");
+    }
+    assert!(add(&mut router, "9.9.0.1/32 br1 policy=source").is_err());
+    assert!(add(&mut router, "9.9.0.1/32 none policy=src-ip").is_err());
+    let via = |router: &mut Router, to: &str, source: &str| {
+        let need = SourceNeed::Own(source.parse().expect("an address"));
+        let found = router.snapshot().lookup(to.parse().expect("an address"), 0, need, 0);
+        found.and_then(|found| found.gateway).map(|gateway| gateway.to_string())
+    };
+    // As the reference ranks: by length, whichever address a route looks at.
+    let by_length = [
+        ("8.8.8.8", "9.9.0.1", Some("9.9.0.254")),
+        ("8.8.8.8", "9.9.0.7", Some("9.9.0.253")),
+        ("172.16.5.5", "9.9.0.1", Some("9.9.0.254")),
+        ("2001:db8::1", "2001:cafe::88", None),
+        ("2001:db8::1", "2001:cafe::89", Some("2001:cafe::2")),
+    ];
+    // A host's route by source goes before a static default alone, a wider one before nothing.
+    let destination_first = [
+        ("8.8.8.8", "9.9.0.1", Some("9.9.0.254")),
+        ("8.8.8.8", "9.9.0.7", Some("1.1.2.1")),
+        ("172.16.5.5", "9.9.0.1", Some("1.1.2.3")),
+        ("2001:db8::1", "2001:cafe::88", Some("2001:cafe::1")),
+        ("2001:db8::1", "2001:cafe::89", Some("2001:cafe::1")),
+    ];
+    let all = |router: &mut Router, expected: &[(&str, &str, Option<&str>)]| {
+        for (to, source, gateway) in expected {
+            assert_eq!(via(router, to, source).as_deref(), *gateway, "{to} from {source}");
+        }
+    };
+    all(&mut router, &by_length);
+    router.set_order(Order::DestinationFirst).expect("there is room");
+    all(&mut router, &destination_first);
+    // What is added later is ranked alike, and a user's route is no better than its length.
+    assert_eq!(add(&mut router, "9.0.0.0/8 br0 1.1.2.9"), Ok("OK".into()));
+    assert_eq!(via(&mut router, "9.9.7.7", "9.9.0.1"), None, "the connected network is longer");
+    router.set_order(Order::PrefixLength).expect("there is room");
+    all(&mut router, &by_length);
+    let listed = text::show(&router, &[]).expect("it can be");
+    assert!(listed.contains("User: 9.9.0.1/32 dev br1 GW 9.9.0.254 SRC 9.9.0.1 policy src-ip\n"));
+    let del = |router: &mut Router, words: &[&str]| text::del(router, words);
+    assert!(del(&mut router, &["9.9.0.1/32"]).is_err(), "there is none by destination");
+    assert_eq!(del(&mut router, &["9.9.0.1/32", "policy=src-ip"]), Ok("OK".into()));
+    assert_eq!(via(&mut router, "8.8.8.8", "9.9.0.1").as_deref(), Some("9.9.0.253"));
 }

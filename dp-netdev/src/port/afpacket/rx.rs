@@ -20,11 +20,14 @@ pub(super) struct Rx {
     netif: Arc<Netif>,
     ring: Ring,
     next_check: Instant,
+    /// Whether the interface went down and has brought nothing since. The kernel tells that once:
+    /// it says no more when an interface that is down, as each is before it goes, goes.
+    down: bool,
 }
 
 impl Rx {
     pub(super) fn new(name: &str, netif: Arc<Netif>, ring: Ring) -> Self {
-        Self { name: name.to_owned(), netif, ring, next_check: Instant::default() }
+        Self { name: name.to_owned(), netif, ring, next_check: Instant::default(), down: false }
     }
 
     /// Asks the kernel for drops, and whether the interface is still there.
@@ -35,18 +38,18 @@ impl Rx {
         self.next_check = now.after(CHECK);
         lost.missed = lost.missed.saturating_add(self.ring.take_drops());
         match self.ring.take_error() {
-            None => Ok(()),
-            // Down: the kernel goes on by itself when it is up again.
-            Some(error) if is_down(&error) && self.netif.exists() => Ok(()),
-            Some(error) if is_down(&error) => {
-                Err(RxEnd::Failed(PortError::Removed { name: self.name.clone() }))
+            None => {}
+            Some(error) if is_down(&error) => self.down = true,
+            Some(source) => {
+                let name = self.name.clone();
+                return Err(RxEnd::Failed(PortError::System { name, step: "receive", source }));
             }
-            Some(source) => Err(RxEnd::Failed(PortError::System {
-                name: self.name.clone(),
-                step: "receive",
-                source,
-            })),
         }
+        if self.down && !self.netif.exists() {
+            return Err(RxEnd::Failed(PortError::Removed { name: self.name.clone() }));
+        }
+        // The kernel goes on by itself when the interface is up again.
+        Ok(())
     }
 }
 
@@ -72,6 +75,7 @@ impl RxQueue for Rx {
         if burst.len() == before && lost == Lost::NONE {
             self.check(now, &mut lost)?;
         } else if now.since(self.next_check) > CHECK {
+            self.down = false;
             // Under load there is no idle call to ask in.
             lost.missed = lost.missed.saturating_add(self.ring.take_drops());
             self.next_check = now;

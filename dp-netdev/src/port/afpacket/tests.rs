@@ -213,17 +213,39 @@ fn an_interface_that_goes_ends_its_queue_once() {
     assert_eq!(receive(&mut queues, &clock, 1)[0].data(), frame(60, 2));
 
     lab.switch.ip(&["link", "delete", "sw0"]).unwrap();
-    let start = Instant::now();
-    let end = loop {
-        match queues.rx[0].receive(&mut Burst::default(), clock.now()) {
-            Ok(_) => assert!(start.elapsed() < SOON),
-            Err(end) => break end,
-        }
-    };
+    let end = end(&mut queues, &clock);
     let RxEnd::Failed(error @ PortError::Removed { .. }) = end else { panic!("{end:?}") };
     assert_eq!(error.to_string(), "sw0: network interface removed");
     assert!(!port.status().up());
     assert_eq!(send(&mut queues, &[&frame(60, 1)]).failed, 1);
+}
+
+/// Receives until the queue ends.
+fn end(queues: &mut Queues, clock: &Clock) -> RxEnd {
+    let start = Instant::now();
+    loop {
+        match queues.rx[0].receive(&mut Burst::default(), clock.now()) {
+            Ok(_) => assert!(start.elapsed() < SOON),
+            Err(end) => return end,
+        }
+    }
+}
+
+/// The kernel says that an interface goes down before it goes, and nothing more.
+#[test]
+fn an_interface_that_was_seen_going_down_before_it_goes_ends_its_queue() {
+    let lab = Lab::new("down-gone");
+    let clock = Clock::start();
+    let mut port = lab.open("sw0");
+    let mut queues = port.queues(QueueCount::ONE).unwrap();
+    lab.switch.ip(&["link", "set", "sw0", "down"]).unwrap();
+    for _ in 0..20 {
+        queues.rx[0].receive(&mut Burst::default(), clock.now()).unwrap();
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    lab.switch.ip(&["link", "delete", "sw0"]).unwrap();
+    let end = end(&mut queues, &clock);
+    assert!(matches!(end, RxEnd::Failed(PortError::Removed { .. })), "{end:?}");
 }
 
 #[test]

@@ -1,7 +1,8 @@
-use dp_core::action::tunnel::{Kind, Metadata};
+use dp_core::action::tunnel::Kind;
 use dp_core::action::{Action, Masked, Set, TunnelPush};
 use dp_core::base::{Duration, Instant, OfPort, PortNo};
 use dp_core::flow::{FlowKey, layout};
+use dp_core::packet::TunnelMeta;
 
 use super::{Agent, Config, DATAGRAMS, FlowSample, Path, Polled, PortCounters, output};
 
@@ -199,7 +200,7 @@ fn the_tunnel_is_told_where_there_is_one() {
     }
     header[14] = 0x60;
     assert_eq!(Path::of(&[push(header)], &key).tunnel, None);
-    let set = Metadata { id: 9, dst: [1, 1, 2, 92].into(), ..Metadata::default() };
+    let set = TunnelMeta { id: 9, dst: [1, 1, 2, 92].into(), ..TunnelMeta::NONE };
     let tunnel = Path::of(&[Action::Set(Set::Tunnel(Box::new(set)))], &key).tunnel.unwrap();
     assert_eq!(tunnel.vni, Some(9));
 }

@@ -59,7 +59,8 @@ pub(super) fn encode_encap(out: &mut Vec<u8>, encap: &Encap) {
             }
             EncapProperty::NshTlv { class, kind, value } => {
                 out.put8(NSH_TLV);
-                out.put8(u8::try_from(value.len() + 8).unwrap_or(u8::MAX));
+                // What is put behind it to fill up counts.
+                out.put8(u8::try_from((value.len() + 8).next_multiple_of(8)).unwrap_or(u8::MAX));
                 out.put16(*class);
                 out.put8(*kind);
                 out.put8(u8::try_from(value.len()).unwrap_or(u8::MAX));

@@ -3,6 +3,8 @@
 //! What is learned is a list of pieces, each a number of 16 bits that says from where to where and
 //! how many bits, followed by the source and the target. A zero ends the list.
 
+use dp_core::flow::wide::{WIDE_BITS, WIDE_BYTES, Wide};
+
 use super::{begin_nicira, end, make_subfield};
 use crate::action::{Action, Learn, LearnSource, LearnSpec, LearnTarget, Subfield};
 use crate::openflow::matches::oxm;
@@ -78,13 +80,13 @@ pub(super) fn decode(from: &mut Cursor<'_>, extended: bool) -> Result<Action, Co
 
 fn decode_spec(header: u16, from: &mut Cursor<'_>) -> Result<LearnSpec, Code> {
     let bits = header & BITS_MASK;
-    if bits == 0 || bits > 128 || header & !(BITS_MASK | DST_MASK | SRC_IMMEDIATE) != 0 {
+    if bits == 0 || bits > WIDE_BITS || header & !(BITS_MASK | DST_MASK | SRC_IMMEDIATE) != 0 {
         return Err(Code::BacBadArgument);
     }
     let src = match header & SRC_IMMEDIATE != 0 {
         true => {
-            let value = from.number(2 * usize::from(bits.div_ceil(16)))?;
-            if value & !(u128::MAX >> (128 - u32::from(bits))) != 0 {
+            let value = Wide::from_bytes(from.bytes(2 * usize::from(bits.div_ceil(16)))?);
+            if !(value & !Wide::ones(bits)).is_zero() {
                 return Err(Code::BacBadArgument);
             }
             LearnSource::Value(value)
@@ -103,7 +105,6 @@ fn decode_spec(header: u16, from: &mut Cursor<'_>) -> Result<LearnSpec, Code> {
         DST_OUTPUT => LearnTarget::Output,
         _ => return Err(Code::BacBadArgument),
     };
-    let bits = u8::try_from(bits).map_err(|_| Code::BacBadArgument)?;
     Ok(LearnSpec { src, dst, bits })
 }
 
@@ -131,7 +132,7 @@ pub(super) fn encode(out: &mut Vec<u8>, learn: &Learn) {
     out.put16(learn.fin_hard_timeout);
     if extended {
         out.put32(learn.limit);
-        out.put16(learn.result_dst.map_or(0, |dst| u16::from(dst.start)));
+        out.put16(learn.result_dst.map_or(0, |dst| dst.start));
         out.zeros(2);
         if let Some(dst) = learn.result_dst {
             oxm::encode_field(out, dst.field, Version::V10);
@@ -150,9 +151,12 @@ fn encode_spec(out: &mut Vec<u8>, spec: &LearnSpec) {
         LearnTarget::Load(_) => DST_LOAD,
         LearnTarget::Output => DST_OUTPUT,
     };
-    out.put16(src | dst | u16::from(spec.bits));
+    out.put16(src | dst | spec.bits);
     match spec.src {
-        LearnSource::Value(value) => out.put_number(value, 2 * usize::from(spec.bits).div_ceil(16)),
+        LearnSource::Value(value) => {
+            let len = 2 * usize::from(spec.bits.min(WIDE_BITS).div_ceil(16));
+            out.put(&value.bytes()[WIDE_BYTES - len..]);
+        }
         LearnSource::Field(sub) => encode_place(out, sub),
     }
     match spec.dst {
@@ -163,5 +167,5 @@ fn encode_spec(out: &mut Vec<u8>, spec: &LearnSpec) {
 
 fn encode_place(out: &mut Vec<u8>, sub: Subfield) {
     oxm::encode_field(out, sub.field, Version::V10);
-    out.put16(u16::from(sub.start));
+    out.put16(sub.start);
 }

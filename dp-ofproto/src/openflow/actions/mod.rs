@@ -109,7 +109,7 @@ fn end(out: &mut Vec<u8>, start: usize) {
 
 /// Start and width as one number.
 fn ofs_nbits(sub: Subfield) -> u16 {
-    u16::from(sub.start) << 6 | u16::from(sub.bits.saturating_sub(1))
+    sub.start << 6 | sub.bits.saturating_sub(1)
 }
 
 /// A subfield of its field's header in 32 bits, start and width as one number.
@@ -119,8 +119,7 @@ fn subfield(field: &mut Cursor<'_>, ofs_nbits: u16) -> Result<Subfield, Code> {
 }
 
 fn make_subfield(field: dp_core::flow::FieldId, start: u16, bits: u16) -> Result<Subfield, Code> {
-    let narrow = |value: u16| u8::try_from(value).map_err(|_| Code::BacBadArgument);
-    Subfield::new(field, narrow(start)?, narrow(bits)?).ok_or(Code::BacBadArgument)
+    Subfield::new(field, start, bits).ok_or(Code::BacBadArgument)
 }
 
 /// Writes a field's header as the extensions' actions have it.

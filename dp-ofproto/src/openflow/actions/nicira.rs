@@ -138,7 +138,7 @@ fn decode_flat(
             only10(Action::Group(from.u32()?))?
         }
         subtype::CT_CLEAR => Action::CtClear,
-        subtype::DEC_NSH_TTL => Action::DecNshTtl,
+        subtype::DEC_NSH_TTL if version >= Version::V13 => Action::DecNshTtl,
         subtype::DEBUG_SLOW => Action::DebugSlow,
         subtype::DEBUG_RECIRC => Action::DebugRecirc,
         _ => return Ok(None),
@@ -212,7 +212,7 @@ fn decode_rich(
         }
         ct::CT => ct::decode(from, version, depth)?,
         encap::ENCAP => encap::decode_encap(from)?,
-        encap::DECAP => encap::decode_decap(from)?,
+        encap::DECAP if version >= Version::V13 => encap::decode_decap(from)?,
         learn::LEARN => learn::decode(from, false)?,
         learn::LEARN2 => learn::decode(from, true)?,
         // Only a `ct` may hold one.
@@ -308,7 +308,7 @@ fn encode_flat(out: &mut Vec<u8>, action: &Action, version: Version) {
         Action::CheckPktLarger { len, dst } => {
             begin_nicira(out, subtype::CHECK_PKT_LARGER);
             out.put16(*len);
-            out.put16(u16::from(dst.start));
+            out.put16(dst.start);
             put_field(out, *dst);
             set::pad_to(out, start, 24);
         }

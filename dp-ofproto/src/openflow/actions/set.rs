@@ -6,10 +6,10 @@
 use std::net::Ipv4Addr;
 
 use dp_core::base::MacAddr;
-use dp_core::flow::FieldId;
+use dp_core::flow::{FieldId, Wide};
 
 use super::{begin, begin_nicira, end, make_subfield, ofs_nbits, put_field, subfield};
-use crate::action::{Action, Subfield};
+use crate::action::{Action, SetOption, Subfield};
 use crate::openflow::matches::oxm::{self, OxmHeader};
 use crate::openflow::wire::{Cursor, Put};
 use crate::openflow::{Code, Version};
@@ -21,6 +21,8 @@ pub(super) const STACK_POP: u16 = 28;
 pub(super) const REG_LOAD2: u16 = 33;
 pub(super) const DELETE_FIELD: u16 = 50;
 const SET_FIELD: u16 = 25;
+/// How long the name of most fields is.
+const SHORT_FIELD: usize = 4;
 const COPY_FIELD: u16 = 28;
 const ONF_COPY_FIELD: u16 = 3200;
 
@@ -46,9 +48,10 @@ fn decode_tlv(mut from: Cursor<'_>, masks: bool) -> Result<Action, Code> {
         return Err(Code::BacBadSetMask);
     }
     let (value, mask) =
-        oxm::decode_value(&header, field, &mut from).map_err(|error| match error {
+        oxm::decode_wide(&header, field, &mut from).map_err(|error| match error {
             Code::BmcBadLen => Code::BacBadSetLen,
             Code::BmcBadMask => Code::BacBadSetMask,
+            Code::BmcBadWildcards if field.tun_metadata_number().is_some() => error,
             Code::BmcBadValue | Code::BmcBadWildcards => Code::BacBadSetArgument,
             other => other,
         })?;
@@ -56,6 +59,10 @@ fn decode_tlv(mut from: Cursor<'_>, masks: bool) -> Result<Action, Code> {
     if !field.field().writable {
         return Err(Code::BacBadSetArgument);
     }
+    if field.tun_metadata_number().is_some() {
+        return Ok(Action::SetOption(Box::new(SetOption { field, value, mask })));
+    }
+    let (value, mask) = (value.low(), mask.low());
     // The bit that says that there is a tag must be set, whatever the mask covers.
     if field == FieldId::VlanVid && value & 0x1000 == 0 {
         return Err(Code::BacBadSetArgument);
@@ -77,12 +84,6 @@ pub(super) fn encode_set_field(
     let whole = mask & ones == oxm::exact_mask(field) & ones;
     if whole && version <= Version::V11 && encode_legacy(out, field, value, version) {
         return;
-    }
-    // Before OpenFlow 1.2 a tunnel option has to be written as the extension's `set_field`: a load
-    // would have to know how long it is.
-    let option = whole && field.tun_metadata_number().is_some();
-    if option && version < Version::V12 {
-        return encode_load2(out, field, value, mask);
     }
     if version < Version::V12 || !whole && version < Version::V15 {
         return encode_loads(out, field, value, mask & ones);
@@ -109,10 +110,13 @@ pub(super) fn encode_named_mask(
     end(out, start);
 }
 
-/// The extension's `set_field`.
-fn encode_load2(out: &mut Vec<u8>, field: FieldId, value: u128, mask: u128) {
-    let start = begin_nicira(out, REG_LOAD2);
-    oxm::encode_value(out, field, value, mask, Version::V10);
+/// `set_field` of tunnel metadata: the extension's where a version has none, or none with a mask, for a
+/// load would have to know how long it is.
+pub(super) fn encode_set_option(out: &mut Vec<u8>, set: &SetOption, version: Version) {
+    let own = version >= Version::V15 || version >= Version::V12 && set.mask == Wide::ONES;
+    let start = if own { begin(out, SET_FIELD) } else { begin_nicira(out, REG_LOAD2) };
+    let number = if own { version } else { Version::V10 };
+    oxm::encode_tunnel(out, set.field, set.value, set.mask, number);
     end(out, start);
 }
 
@@ -147,7 +151,7 @@ fn encode_loads(out: &mut Vec<u8>, field: FieldId, value: u128, mask: u128) {
         let bits = (left >> start).trailing_ones().min(64);
         let ones = u128::MAX >> (128 - bits);
         left &= !(ones << start);
-        let narrow = |number: u32| u8::try_from(number).unwrap_or(0);
+        let narrow = |number: u32| u16::try_from(number).unwrap_or(0);
         let dst = Subfield { field, start: narrow(start), bits: narrow(bits) };
         let value = u64::try_from(value >> start & ones).unwrap_or(0);
         encode_load(out, dst, value);
@@ -189,9 +193,20 @@ pub(super) fn decode_reg_load(from: &mut Cursor<'_>) -> Result<Action, Code> {
 }
 
 pub(super) fn encode_load(out: &mut Vec<u8>, dst: Subfield, value: u64) {
+    let before = out.len();
     let start = begin_nicira(out, REG_LOAD);
     out.put16(ofs_nbits(dst));
+    let at = out.len();
     put_field(out, dst);
+    if out.len() - at != SHORT_FIELD {
+        // There is room for four octets only: a field whose name is longer is written with a mask.
+        out.truncate(before);
+        let start = begin_nicira(out, REG_LOAD2);
+        let value = u128::from(value) << dst.start;
+        oxm::encode_value(out, dst.field, value, dst.mask(), Version::V10);
+        end(out, start);
+        return;
+    }
     out.put64(value);
     end(out, start);
 }
@@ -239,7 +254,7 @@ fn decode_pair(mut from: Cursor<'_>, bits: u16, src: u16, dst: u16) -> Result<Ac
 pub(super) fn encode_copy_field(out: &mut Vec<u8>, src: Subfield, dst: Subfield, version: Version) {
     let start = begin(out, COPY_FIELD);
     for number in [src.bits, src.start, dst.start, 0] {
-        out.put16(u16::from(number));
+        out.put16(number);
     }
     oxm::encode_field(out, src.field, version);
     oxm::encode_field(out, dst.field, version);
@@ -249,7 +264,7 @@ pub(super) fn encode_copy_field(out: &mut Vec<u8>, src: Subfield, dst: Subfield,
 pub(super) fn encode_reg_move(out: &mut Vec<u8>, src: Subfield, dst: Subfield) {
     let start = begin_nicira(out, REG_MOVE);
     for number in [src.bits, src.start, dst.start] {
-        out.put16(u16::from(number));
+        out.put16(number);
     }
     put_field(out, src);
     put_field(out, dst);
@@ -267,9 +282,9 @@ pub(super) fn decode_stack(from: &mut Cursor<'_>) -> Result<Subfield, Code> {
 
 pub(super) fn encode_stack(out: &mut Vec<u8>, subtype: u16, sub: Subfield) {
     let start = begin_nicira(out, subtype);
-    out.put16(u16::from(sub.start));
+    out.put16(sub.start);
     put_field(out, sub);
-    out.put16(u16::from(sub.bits));
+    out.put16(sub.bits);
     pad_to(out, start, 24);
     end(out, start);
 }

@@ -1,10 +1,11 @@
 //! Actions with the specifications' own numbers (OpenFlow 1.0 section 5.2.4, 1.5 section 7.2.6).
 
 use dp_core::base::{MacAddr, OfPort};
+use dp_core::flow::Wide;
 use std::net::Ipv4Addr;
 
 use super::{begin, end, set};
-use crate::action::Action;
+use crate::action::{Action, SetOption};
 use crate::openflow::wire::{Cursor, Put};
 use crate::openflow::{Code, Version};
 
@@ -192,6 +193,10 @@ fn encode10(out: &mut Vec<u8>, action: &Action) -> bool {
             set::encode_set_field(out, field, value, mask, Version::V10);
             return true;
         }
+        Action::SetOption(ref set) => {
+            set::encode_set_option(out, set, Version::V10);
+            return true;
+        }
         _ => return false,
     }
     end(out, start);
@@ -257,6 +262,16 @@ fn encode11(out: &mut Vec<u8>, action: &Action, version: Version) -> bool {
         }
         Action::Move { src, dst } if version >= Version::V15 => {
             set::encode_copy_field(out, src, dst, version);
+            return true;
+        }
+        Action::SetOption(ref set) => {
+            set::encode_set_option(out, set, version);
+            return true;
+        }
+        Action::Load { dst, value } if version >= Version::V15 && dst.is_wide() => {
+            let value = Wide::from(u128::from(value)) << u32::from(dst.start);
+            let set = SetOption { field: dst.field, value, mask: dst.wide_mask() };
+            set::encode_set_option(out, &set, version);
             return true;
         }
         Action::Load { dst, value } if version >= Version::V15 => {

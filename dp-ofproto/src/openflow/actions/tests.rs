@@ -10,7 +10,7 @@ use crate::action::{
 use crate::openflow::wire::Cursor;
 use crate::openflow::{Code, Version};
 
-fn sub(field: FieldId, start: u8, bits: u8) -> Subfield {
+fn sub(field: FieldId, start: u16, bits: u16) -> Subfield {
     Subfield::new(field, start, bits).unwrap()
 }
 
@@ -20,7 +20,7 @@ fn everywhere() -> Vec<Action> {
     let specs = [
         LearnSpec::match_same(FieldId::EthSrc),
         LearnSpec {
-            src: LearnSource::Value(0x1234),
+            src: LearnSource::Value(0x1234.into()),
             dst: LearnTarget::Load(sub(FieldId::Reg5, 0, 16)),
             bits: 16,
         },
@@ -162,6 +162,13 @@ fn actions_are_read_as_they_were_written_in_every_version() {
     for version in Version::ALL {
         for action in everywhere() {
             let list = std::slice::from_ref(&action);
+            if version < Version::V13 && matches!(action, Action::Decap(_) | Action::DecNshTtl) {
+                let mut bytes = Vec::new();
+                encode_list(&mut bytes, list, version);
+                let read = decode_list(Cursor::new(&bytes), version);
+                assert_eq!(read.err(), Some(Code::BacBadVendorType), "{version}: {action:?}");
+                continue;
+            }
             assert_eq!(round(list, version), list, "{version}");
         }
     }

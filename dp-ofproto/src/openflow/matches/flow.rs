@@ -54,17 +54,17 @@ pub fn decode(mut from: Cursor<'_>, unknown: Unknown) -> Result<FieldList, Code>
                 Unknown::Skip => continue,
             }
         };
-        let (bits, mask) = oxm::decode_value(&header, field, &mut value)?;
+        let (bits, mask) = oxm::decode_wide(&header, field, &mut value)?;
         if unknown == Unknown::Refuse && prereq::check(field, &builder.key, &builder.mask).is_err()
         {
             return Err(Code::BmcBadPrereq);
         }
         let again =
-            field.tun_metadata_number().is_none() && builder.mask.get(own(field)) & mask != 0;
+            field.tun_metadata_number().is_none() && builder.mask.get(own(field)) & mask.low() != 0;
         if again && unknown == Unknown::Refuse {
             return Err(Code::BmcDupField);
         }
-        builder.set(own(field), bits, mask);
+        builder.set_wide(own(field), bits, mask);
     }
     Ok(FieldList { matching: builder.finish(), cookie })
 }
@@ -87,7 +87,7 @@ pub fn encode(out: &mut Vec<u8>, matching: &Match, version: Version) {
     }
     let (key, mask) = matching.expand();
     for field in matching.tun_metadata() {
-        oxm::encode_value(out, field, key.get(field), mask.get(field), version);
+        oxm::encode_tunnel(out, field, key.get_wide(field), mask.get_wide(field), version);
     }
     let mut done = FlowMask::EMPTY;
     for field in FIELDS {

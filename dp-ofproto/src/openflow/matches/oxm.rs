@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 use ahash::RandomState;
 use dp_core::base::OfPort;
 use dp_core::flow::fields::{Format, Maskable, Oxm, OxmClass};
+use dp_core::flow::wide::{WIDE_BYTES, Wide};
 use dp_core::flow::{FIELDS, FieldId};
 
 use crate::openflow::wire::{Cursor, Put};
@@ -155,7 +156,23 @@ pub fn exact_mask(field: FieldId) -> u128 {
     }
 }
 
-/// Reads the value, and the mask if there is one, behind a header. The mask that is returned has
+/// [`decode_value`] for a field of any width.
+///
+/// # Errors
+///
+/// The same.
+pub fn decode_wide(
+    header: &OxmHeader,
+    field: FieldId,
+    from: &mut Cursor<'_>,
+) -> Result<(Wide, Wide), Code> {
+    if field.tun_metadata_number().is_some() {
+        return decode_tunnel(header, from);
+    }
+    decode_value(header, field, from).map(|(value, mask)| (value.into(), mask.into()))
+}
+
+/// Reads the value, and the mask if there is one, behind a header; not for tunnel metadata. The mask that is returned has
 /// only bits of the field.
 ///
 /// # Errors
@@ -166,9 +183,6 @@ pub fn decode_value(
     field: FieldId,
     from: &mut Cursor<'_>,
 ) -> Result<(u128, u128), Code> {
-    if field.tun_metadata_number().is_some() {
-        return decode_tunnel(header, from);
-    }
     let len = field.field().wire_len;
     let expected = if header.masked { u16::from(len) * 2 } else { u16::from(len) };
     if u16::from(header.len) != expected {
@@ -194,52 +208,48 @@ pub fn decode_value(
     Ok((value, mask & exact_mask(field)))
 }
 
-/// The value and mask of a tunnel option: as long as the option is, the mask all ones in that length.
-fn decode_tunnel(header: &OxmHeader, from: &mut Cursor<'_>) -> Result<(u128, u128), Code> {
-    let len = usize::from(if header.masked { header.len / 2 } else { header.len });
-    if len == 0 {
-        // Whether it is there.
-        return Ok((0, 0));
-    }
+/// The value and mask of a tunnel option: as long as the option is. Without a mask all bits count,
+/// however long the option is: beyond what is said there are zeros.
+fn decode_tunnel(header: &OxmHeader, from: &mut Cursor<'_>) -> Result<(Wide, Wide), Code> {
     if header.masked && !header.len.is_multiple_of(2) {
         return Err(Code::BmcBadLen);
     }
-    // What a key does not hold of a longer one has to be zero.
-    let lost = len.saturating_sub(16);
-    from.zeros(lost, Code::BmcBadValue)?;
-    let kept = len - lost;
-    let value = from.number(kept)?;
-    if !header.masked {
-        // However long the option is: beyond what is said there are zeros.
-        return Ok((value, u128::MAX));
+    let len = usize::from(if header.masked { header.len / 2 } else { header.len });
+    if len == 0 {
+        // With a mask it says that the option is there, without one that it is zero.
+        return Ok((Wide::ZERO, if header.masked { Wide::ZERO } else { Wide::ONES }));
     }
-    from.skip(lost)?;
-    let mask = from.number(kept)?;
-    match value & !mask {
-        0 => Ok((value, mask)),
-        _ => Err(Code::BmcBadWildcards),
+    if len > WIDE_BYTES {
+        return Err(Code::BmcBadLen);
+    }
+    let value = Wide::from_bytes(from.bytes(len)?);
+    if !header.masked {
+        return Ok((value, Wide::ONES));
+    }
+    let mask = Wide::from_bytes(from.bytes(len)?);
+    match (value & !mask).is_zero() {
+        true => Ok((value, mask)),
+        false => Err(Code::BmcBadWildcards),
     }
 }
 
-/// Writes a tunnel option, as long as what is said of it, in words.
-fn encode_tunnel(out: &mut Vec<u8>, field: FieldId, value: u128, mask: u128, version: Version) {
-    let masked = mask != u128::MAX;
+/// Writes tunnel metadata, as long as what is said of it, in words.
+pub fn encode_tunnel(out: &mut Vec<u8>, field: FieldId, value: Wide, mask: Wide, version: Version) {
+    let masked = mask != Wide::ONES;
     let said = if masked { mask } else { value };
-    let bytes = (128 - said.leading_zeros()).div_ceil(32).max(1) * 4;
-    let len = u8::try_from(bytes).unwrap_or(16);
+    let bytes = usize::from(said.width().div_ceil(32).max(1) * 4);
+    let len = u8::try_from(bytes).unwrap_or(0);
     let Some(header) = OxmHeader::with_len(field, version, masked, len) else { return };
     header.encode(out);
-    out.put_number(value & mask, usize::from(len));
+    let tail = WIDE_BYTES - bytes;
+    out.put(&(value & mask).bytes()[tail..]);
     if masked {
-        out.put_number(mask, usize::from(len));
+        out.put(&mask.bytes()[tail..]);
     }
 }
 
-/// Writes a field with its value, and its mask if not all bits count.
+/// Writes a field with its value, and its mask if not all bits count; not tunnel metadata.
 pub fn encode_value(out: &mut Vec<u8>, field: FieldId, value: u128, mask: u128, version: Version) {
-    if field.tun_metadata_number().is_some() {
-        return encode_tunnel(out, field, value, mask, version);
-    }
     if mask != exact_mask(field) {
         return encode_masked(out, field, value, mask, version);
     }

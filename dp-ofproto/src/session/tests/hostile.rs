@@ -1,9 +1,12 @@
 //! Peers that mean no good: they cost bounded memory, and nobody else anything.
 
 use super::{Session, T0, add_flow};
+use crate::matching::Match;
+use crate::openflow::flow_mod::{self, FlowModMessage};
 use crate::openflow::wire::Put;
 use crate::openflow::{Code, Header, Version, control, message_type};
 use crate::session::outbox::FULL;
+use crate::table::FlowMod;
 
 #[test]
 fn a_peer_who_asks_and_never_reads_is_not_read_any_more() {
@@ -245,5 +248,81 @@ fn cve_2017_9214_and_9263_messages_that_only_switches_send_are_errors() {
             assert_eq!(session.errors(&answers).len(), 1, "{len} octets");
         }
         assert!(lives(&mut session));
+    }
+}
+
+/// A request for a flow monitor of OpenFlow 1.4 or 1.5, whose match claims a length.
+fn monitor(
+    session: &mut Session,
+    id: u32,
+    [table, command]: [u8; 2],
+    flags: u16,
+    claimed: u16,
+) -> usize {
+    let request = control::reply(session.version, 18, 7, |out| {
+        out.put16(16);
+        out.zeros(6);
+        out.put32(id);
+        out.put32(u32::MAX);
+        out.put32(u32::MAX);
+        out.put16(flags);
+        out.put8(table);
+        out.put8(command);
+        out.put16(1);
+        out.put16(claimed);
+        out.zeros(4);
+    });
+    session.send(&request).len()
+}
+
+/// The class of its commit 8c506d372: a switch stopped over what a flow monitor was asked or told. Here any
+/// request is an answer, a monitor that nobody reads is paused, and what happens meanwhile is told later.
+#[test]
+fn flow_monitors_outlive_what_they_are_asked_and_what_they_miss() {
+    for version in [Version::V14, Version::V15] {
+        let mut session = Session::new(version);
+        // Every command, for monitors that are there and that are not, twice over.
+        for command in 0..=u8::MAX {
+            for table in [0, 3, 0xff] {
+                for (id, flags) in [(1, 0x3f), (u32::MAX, 0)] {
+                    assert!(monitor(&mut session, id, [table, command], flags, 4) <= 1);
+                }
+            }
+        }
+        for flags in (0..=u16::MAX).step_by(13) {
+            monitor(&mut session, 2, [0xff, (flags % 3) as u8], flags, 4);
+        }
+        for claimed in [0, 1, 3, 5, 16, 0xffff] {
+            assert_eq!(monitor(&mut session, 3, [0xff, 0], 0x3f, claimed), 1, "{claimed}");
+        }
+        assert!(lives(&mut session), "{version:?}");
+        // Many monitors of everything, of whose news nothing is read.
+        let mut session = Session::new(version);
+        for id in 0..64 {
+            monitor(&mut session, id, [0xff, 0], 0x0f, 4);
+        }
+        let other = session.service.accept("other", T0);
+        let hello = [version as u8, 0, 0, 8, 0, 0, 0, 1];
+        session.service.input(other, &hello, &mut session.host, T0);
+        for priority in 0..400 {
+            let add = add_flow(version, priority, vec![]);
+            session.service.input(other, &add, &mut session.host, T0);
+        }
+        let unread = session.service.connection(session.id).unwrap().outbox().bytes();
+        assert!(unread < FULL + 2 * 65_536, "{unread} bytes wait for who does not read");
+        // All that it was told of goes while it is paused.
+        let flow_mod = FlowMod::delete(None, Match::any());
+        let message = FlowModMessage { flow_mod, buffer_id: None };
+        let delete = control::reply(version, message_type::FLOW_MOD, 7, |out| {
+            flow_mod::encode11(out, &message, version);
+        });
+        session.service.input(other, &delete, &mut session.host, T0);
+        assert_eq!(session.flows(), 0);
+        assert!(!session.received().is_empty());
+        session.service.run(&mut session.host, T0);
+        session.received();
+        assert!(lives(&mut session), "{version:?}");
+        session.service.input(other, &add_flow(version, 9, vec![]), &mut session.host, T0);
+        assert!(!session.received().is_empty(), "{version:?}: it is told again");
     }
 }

@@ -42,13 +42,13 @@ fn a_loop_ends_at_the_depth_limit_and_drops_everything() {
     let made = run(&bridge, &udp());
     assert_eq!(made.error, Some(TranslateError::TooDeep));
     assert_eq!(made.actions.to_vec(), [Dp::Drop(DropReason::RecursionTooDeep)]);
-    assert_eq!(made.effects.len(), 66);
+    assert_eq!(made.effects.len(), 65);
     assert_eq!((bridge.limit_counters().depth(), bridge.limit_counters().resubmits()), (1, 0));
     bridge.set_config(limits(3, 4096));
     let world = World::of([Arc::clone(&bridge)]);
     let mut notes = Notes::default();
     let location = world.locate(PortNo(11)).unwrap();
-    assert_eq!(translate(&world, &location, &udp(), &mut notes).effects.len(), 5);
+    assert_eq!(translate(&world, &location, &udp(), &mut notes).effects.len(), 4);
     assert_eq!(notes.0, ["over max translation depth 3"]);
 }
 

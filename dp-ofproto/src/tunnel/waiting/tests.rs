@@ -9,7 +9,7 @@ use super::{Neighbours, Waiting, WaitingLimits, WaitingRoom, WantedNeighbour};
 use crate::bridge::Bridge;
 use crate::learn::MacTableConfig;
 use crate::table::TablesConfig;
-use crate::translate::recirc::{Frozen, Resume};
+use crate::translate::recirc::{Frozen, Kept, Resume};
 
 const NOW: Instant = Instant::from_millis(1_000_000);
 const MAC: MacAddr = MacAddr::new(0xaa, 0x55, 0xaa, 0x55, 0, 1);
@@ -29,7 +29,7 @@ fn waiting(bridge: &Arc<Bridge>, last: u8, mark: u8, len: usize) -> Waiting {
         bridge: Arc::clone(bridge),
         in_port: OfPort(1),
         resume: Resume::Table(0),
-        lanes: Box::default(),
+        kept: Kept::default(),
         stack: Box::default(),
         action_set: Box::default(),
         mirrors: 0,

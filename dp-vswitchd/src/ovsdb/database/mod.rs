@@ -100,6 +100,12 @@ impl Row {
         self.columns.get(VERSION_COLUMN + 1..) == other.columns.get(VERSION_COLUMN + 1..)
     }
 
+    /// How many atoms its columns hold, its name and version among them.
+    pub fn atoms(&self) -> usize {
+        let held = |column: &Datum| column.atoms().len() + 2 * column.pairs().len();
+        self.columns.iter().map(held).sum()
+    }
+
     /// The JSON object of the columns at `places`.
     pub fn to_json(&self, table: &TableSchema, places: impl IntoIterator<Item = usize>) -> Value {
         let members: Map<String, Value> = places
@@ -140,6 +146,22 @@ impl Database {
     /// How many rows there are in all tables.
     pub fn row_count(&self) -> usize {
         self.tables.iter().map(Table::len).sum()
+    }
+
+    /// How many values its rows have, those of `skip` columns of each left out.
+    pub fn cells(&self, skip: usize) -> usize {
+        let tables = self.schema.tables.iter().zip(&self.tables);
+        tables.map(|(it, rows)| it.columns.len().saturating_sub(skip) * rows.len()).sum()
+    }
+
+    /// How many atoms they hold.
+    pub fn atoms(&self) -> usize {
+        self.tables.iter().map(Table::atoms).sum()
+    }
+
+    /// How many weak references its rows have.
+    pub fn weak_references(&self) -> usize {
+        self.tables.iter().map(Table::weak_references).sum()
     }
 
     /// Makes a commit the present.

@@ -21,6 +21,8 @@ pub struct Table {
     strong: HashMap<Uuid, u32>,
     /// The rows that refer weakly to each row, and how often.
     weak: HashMap<Uuid, BTreeMap<(usize, Uuid), u32>>,
+    /// Atoms in the columns of all rows.
+    atoms: usize,
 }
 
 impl Table {
@@ -30,6 +32,7 @@ impl Table {
             indexes: vec![HashMap::new(); schema.indexes.len()],
             strong: HashMap::new(),
             weak: HashMap::new(),
+            atoms: 0,
         }
     }
 
@@ -46,6 +49,17 @@ impl Table {
     /// How many rows.
     pub fn len(&self) -> usize {
         self.rows.len()
+    }
+
+    /// How many atoms its rows hold.
+    pub fn atoms(&self) -> usize {
+        self.atoms
+    }
+
+    /// How many weak references lead to its rows.
+    pub fn weak_references(&self) -> usize {
+        let counts = self.weak.values().flat_map(BTreeMap::values);
+        counts.map(|&count| usize::try_from(count).unwrap_or(usize::MAX)).sum()
     }
 
     /// True when it has no row.
@@ -107,6 +121,8 @@ impl Table {
                 index.insert(new, change.uuid);
             }
         }
+        let held = |row: &Option<Arc<Row>>| row.as_deref().map_or(0, Row::atoms);
+        self.atoms = (self.atoms + held(&change.new)).saturating_sub(held(&change.old));
         match &change.new {
             Some(row) => {
                 self.rows.insert(change.uuid, Arc::clone(row));

@@ -20,6 +20,7 @@ use serde_json::Value;
 use sha1::{Digest, Sha1};
 use thiserror::Error;
 
+use super::journal::{Step, note};
 use crate::ovsdb::json;
 
 /// A file that records are appended to.
@@ -209,8 +210,10 @@ impl Log {
             .mode(0o640)
             .open(&new)
             .map_err(io("create"))?;
+        note(Step::Create(&new));
         let written = records.into_iter().try_fold(0, |end, record| {
             let bytes = encode(&record);
+            note(Step::Write(&new, &bytes));
             file.write_all(&bytes).map(|()| end + bytes.len() as u64)
         });
         let end = written.map_err(io("write")).inspect_err(|_| {
@@ -223,14 +226,18 @@ impl Log {
             let _ = std::os::unix::fs::fchown(&file, Some(owner(&old).0), Some(owner(&old).1));
         }
         file.sync_all().map_err(io("fsync"))?;
+        note(Step::Sync(&new));
         fs::rename(&new, &real).map_err(io("rename"))?;
+        note(Step::Rename(&new, &real));
         sync_folder(&real).map_err(io("fsync of the folder"))?;
+        note(Step::SyncFolder);
         Ok(Self { path: path.to_owned(), file, end })
     }
 
     /// Appends a record. It is durable after [`Log::sync`].
     pub(super) fn append(&mut self, record: &Value) -> Result<(), LogError> {
         let bytes = encode(record);
+        note(Step::Write(&self.path, &bytes));
         let written = self.file.write_all(&bytes);
         if let Err(error) = written {
             // Half a record would hide those that come after it.
@@ -249,7 +256,9 @@ impl Log {
             path: self.path.clone(),
             what: "fsync",
             error,
-        })
+        })?;
+        note(Step::Sync(&self.path));
+        Ok(())
     }
 
     /// How long the file is.

@@ -8,6 +8,7 @@
 //! A file moves between `ovsdb-server` and this server as it is. `log` knows records,
 //! `record` what is in them, [`Standalone`] the database as a whole.
 
+pub(in crate::ovsdb) mod journal;
 mod lock;
 mod log;
 mod record;

@@ -99,6 +99,11 @@ impl Backoff {
         self.wait_ms
     }
 
+    /// Whether the wait does not grow any more.
+    pub fn is_longest(&self) -> bool {
+        self.wait_ms >= self.max_ms
+    }
+
     /// When a connection was last made.
     pub fn last_connected_ms(&self) -> Option<u64> {
         self.last_connected_ms

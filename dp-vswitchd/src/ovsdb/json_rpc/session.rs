@@ -154,6 +154,11 @@ impl Session {
         Ok(())
     }
 
+    /// Whether a probe waits for its answer.
+    pub fn is_probing(&self) -> bool {
+        self.probing
+    }
+
     /// When [`Session::tick`] has something to do.
     pub fn deadline(&self) -> Option<u64> {
         (self.probe_ms > 0).then(|| self.last_activity_ms + self.probe_ms)

@@ -13,6 +13,7 @@ use super::server_database;
 use crate::ovsdb::database::{Commit, Database, RowChange};
 use crate::ovsdb::error::{Error, Tag};
 use crate::ovsdb::file::{OpenError, Standalone};
+use crate::ovsdb::json::is_id;
 use crate::ovsdb::json_rpc::Message;
 use crate::ovsdb::transaction::{self, Context, Outcome};
 use crate::ovsdb::uuid::{Uuid, UuidSource};
@@ -24,40 +25,44 @@ pub(crate) struct ClientId(pub(crate) u64);
 /// The databases and what clients want of them.
 #[derive(Debug)]
 pub(crate) struct Engine {
-    databases: Vec<Served>,
-    uuids: UuidSource,
+    pub(super) databases: Vec<Served>,
+    pub(super) uuids: UuidSource,
     id: Uuid,
     locks: Locks,
-    clients: BTreeMap<ClientId, Client>,
+    pub(super) clients: BTreeMap<ClientId, Client>,
     /// Messages to clients, in order.
-    out: Vec<(ClientId, Message)>,
+    pub(super) out: Vec<(ClientId, Message)>,
     /// Transactions that wait for a condition.
-    waiting: Vec<Waiting>,
+    pub(super) waiting: Vec<Waiting>,
     /// The file cannot be trusted any more: nothing is changed.
-    broken: Option<String>,
+    pub(super) broken: Option<String>,
+    /// Clients that are to go, and why.
+    pub(super) closing: Vec<(ClientId, String)>,
 }
 
 /// One database.
 #[derive(Debug)]
-struct Served {
-    database: Database,
+pub(super) struct Served {
+    pub(super) database: Database,
     /// Where it is kept; `None`: in memory alone, for reading.
-    file: Option<Standalone>,
-    last: Uuid,
+    pub(super) file: Option<Standalone>,
+    pub(super) last: Uuid,
     /// The last transactions, for clients that come back.
-    history: VecDeque<(Uuid, Arc<Vec<RowChange>>)>,
+    pub(super) history: VecDeque<(Uuid, Arc<Vec<RowChange>>)>,
 }
 
 #[derive(Debug, Default)]
-struct Client {
-    monitors: Vec<Monitor>,
+pub(super) struct Client {
+    pub(super) monitors: Vec<Monitor>,
+    /// It can be told that a database has changed as a whole.
+    pub(super) is_change_aware: bool,
 }
 
 #[derive(Debug)]
-struct Waiting {
-    client: ClientId,
-    id: Value,
-    database: usize,
+pub(super) struct Waiting {
+    pub(super) client: ClientId,
+    pub(super) id: Value,
+    pub(super) database: usize,
     operations: Vec<Value>,
     since_ms: u64,
     until_ms: Option<u64>,
@@ -97,6 +102,7 @@ impl Engine {
             out: Vec::new(),
             waiting: Vec::new(),
             broken: None,
+            closing: Vec::new(),
         };
         Ok((engine, damage))
     }
@@ -104,6 +110,19 @@ impl Engine {
     /// The database that is served.
     pub(crate) fn database(&self) -> Option<&Database> {
         self.databases.first().map(|it| &it.database)
+    }
+
+    /// How many there are of what costs memory here.
+    pub(super) fn numbers(&self) -> [(&'static str, usize); 4] {
+        let sum = |count: fn(&Database) -> usize| -> usize {
+            self.databases.iter().map(|it| count(&it.database)).sum()
+        };
+        [
+            ("atoms", sum(Database::atoms)),
+            ("cells", sum(|it| it.cells(0))),
+            ("monitors", self.clients.values().map(|it| it.monitors.len()).sum()),
+            ("n-weak-refs", sum(Database::weak_references)),
+        ]
     }
 
     /// A client has come.
@@ -125,6 +144,11 @@ impl Engine {
     pub(crate) fn take_messages(&mut self) -> Vec<(ClientId, Message)> {
         self.sync();
         std::mem::take(&mut self.out)
+    }
+
+    /// The names of the locks that a client has, waits for, and has lost to another thief.
+    pub(super) fn locks_of(&self, client: ClientId) -> [Vec<&str>; 3] {
+        self.locks.of(client)
     }
 
     /// When a waiting transaction is to be given up, in milliseconds of the caller's clock.
@@ -187,7 +211,12 @@ impl Engine {
                 .map(|at| self.served(at).map_or(Value::Null, |it| it.database.schema().to_json())),
             "get_server_id" => Ok(json!(self.id.to_string())),
             "set_db_change_aware" => match params.as_slice() {
-                [Value::Bool(_)] => Ok(json!({})),
+                [Value::Bool(aware)] => {
+                    if let Some(state) = self.clients.get_mut(&client) {
+                        state.is_change_aware = *aware;
+                    }
+                    Ok(json!({}))
+                }
                 _ => Err(Error::syntax(
                     &Value::Array(params),
                     "set_db_change_aware: true or false parameter expected",
@@ -204,6 +233,10 @@ impl Engine {
             "monitor_cond" => self.monitor(client, Dialect::Conditional, params),
             "monitor_cond_since" => self.monitor(client, Dialect::Since, params),
             "monitor_cond_change" => self.monitor_change(client, &params),
+            "convert" => self.convert(&params, now_ms),
+            "monitor_cancel" if params.len() != 1 => {
+                return self.reply_error(client, json!("invalid parameters"), id);
+            }
             "monitor_cancel" => match self.monitor_cancel(client, params.first()) {
                 true => Ok(json!({})),
                 false => return self.reply_error(client, json!("unknown monitor"), id),
@@ -227,7 +260,7 @@ impl Engine {
     }
 
     /// The database that a request's first parameter names.
-    fn named(&self, method: &str, params: &[Value]) -> Result<usize, Error> {
+    pub(super) fn named(&self, method: &str, params: &[Value]) -> Result<usize, Error> {
         let quoted = || Value::Array(params.to_vec());
         let name = params.first().and_then(Value::as_str).ok_or_else(|| {
             let why = format!("{method} request params must begin with <db-name>");
@@ -277,7 +310,7 @@ impl Engine {
     }
 
     /// Stores a commit, makes it the present, and tells whom it concerns.
-    fn commit(&mut self, at: usize, commit: &Commit, now_ms: u64) -> Result<(), Error> {
+    pub(super) fn commit(&mut self, at: usize, commit: &Commit, now_ms: u64) -> Result<(), Error> {
         let Some(served) = self.databases.get_mut(at) else { return Ok(()) };
         if let Some(file) = &mut served.file {
             let schema = Arc::clone(served.database.schema());
@@ -372,7 +405,7 @@ impl Engine {
 
     fn monitor_change(&mut self, client: ClientId, params: &[Value]) -> Result<Value, Error> {
         let [old, new, requests] = params else {
-            return Err(Error::new(Tag::Syntax, "monitor_cond_change requires three parameters"));
+            return Err(Error::syntax(&Value::Array(params.to_vec()), "invalid parameters"));
         };
         let unknown = || Error::syntax(old, "unknown monitor session");
         let state = self.clients.get_mut(&client).ok_or_else(unknown)?;
@@ -396,8 +429,12 @@ impl Engine {
 
     fn lock(&mut self, client: ClientId, method: &str, params: &[Value]) -> Result<Value, Error> {
         let quoted = || Value::Array(params.to_vec());
-        let [Value::String(name)] = params else {
-            return Err(Error::syntax(&quoted(), format!("{method} request params must be <id>")));
+        let name = match params {
+            [Value::String(name)] if is_id(name) => name,
+            _ => {
+                let why = format!("{method} request params must be <id>");
+                return Err(Error::syntax(&quoted(), why));
+            }
         };
         if self.locks.wants(client, name) {
             let why = format!("must issue \"unlock\" before new \"{method}\"");
@@ -416,8 +453,9 @@ impl Engine {
 
     fn unlock(&mut self, client: ClientId, params: &[Value]) -> Result<Value, Error> {
         let quoted = || Value::Array(params.to_vec());
-        let [Value::String(name)] = params else {
-            return Err(Error::syntax(&quoted(), "unlock request params must be <id>"));
+        let name = match params {
+            [Value::String(name)] if is_id(name) => name,
+            _ => return Err(Error::syntax(&quoted(), "unlock request params must be <id>")),
         };
         if !self.locks.wants(client, name) {
             let why = "unlock: \"unlock\" without \"lock\" or \"steal\"";
@@ -498,7 +536,7 @@ fn update(monitor: &Monitor, transaction: Uuid, updates: Value) -> Message {
 }
 
 /// The time of day in milliseconds.
-fn wall_ms() -> u64 {
+pub(super) fn wall_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

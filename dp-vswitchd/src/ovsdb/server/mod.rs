@@ -14,12 +14,16 @@
 //! * A client sees the updates of a transaction before the reply to it.
 //! * Whatever one client does costs that client and bounded memory.
 
+mod convert;
 mod engine;
 mod locks;
+mod managers;
 mod monitor;
 mod server_database;
 pub(crate) mod task;
 
+#[cfg(test)]
+mod power;
 #[cfg(test)]
 mod tests;
 

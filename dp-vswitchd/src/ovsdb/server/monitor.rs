@@ -63,7 +63,7 @@ impl Monitor {
         requests: &Value,
     ) -> Result<Self, Error> {
         let Some(requests) = requests.as_object() else {
-            return Err(Error::new(Tag::Syntax, "monitor-requests must be an object"));
+            return Err(Error::syntax(requests, "monitor-requests must be object"));
         };
         let mut tables = Vec::new();
         for (name, json) in requests {
@@ -130,7 +130,7 @@ impl Monitor {
         id: Value,
         requests: &Value,
     ) -> Result<Option<Value>, Error> {
-        let wrong = || Error::new(Tag::Syntax, "monitor_cond_change_reqs must be an object");
+        let wrong = || Error::syntax(requests, "monitor_cond_change_reqs must be object");
         let requests = requests.as_object().ok_or_else(wrong)?;
         let schema = database.schema();
         let mut fresh = Vec::new();
@@ -140,7 +140,7 @@ impl Monitor {
             let table_schema = schema.tables.get(table).ok_or_else(missing)?;
             let at = self.tables.iter().position(|it| it.table == table);
             let at = at.ok_or_else(|| {
-                Error::new(Tag::Syntax, format!("no table named {name} in monitor"))
+                Error::new(Tag::Syntax, format!("no table named {name} in monitor session"))
             })?;
             let mut conditions = Vec::new();
             for item in items(json) {

@@ -1,67 +1,47 @@
 //! The server's sockets as a task of the main loop: who is asked to connect, who connects, what is
 //! said.
 //!
-//! Remotes are those of the command line and those of the database's own `Manager` rows, which are
-//! looked at after every change: listeners come and go, connections are made to clients that wait
-//! for one.
+//! Remotes are those of the command line and those of the database's own `Manager` rows
+//! ([`super::managers`]): listeners come and go, connections are made to clients that wait for one.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::managers::{Manager, Way};
 use super::{ClientId, Engine};
+use crate::census::Census;
 use crate::event_loop::{Task, Turn, Wants};
-use crate::net::{Connecting, Listener, Local, Remote, Stream};
-use crate::ovsdb::json_rpc::{Backoff, DEFAULT_PROBE_MS, Limits, Session};
-use crate::ovsdb::uuid::Uuid;
+use crate::net::{Listener, Local, Stream};
+use crate::ovsdb::json_rpc::{DEFAULT_PROBE_MS, Limits, Session};
 
 /// The server.
 pub(crate) struct ServerTask {
-    engine: Engine,
-    folder: PathBuf,
+    pub(super) engine: Engine,
+    pub(super) folder: PathBuf,
     /// Listeners of the command line.
     fixed: Vec<Listener>,
-    managers: BTreeMap<String, Manager>,
-    peers: BTreeMap<ClientId, Peer>,
+    pub(super) managers: BTreeMap<String, Manager>,
+    pub(super) peers: BTreeMap<ClientId, Peer>,
     next: u64,
     started: Instant,
     buffer: Vec<u8>,
     /// When the rows of managers are looked at again.
     look_at_ms: u64,
-}
-
-/// A row of the table `Manager`.
-#[derive(Debug)]
-struct Manager {
-    rows: Vec<Uuid>,
-    probe_ms: Option<u64>,
-    way: Way,
-    told: Option<String>,
-}
-
-#[derive(Debug)]
-enum Way {
-    Passive(Option<Listener>),
-    Active {
-        remote: Remote,
-        backoff: Backoff,
-        connecting: Option<Connecting>,
-        peer: Option<ClientId>,
-    },
-    /// The target makes no sense, for this reason.
-    Wrong(String),
+    census: Arc<Census>,
 }
 
 /// A connection.
 #[derive(Debug)]
-struct Peer {
+pub(super) struct Peer {
     name: String,
     stream: Stream,
-    session: Session,
-    manager: Option<String>,
+    pub(super) session: Session,
+    pub(super) manager: Option<String>,
 }
 
 impl ServerTask {
@@ -80,7 +60,13 @@ impl ServerTask {
             started: Instant::now(),
             buffer: vec![0; READ_AT_ONCE],
             look_at_ms: 0,
+            census: Arc::default(),
         })
+    }
+
+    /// How many there are of what it keeps, by the names that the reference's server gives them.
+    pub(crate) fn census(&self) -> Arc<Census> {
+        Arc::clone(&self.census)
     }
 
     fn now(&self) -> u64 {
@@ -113,7 +99,13 @@ impl ServerTask {
         }
     }
 
-    fn add(&mut self, stream: Stream, name: String, manager: Option<String>, now: u64) -> ClientId {
+    pub(super) fn add(
+        &mut self,
+        stream: Stream,
+        name: String,
+        manager: Option<String>,
+        now: u64,
+    ) -> ClientId {
         let id = ClientId(self.next);
         self.next += 1;
         if self.peers.len() >= MOST_CLIENTS {
@@ -136,12 +128,13 @@ impl ServerTask {
             let Some(peer) = self.peers.get_mut(&id) else { continue };
             if let Err(why) = peer.read(&mut self.engine, id, &mut self.buffer, now) {
                 log::debug!(target: "jsonrpc", "{}: connection closed ({why})", peer.name);
+                self.note_loss(id, &why);
                 self.drop_peer(id, now);
             }
         }
     }
 
-    fn drop_peer(&mut self, id: ClientId, now: u64) {
+    pub(super) fn drop_peer(&mut self, id: ClientId, now: u64) {
         self.engine.disconnected(id);
         let Some(peer) = self.peers.remove(&id) else { return };
         if let Some(manager) = peer.manager.and_then(|it| self.managers.get_mut(&it))
@@ -167,155 +160,13 @@ impl ServerTask {
                 gone.push(*id);
             }
         }
+        for (id, why) in self.engine.take_closing() {
+            if let Some(peer) = self.peers.get(&id) {
+                log::info!(target: "jsonrpc", "{}: disconnecting ({why})", peer.name);
+                gone.push(id);
+            }
+        }
         gone.into_iter().for_each(|id| self.drop_peer(id, now));
-    }
-
-    /// Makes listeners and connections what the rows of managers say.
-    fn look_at_managers(&mut self, now: u64) {
-        let Some(database) = self.engine.database() else { return };
-        let schema = database.schema();
-        let Some(table) = schema.table("Manager") else { return };
-        let (target_at, probe_at) =
-            (table.column_index("target"), table.column_index("inactivity_probe"));
-        let mut wanted: BTreeMap<String, (Vec<Uuid>, Option<u64>)> = BTreeMap::new();
-        for (uuid, row) in database.rows("Manager") {
-            let text =
-                target_at.and_then(|at| row.get(at).as_scalar()?.as_str().map(str::to_owned));
-            let probe = probe_at.and_then(|at| row.get(at).as_scalar()?.as_integer());
-            let Some(text) = text else { continue };
-            let entry = wanted.entry(text).or_default();
-            entry.0.push(*uuid);
-            entry.1 = probe.and_then(|it| u64::try_from(it).ok());
-        }
-        let unwanted: Vec<String> =
-            self.managers.keys().filter(|it| !wanted.contains_key(*it)).cloned().collect();
-        for target in unwanted {
-            self.managers.remove(&target);
-            let theirs = self.peers.iter().filter(|(_, it)| it.manager.as_ref() == Some(&target));
-            let ids: Vec<ClientId> = theirs.map(|(id, _)| *id).collect();
-            ids.into_iter().for_each(|id| self.drop_peer(id, now));
-        }
-        for (target, (rows, probe_ms)) in wanted {
-            match self.managers.get_mut(&target) {
-                Some(manager) => (manager.rows, manager.probe_ms) = (rows, probe_ms),
-                None => {
-                    let way = self.way(&target, now);
-                    let manager = Manager { rows, probe_ms, way, told: None };
-                    self.managers.insert(target, manager);
-                }
-            }
-        }
-    }
-
-    fn way(&self, target: &str, now: u64) -> Way {
-        match Local::parse(target, OVSDB_PORT, &self.folder) {
-            Some(Ok(place)) => match place.listen() {
-                Ok(listener) => Way::Passive(Some(listener)),
-                Err(error) => {
-                    let why = crate::errno::text(&error);
-                    log::error!(target: "jsonrpc", "{target}: listen failed: {why}");
-                    Way::Wrong(why)
-                }
-            },
-            Some(Err(error)) => Way::Wrong(error.to_string()),
-            None => match Remote::parse(target, OVSDB_PORT, &self.folder) {
-                Ok(remote) => Way::Active {
-                    remote,
-                    backoff: Backoff::new(LONGEST_WAIT_MS, now),
-                    connecting: None,
-                    peer: None,
-                },
-                Err(error) => Way::Wrong(error.to_string()),
-            },
-        }
-    }
-
-    /// Makes the connections that are due.
-    fn connect(&mut self, now: u64) {
-        let mut made = Vec::new();
-        for (target, manager) in &mut self.managers {
-            let Way::Active { remote, backoff, connecting, .. } = &mut manager.way else {
-                continue;
-            };
-            if backoff.due(now) {
-                backoff.connecting(now);
-                match remote.connect() {
-                    Ok(begun) => *connecting = Some(begun),
-                    Err(_) => backoff.disconnected(now),
-                }
-            }
-            match connecting.take().map(Connecting::finish) {
-                None => {}
-                Some(Ok(Ok(stream))) => {
-                    backoff.connected(now);
-                    made.push((stream, target.clone()));
-                }
-                Some(Ok(Err(unfinished))) if !backoff.attempt_timed_out(now) => {
-                    *connecting = Some(unfinished);
-                }
-                Some(_) => backoff.disconnected(now),
-            }
-        }
-        for (stream, target) in made {
-            let id = self.add(stream, target.clone(), Some(target.clone()), now);
-            if let Some(Way::Active { peer, .. }) =
-                self.managers.get_mut(&target).map(|it| &mut it.way)
-            {
-                *peer = Some(id);
-            }
-        }
-    }
-
-    /// Writes into the rows of managers how their connections are.
-    fn tell_managers(&mut self, now: u64) {
-        let mut operations = Vec::new();
-        for (target, manager) in &mut self.managers {
-            let connections =
-                self.peers.values().filter(|it| it.manager.as_ref() == Some(target)).count();
-            let mut status = vec![];
-            let connected = match &manager.way {
-                Way::Passive(Some(listener)) => {
-                    if listener.port() != 0 {
-                        status.push(json!(["bound_port", listener.port().to_string()]));
-                    }
-                    if connections > 1 {
-                        status.push(json!(["n_connections", connections.to_string()]));
-                    }
-                    status.push(json!([
-                        "state",
-                        if connections > 0 { "ACTIVE" } else { "LISTENING" }
-                    ]));
-                    connections > 0
-                }
-                Way::Active { backoff, peer, .. } => {
-                    status.push(json!(["state", backoff.state_name()]));
-                    peer.is_some()
-                }
-                Way::Wrong(why) => {
-                    status.push(json!(["last_error", why]));
-                    false
-                }
-                Way::Passive(None) => false,
-            };
-            let row = json!({"is_connected": connected, "status": ["map", status]});
-            let text = row.to_string();
-            if manager.told.as_ref() == Some(&text) {
-                continue;
-            }
-            manager.told = Some(text);
-            for uuid in &manager.rows {
-                let uuid = json!(["uuid", uuid.to_string()]);
-                let condition = json!([["_uuid", "==", uuid]]);
-                operations.push(
-                    json!({"op": "update", "table": "Manager", "where": condition, "row": row}),
-                );
-            }
-        }
-        if !operations.is_empty()
-            && let Err(error) = self.engine.execute(&operations, now)
-        {
-            log::warn!(target: "ovsdb_error", "status of managers: {error}");
-        }
     }
 }
 
@@ -332,7 +183,7 @@ impl Peer {
             let mut moved = false;
             if self.session.wants_input() {
                 match self.stream.read(buffer) {
-                    Ok(0) => return Err("closed by the client".to_owned()),
+                    Ok(0) => return Err(CLOSED.to_owned()),
                     Ok(count) => {
                         self.session.receive(buffer.get(..count).unwrap_or_default(), now);
                         moved = true;
@@ -343,7 +194,10 @@ impl Peer {
                     },
                 }
             }
-            self.session.tick(now).map_err(|error| error.to_string())?;
+            self.session.tick(now).map_err(|error| {
+                log::error!(target: "reconnect", "{}: {error}", self.name);
+                TIMED_OUT.to_owned()
+            })?;
             while let Some(message) = self.session.next_message().map_err(|it| it.to_string())? {
                 engine.take(id, message, now);
                 moved = true;
@@ -386,6 +240,8 @@ impl Task for ServerTask {
         }
         self.connect(now);
         self.deliver(now);
+        self.census.tell(&self.engine.numbers());
+        self.census.tell(&[("sessions", self.peers.len())]);
     }
 
     fn wait(&mut self, wants: &mut Wants) {
@@ -424,13 +280,15 @@ pub(crate) fn first_row() -> Vec<Value> {
     vec![json!({"op": "insert", "table": "Open_vSwitch", "row": {}})]
 }
 
-const OVSDB_PORT: u16 = 6640;
+/// What has become of a connection that the peer ended.
+pub(super) const CLOSED: &str = "End of file";
+/// What has become of one whose peer did not answer.
+pub(super) const TIMED_OUT: &str = "Connection timed out";
 const READ_AT_ONCE: usize = 64 << 10;
 /// How often one client is read in a turn.
 const READS: usize = 16;
 const MOST_CLIENTS: usize = 512;
 /// A client for whom so much waits does not read.
 const BACKLOG: usize = 256 << 20;
-const LONGEST_WAIT_MS: u64 = 8_000;
 /// How often the rows of managers are looked at.
 const LOOK_MS: u64 = 250;

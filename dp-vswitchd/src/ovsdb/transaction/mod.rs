@@ -15,10 +15,13 @@ mod draft;
 mod integrity;
 mod operations;
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
-use super::database::{Commit, Database};
+use super::database::{Commit, Database, Row};
 use super::error::Error;
+use super::schema::DatabaseSchema;
 use super::uuid::UuidSource;
 use super::value::NamedUuids;
 use draft::Draft;
@@ -102,7 +105,7 @@ pub fn execute(
 /// When the rows break a rule that cannot be mended so.
 pub fn adopt(
     database: &Database,
-    rows: impl IntoIterator<Item = (usize, super::database::Row)>,
+    rows: impl IntoIterator<Item = (usize, Row)>,
     uuids: &mut UuidSource,
 ) -> Result<Commit, Error> {
     let mut draft = Draft::new(database);
@@ -111,6 +114,38 @@ pub fn adopt(
     }
     let changes = integrity::settle(draft, uuids.fresh())?;
     Ok(Commit { id: uuids.fresh(), changes, comment: None })
+}
+
+/// A database with these rows under another schema.
+///
+/// Tables and columns of the same name keep what they hold, ephemeral ones too; what the schema does
+/// not have is left out, what it has beyond them begins at its default.
+///
+/// # Errors
+/// When a value or the rows together break a rule of the schema.
+pub fn converted(
+    database: &Database,
+    schema: Arc<DatabaseSchema>,
+    uuids: &mut UuidSource,
+) -> Result<Database, Error> {
+    let mut rows = Vec::new();
+    for (at, old) in database.schema().tables.iter().enumerate() {
+        let Some(place) = schema.table_index(&old.name) else { continue };
+        let Some(new) = schema.tables.get(place) else { continue };
+        for (uuid, row) in database.table(at).rows() {
+            let mut made = Row::new(new, *uuid);
+            for (column_at, column) in new.declared_columns() {
+                let Some(from) = old.column_index(&column.name) else { continue };
+                let json = row.get(from).to_json();
+                made.set(column_at, column.ty.datum_from_json(&json, &mut NamedUuids::refused())?);
+            }
+            rows.push((place, made));
+        }
+    }
+    let mut out = Database::new(schema);
+    let commit = adopt(&out, rows, uuids)?;
+    out.apply(&commit);
+    Ok(out)
 }
 
 #[cfg(test)]

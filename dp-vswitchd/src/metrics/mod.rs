@@ -1,18 +1,18 @@
 //! A Prometheus end point: `GET /metrics`, when `other_config:metrics-listen` names an address.
 //!
-//! Names are those of the field's exporter (`ovs_dp_flows`, `ovs_interface_rx_packets`,
-//! `ovs_coverage_total` …) wherever it has one, so that dashboards made for it work.
+//! Names are those of `ovs_exporter` (`ovs_dp_flows`, `ovs_interface_rx_packets`, `ovs_coverage_total` …),
+//! and of Kube-OVN's pinger for who asks for `/metrics?names=kube-ovn`, so that dashboards made for them
+//! work.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
+mod page;
+
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dp_core::boundary::Datapath as _;
+use page::Names;
 
-use crate::commands::coverage;
 use crate::event_loop::{Task, Turn, Wants};
 use crate::net::{Listener, Local, Stream};
 use crate::switch::Switch;
@@ -103,8 +103,11 @@ fn answer(request: &[u8], switch: &Switch) -> Vec<u8> {
     let text = String::from_utf8_lossy(request);
     let mut words = text.split_whitespace();
     let (status, body) = match (words.next(), words.next()) {
-        (Some("GET"), Some(path)) if path == "/metrics" || path.starts_with("/metrics?") => {
-            ("200 OK", page(switch))
+        (Some("GET"), Some("/metrics")) => ("200 OK", page::page(switch, Names::Exporter)),
+        (Some("GET"), Some(path)) if path.starts_with("/metrics?") => {
+            let asked = path.rsplit(['?', '&']).any(|it| it == "names=kube-ovn");
+            let names = if asked { Names::KubeOvn } else { Names::Exporter };
+            ("200 OK", page::page(switch, names))
         }
         (Some("GET"), Some(_)) => ("404 Not Found", "see /metrics\n".to_owned()),
         _ => ("405 Method Not Allowed", "GET only\n".to_owned()),
@@ -116,83 +119,6 @@ fn answer(request: &[u8], switch: &Switch) -> Vec<u8> {
          close\r\n\r\n{body}"
     )
     .into_bytes()
-}
-
-/// A page of metrics: samples by family.
-#[derive(Default)]
-struct Page(BTreeMap<&'static str, (&'static str, Vec<String>)>);
-
-impl Page {
-    fn add(&mut self, name: &'static str, kind: &'static str, labels: &[(&str, &str)], value: u64) {
-        let labels: Vec<String> =
-            labels.iter().map(|(key, value)| format!("{key}=\"{}\"", escape(value))).collect();
-        let labels =
-            if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
-        self.0
-            .entry(name)
-            .or_insert((kind, Vec::new()))
-            .1
-            .push(format!("{name}{labels} {value}\n"));
-    }
-
-    fn text(self) -> String {
-        let mut text = String::new();
-        for (name, (kind, samples)) in self.0 {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "# TYPE {name} {kind}\n{}", samples.concat());
-        }
-        text
-    }
-}
-
-fn escape(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
-}
-
-fn page(switch: &Switch) -> String {
-    let mut page = Page::default();
-    page.add("ovs_up", "gauge", &[], 1);
-    for datapath in switch.datapaths() {
-        let name = datapath.to_string();
-        let totals = datapath.netdev.totals();
-        let own: &[(&str, &str)] = &[("datapath", &name)];
-        page.add("ovs_dp_flows", "gauge", own, totals.flows);
-        page.add("ovs_dp_lookups_hit", "counter", own, totals.hits());
-        page.add("ovs_dp_lookups_missed", "counter", own, totals.upcalls);
-        page.add("ovs_dp_lookups_lost", "counter", own, totals.upcalls_failed);
-        page.add("ovs_dp_masks_hit", "counter", own, totals.masks_probed);
-        page.add("ovs_dp_masks_total", "gauge", own, totals.masks);
-        let ports = datapath.netdev.ports();
-        page.add("ovs_dp_if_total", "gauge", own, ports.len() as u64);
-        for port in ports {
-            let labels: &[(&str, &str)] = &[("datapath", &name), ("name", &port.name)];
-            let it = port.stats;
-            page.add("ovs_interface_link_state", "gauge", labels, u64::from(port.up));
-            page.add("ovs_interface_rx_packets", "counter", labels, it.rx_packets);
-            page.add("ovs_interface_rx_bytes", "counter", labels, it.rx_bytes);
-            page.add("ovs_interface_rx_dropped", "counter", labels, it.rx_dropped);
-            page.add("ovs_interface_tx_packets", "counter", labels, it.tx_packets);
-            page.add("ovs_interface_tx_bytes", "counter", labels, it.tx_bytes);
-            page.add("ovs_interface_tx_dropped", "counter", labels, it.tx_dropped);
-        }
-    }
-    for bridge in switch.bridges() {
-        let labels: &[(&str, &str)] = &[("bridge", &bridge.name)];
-        let rules = bridge.bridge.tables().snapshot().len();
-        page.add("dp_bridge_rules", "gauge", labels, rules as u64);
-        page.add("dp_bridge_macs", "gauge", labels, bridge.bridge.macs().len() as u64);
-        let hits = bridge.bridge.limit_counters();
-        let limits =
-            [("depth", hits.depth()), ("resubmits", hits.resubmits()), ("stack", hits.stack())];
-        for (limit, count) in limits {
-            let labels = [("bridge", bridge.name.as_str()), ("limit", limit)];
-            page.add("dp_bridge_limit_hits", "counter", &labels, count);
-        }
-    }
-    for (event, total) in coverage::counters(switch) {
-        page.add("ovs_coverage_total", "counter", &[("event", event)], total);
-    }
-    page.text()
 }
 
 impl Task for Metrics {
@@ -234,20 +160,3 @@ const PEERS: usize = 16;
 const LONGEST_REQUEST: usize = 16 << 10;
 /// How long a conversation may take.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-#[cfg(test)]
-mod tests {
-    use super::Page;
-
-    #[test]
-    fn samples_stand_by_family_with_their_labels() {
-        let mut page = Page::default();
-        page.add("b", "gauge", &[("n", "a\"b")], 1);
-        page.add("a", "counter", &[], 2);
-        page.add("b", "gauge", &[("n", "c")], 3);
-        assert_eq!(
-            page.text(),
-            "# TYPE a counter\na 2\n# TYPE b gauge\nb{n=\"a\\\"b\"} 1\nb{n=\"c\"} 3\n"
-        );
-    }
-}

@@ -1,6 +1,11 @@
 //! The daemon with its database inside: no server beside it, the tools unmodified, and nothing lost
 //! that was acknowledged.
 
+mod durable;
+mod many;
+mod moving;
+mod protocol;
+
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
@@ -36,10 +41,17 @@ impl Embedded {
         command.arg(format!("file:{}", self.folder.join("conf.db").display()));
         command.args(["--enable-dummy", "--disable-system", "--disable-system-route", "--pidfile"]);
         command.args(["-vconsole:off", "--overwrite-pidfile"]);
-        self.daemon = Some(Guarded::spawn(&mut command)?);
+        command.arg(format!("--log-file={}", self.folder.join("log").display()));
+        let daemon = self.daemon.insert(Guarded::spawn(&mut command)?);
         let socket = self.folder.join("db.sock");
-        let up = || std::os::unix::net::UnixStream::connect(&socket).ok();
-        patience::wait(Duration::from_secs(10), up).context("the daemon does not listen")?;
+        let up = || {
+            if daemon.ended().is_ok_and(|it| it.is_some()) {
+                return Some(false);
+            }
+            std::os::unix::net::UnixStream::connect(&socket).ok().map(|_| true)
+        };
+        let up = patience::wait(Duration::from_secs(10), up);
+        ensure!(up.context("the daemon does not listen")?, "the daemon has ended");
         Ok(())
     }
 
