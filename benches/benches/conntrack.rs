@@ -9,10 +9,11 @@
 
 use std::hint::black_box;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant as Clock;
 
 use dp_core::action::Ct;
-use dp_core::base::{Instant, PortNo, Zone};
+use dp_core::base::{Duration, Instant, PortNo, Zone};
 use dp_core::conntrack::Conntrack;
 use dp_core::flow::{BurstKeys, Extractor, Pass};
 use dp_core::packet::{BURST, Burst, Offloads, Packet, Pool, Slots};
@@ -273,22 +274,27 @@ fn one_burst(reply: bool) -> Vec<Burst> {
     bursts(0..BURST as u32, reply, GOOD)
 }
 
+/// Connections of network 10 that have seen packets both ways.
+fn establish(tracker: &Conntrack, count: u32) {
+    let (mut there, mut back) = (one_burst(false), one_burst(true));
+    for n in (0..count).step_by(BURST) {
+        clients(&mut there[0], n, 10, false);
+        run(tracker, &mut there, &commit(1), NOW);
+        clients(&mut back[0], n, 10, true);
+        run(tracker, &mut back, &look(1), NOW);
+    }
+}
+
 /// A table as full as it may be, by default: what it takes, and what established connections pay
 /// while a flood of a million new ones a second fills it, while the flood goes on, and while it is swept
 /// out.
 fn full_table(most: u32, kept: u32) {
     let tracker = Conntrack::new(7);
     tracker.set_max_connections(most);
-    let (mut there, mut back) = (one_burst(false), one_burst(true));
-    let mut flood = one_burst(false);
+    let (mut there, mut flood) = (one_burst(false), one_burst(false));
     let before = resident();
     let step = BURST as u32;
-    for n in (0..kept).step_by(BURST) {
-        clients(&mut there[0], n, 10, false);
-        run(&tracker, &mut there, &commit(1), NOW);
-        clients(&mut back[0], n, 10, true);
-        run(&tracker, &mut back, &look(1), NOW);
-    }
+    establish(&tracker, kept);
     let mut next = 0;
     let mut timed = |now: Instant| {
         clients(&mut there[0], next, 10, false);
@@ -304,7 +310,7 @@ fn full_table(most: u32, kept: u32) {
     let [mut filling, mut beyond, mut new, mut more] = [const { Vec::new() }; 4];
     let mut now = NOW;
     for n in (0..most + most / 2).step_by(BURST) {
-        now = NOW.after(dp_core::base::Duration::from_micros(n.into()));
+        now = NOW.after(Duration::from_micros(n.into()));
         clients(&mut flood[0], n, 11, false);
         let fills = n < most - kept;
         let start = Clock::now();
@@ -326,7 +332,7 @@ fn full_table(most: u32, kept: u32) {
         .collect();
     // The flood's time is over; established connections are renewed before theirs is.
     for _ in 0..4 {
-        now = now.after(dp_core::base::Duration::from_secs(20));
+        now = now.after(Duration::from_secs(20));
         for _ in 0..=kept / step {
             timed(now);
         }
@@ -361,6 +367,80 @@ fn full_table(most: u32, kept: u32) {
     println!(
         "{name:<44} {median:8.1} us median {most:8.1} us of 999 in 1,000 {longest:8.1} us longest"
     );
+}
+
+/// What a second packet thread does beside one that has the established connections.
+const BESIDE: [&str; 6] = [
+    "is idle",
+    "has packets of 32 connections",
+    "has packets of all connections",
+    "is flooded, and fills the table",
+    "is flooded, and the table is full",
+    "sweeps the table empty",
+];
+
+/// The same with two packet threads, one of which has the established connections and the other the
+/// flood: what forwarding by the one pays for what comes to the other.
+fn flood_beside(most: u32, kept: u32) {
+    let tracker = Conntrack::new(7);
+    tracker.set_max_connections(most);
+    establish(&tracker, kept);
+    let (phase, clock) = (AtomicUsize::new(0), AtomicU64::new(1_000_000));
+    let time = || {
+        let passed = clock.load(Ordering::Relaxed) - 1_000_000;
+        NOW.after(Duration::from_micros(passed))
+    };
+    let rounds = std::thread::scope(|threads| {
+        let forwarding = threads.spawn(|| {
+            let (mut there, mut next) = (one_burst(false), 0);
+            let mut rounds = [const { Vec::new() }; BESIDE.len()];
+            loop {
+                let doing = phase.load(Ordering::Relaxed);
+                let Some(rounds) = rounds.get_mut(doing) else { break };
+                clients(&mut there[0], next, 10, false);
+                next = (next + BURST as u32) % kept;
+                let start = Clock::now();
+                run(&tracker, &mut there, &look(1), time());
+                rounds.push(start.elapsed().as_nanos() as f64 / BURST as f64);
+                let state = there[0].get(0).and_then(Packet::ct).map(|ct| ct.state);
+                assert_eq!(state, Some(0x22), "established and tracked");
+            }
+            rounds
+        });
+        let mut flood = one_burst(false);
+        let count = most / BURST as u32;
+        let millis = if dp_benches::measuring() { 300 } else { 3 };
+        std::thread::sleep(Duration::from_millis(millis));
+        for (doing, among) in [(1, 1), (2, kept / BURST as u32)] {
+            phase.store(doing, Ordering::Relaxed);
+            for n in 0..count {
+                clients(&mut flood[0], (n * 7 % among) * BURST as u32, 10, false);
+                run(&tracker, &mut flood, &look(1), time());
+            }
+        }
+        for n in (0..most + most / 2).step_by(BURST) {
+            phase.store(if n < most - kept { 3 } else { 4 }, Ordering::Relaxed);
+            clients(&mut flood[0], n, 11, false);
+            run(&tracker, &mut flood, &commit(2), time());
+            clock.fetch_add(BURST as u64, Ordering::Relaxed);
+        }
+        // The flood's time is over; established connections are renewed by the other thread meanwhile.
+        for _ in 0..80 {
+            clock.fetch_add(1_000_000, Ordering::Relaxed);
+            std::thread::sleep(Duration::from_millis(millis / 3));
+        }
+        phase.store(5, Ordering::Relaxed);
+        while tracker.connections() > kept {
+            tracker.sweep(time(), SLICE);
+        }
+        phase.store(BESIDE.len(), Ordering::Relaxed);
+        forwarding.join().expect("no panic")
+    });
+    assert_eq!(tracker.connections(), kept, "only the flood has gone");
+    for (what, rounds) in BESIDE.iter().zip(rounds) {
+        let name = format!("established; the other thread {what}");
+        println!("{name:<62} {:8.1} ns/packet", median(rounds));
+    }
 }
 
 /// Records that a packet thread sweeps between two bursts.
@@ -422,7 +502,9 @@ fn main() {
         flush(1_000, 1_000);
     }
     if wanted("flood") {
-        if measuring { full_table(3_000_000, 96_000) } else { full_table(20_000, 640) }
+        let (most, kept) = if measuring { (3_000_000, 96_000) } else { (20_000, 640) };
+        full_table(most, kept);
+        flood_beside(most, kept);
     }
     if wanted("short") {
         short_lives(if measuring { 50_000_000 } else { 20_000 });
