@@ -148,7 +148,8 @@ pub fn ct_fragments(input: &[u8]) {
         let tracked = tracker.run(&mut burst, slots, &ct, Some(PortNo(1)), now);
         sent += 1;
         let released = tracked.released.iter().map(|burst| burst.iter().count() as u64);
-        gone += released.sum::<u64>() + tracked.expired + tracked.refused_pieces;
+        gone += released.sum::<u64>() + tracked.expired;
+        gone += tracked.refused.iter().map(|(_, _, pieces)| pieces).sum::<u64>();
         gone += burst.iter().count() as u64;
         let waiting = sent.checked_sub(gone);
         assert!(waiting.is_some_and(|count| count <= u64::from(MOST)), "{sent} sent, {gone} gone");

@@ -148,6 +148,10 @@ reasons! {
     NshDecap = "datapath_drop_nsh_decap_error",
     /// No address and port was free to translate the packet's new connection to.
     NatExhausted = "drop_action_nat_exhausted",
+    /// The packet's new connection was not entered: there are too many, and such packets are to be dropped.
+    ConntrackFull = "drop_action_conntrack_full",
+    /// The same, since the connection's zone has too many.
+    ConntrackZoneFull = "drop_action_conntrack_zone_full",
     /// Fragments that waited too long for the rest of their datagram.
     FragmentExpired = "drop_action_fragment_expired",
 }

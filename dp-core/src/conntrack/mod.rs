@@ -43,6 +43,7 @@ mod key;
 mod nat;
 mod plain;
 mod record;
+mod refusal;
 mod rewrite;
 mod shift;
 pub mod skip;
@@ -56,6 +57,7 @@ mod zones;
 pub use expect::Expected;
 pub use fragments::{Family, Fragments};
 pub use key::{Rest, Tuple};
+pub use refusal::Refusals;
 pub use tcp::{Scale, TcpState};
 pub use timeout::{Life, TimeoutPolicy};
 pub use track::Tracked;
@@ -151,6 +153,8 @@ pub struct Conntrack {
     max: Word32,
     /// Whether TCP's sequence numbers are *not* checked.
     lax: Word32,
+    /// Whether packets are dropped whose connection is not entered because of a bound.
+    drops_unentered: Word32,
     /// Nanoseconds in which a sweep visits every record.
     sweep_interval: Word64,
     sweep: Locked<enter::Sweep>,
@@ -176,6 +180,7 @@ impl Conntrack {
             count: Count::default(),
             max: Word32::new(DEFAULT_MAX_CONNECTIONS),
             lax: Word32::new(0),
+            drops_unentered: Word32::new(0),
             sweep_interval: Word64::new(
                 u64::try_from(DEFAULT_SWEEP_INTERVAL.as_nanos()).unwrap_or(u64::MAX),
             ),
@@ -232,6 +237,19 @@ impl Conntrack {
     /// Sets whether TCP's sequence numbers are checked.
     pub fn set_checks_sequence(&self, checked: bool) {
         self.lax.set(u32::from(!checked));
+    }
+
+    /// Whether a packet is dropped whose connection is to be entered and cannot be, because there are too
+    /// many or its zone has too many.
+    #[must_use]
+    pub fn drops_unentered(&self) -> bool {
+        self.drops_unentered.get() != 0
+    }
+
+    /// Sets whether such packets are dropped, as the kernel's tracker does, rather than going on as new
+    /// ones, as they do at first and at the reference.
+    pub fn set_drops_unentered(&self, dropped: bool) {
+        self.drops_unentered.set(u32::from(dropped));
     }
 
     /// In what time a sweep visits every connection.

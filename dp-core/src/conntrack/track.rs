@@ -11,6 +11,7 @@ use super::fragments::{self, Held};
 use super::inspect::{self, Seen, TCP, Unfit};
 use super::key::{self, Tuple, Words};
 use super::record::{Found, Record, Status, words};
+use super::refusal::{Refusal, Refusals};
 use super::tcp::{self, End, TcpState, Verdict};
 use super::timeout::{DEFAULT_POLICY, Life};
 use super::{Conntrack, CtState, rewrite, shift};
@@ -54,10 +55,8 @@ struct Call<'a> {
 /// What has become of a burst.
 #[derive(Debug, Default)]
 pub struct Tracked {
-    /// Packets that must be dropped: their connection could not be translated.
-    pub refused: Slots,
-    /// Pieces of datagrams that must be dropped for the same reason; they are gone.
-    pub refused_pieces: u64,
+    /// Packets that must be dropped: their connection could not be entered.
+    pub refused: Refusals,
     /// Pieces of datagrams that are whole now: they go on as the others do.
     pub released: Vec<Burst>,
     /// Pieces that have waited too long and are gone.
@@ -160,8 +159,8 @@ impl Conntrack {
             let Some(packet) = burst.get_mut(place.slot) else { continue };
             if place.fit.is_err_and(fragments::is_piece) {
                 self.piece(burst, place.slot, entry, call, out);
-            } else if !self.one(packet, place, call) {
-                out.refused.insert(place.slot);
+            } else if let Err(refusal) = self.one(packet, place, call) {
+                out.refused.insert(place.slot, refusal);
             }
         }
         left
@@ -190,8 +189,8 @@ impl Conntrack {
                 let fit = inspect::inspect(&whole, call.ct.zone, &mut seen);
                 let hash = self.secret.hash(&seen.words);
                 let waiting = Waiting { slot, fit, seen, hash, likely: None };
-                if !self.one(&mut whole, &waiting, call) {
-                    out.refused_pieces += pieces.len() as u64;
+                if let Err(refusal) = self.one(&mut whole, &waiting, call) {
+                    out.refused.add_pieces(pieces.len(), refusal);
                     return;
                 }
                 let Some(found) = whole.ct().copied() else { return };
@@ -209,12 +208,12 @@ impl Conntrack {
         }
     }
 
-    /// One packet. `false`: it must not go on.
+    /// One packet. An error: it must not go on.
     #[inline(always)]
-    fn one(&self, packet: &mut Packet, waiting: &Waiting, call: &Call<'_>) -> bool {
+    fn one(&self, packet: &mut Packet, waiting: &Waiting, call: &Call<'_>) -> Result<(), Refusal> {
         if let Err(unfit) = waiting.fit {
             self.unfit(packet, unfit, call);
-            return true;
+            return Ok(());
         }
         let seen = &waiting.seen;
         let found = match self.likely(waiting) {
@@ -229,13 +228,10 @@ impl Conntrack {
         };
         let outcome = match outcome {
             Some(outcome) => outcome,
-            None => match self.unknown(packet, seen, call) {
-                Some(outcome) => outcome,
-                None => return false,
-            },
+            None => self.unknown(packet, seen, call)?,
         };
         self.note(packet, seen, outcome, call);
-        true
+        Ok(())
     }
 
     /// The connection that the packet's hash led to, if it is the packet's.
@@ -546,18 +542,23 @@ impl Conntrack {
         }
     }
 
-    /// A packet of no connection. `None`: it must not go on.
+    /// A packet of no connection. An error: it must not go on.
     #[cold]
-    fn unknown(&self, packet: &mut Packet, seen: &Seen, call: &Call<'_>) -> Option<Outcome<'_>> {
+    fn unknown(
+        &self,
+        packet: &mut Packet,
+        seen: &Seen,
+        call: &Call<'_>,
+    ) -> Result<Outcome<'_>, Refusal> {
         if seen.related || !begins(seen) {
-            return Some(Outcome::of(CtState::INV));
+            return Ok(Outcome::of(CtState::INV));
         }
         let mut outcome = Outcome::of(CtState::NEW);
         let tuple = seen.tuple();
         let expected = self.expectations.find(&tuple, call.now);
         outcome.state.set(CtState::REL, expected.is_some());
         if !call.ct.commit {
-            return Some(outcome);
+            return Ok(outcome);
         }
         let header = packet.data().get(seen.l4..seen.end).unwrap_or_default();
         let ends = (seen.proto() == TCP).then(|| tcp::begin(&seen.segment, header));
@@ -608,16 +609,21 @@ impl Conntrack {
                         self.control(packet, seen, found, record, call);
                     }
                 }
-                Some(outcome)
+                Ok(outcome)
             }
             Err(Refused::Known(found)) => {
-                let record = self.table.record(found.index)?;
-                self.known(packet, seen, (found, record), call).or(Some(outcome))
+                let known = self
+                    .table
+                    .record(found.index)
+                    .and_then(|record| self.known(packet, seen, (found, record), call));
+                Ok(known.unwrap_or(outcome))
             }
-            Err(Refused::Full | Refused::ZoneFull) => Some(outcome),
+            Err(Refused::Full) if self.drops_unentered() => Err(Refusal::TableFull),
+            Err(Refused::ZoneFull) if self.drops_unentered() => Err(Refusal::ZoneFull),
+            Err(Refused::Full | Refused::ZoneFull) => Ok(outcome),
             Err(Refused::Taken) => {
                 self.counters.nat_exhausted.add(1);
-                None
+                Err(Refusal::NoTranslation)
             }
         }
     }

@@ -29,14 +29,16 @@ pub(super) fn track_here(
     exits: &mut Exits<'_>,
 ) -> (Slots, Vec<Burst>) {
     let tracked = context.conntrack.run_here(burst, slots, ct, context.in_port, context.now);
+    let mut slots = slots;
     if !tracked.refused.is_empty() {
-        drop_all(burst, tracked.refused, DropReason::NatExhausted, exits.drops);
-    }
-    if tracked.refused_pieces != 0 {
-        exits.drops.add(DropReason::NatExhausted, tracked.refused_pieces);
+        for (reason, refused, pieces) in tracked.refused.iter() {
+            drop_all(burst, refused, reason, exits.drops);
+            exits.drops.add(reason, pieces);
+            slots = slots.without(refused);
+        }
     }
     if tracked.expired != 0 {
         exits.drops.add(DropReason::FragmentExpired, tracked.expired);
     }
-    (slots.without(tracked.refused).and(burst.live()), tracked.released)
+    (slots.and(burst.live()), tracked.released)
 }

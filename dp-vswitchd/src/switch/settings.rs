@@ -18,8 +18,11 @@ use dp_ofproto::text::{NumbersOnly, parse_match, parse_subfield};
 use super::{Datapath, RunningBridge, Switch};
 use crate::config::{
     BridgeConfig, DatapathConfig, FlowTableConfig, MirrorConfig, Settings, SwitchConfig,
-    ZoneConfig, number_or,
+    ZoneConfig, is_true, number_or,
 };
+
+/// Whether packets are dropped whose connection is not entered because of a bound.
+const DROP_UNENTERED: &str = "ct-drop-unentered";
 
 impl Switch {
     /// How long a bundle may be left alone, if that is configured: a second at least.
@@ -45,6 +48,7 @@ impl Datapath {
         self.set_flow_limit(flows.max(1));
         self.set_skip(&config.other_config);
         let Some(tracker) = self.netdev.conntrack() else { return };
+        tracker.set_drops_unentered(is_true(other, DROP_UNENTERED));
         let Some(row) = row else { return };
         if let Some(limit) = row.default_limit {
             tracker.set_default_zone_limit(u32::try_from(limit).unwrap_or(0));

@@ -117,3 +117,43 @@ fn an_established_connection_goes_on_while_a_flood_fills_the_table_and_while_it_
     ensure!(all.contains("state=ESTABLISHED"), "{all}");
     Ok(())
 }
+
+/// A zone that holds two: what becomes of the datagrams of five, either way of handling it.
+#[test]
+fn what_a_full_zone_keeps_out_goes_on_or_is_dropped_with_a_reason() -> Result<()> {
+    let hosts = Hosts::start()?;
+    hosts.flows("priority=5,udp,in_port=1,actions=ct(commit,zone=2),2\n")?;
+    hosts.switch.appctl(&["dpctl/ct-set-limits", "zone=2,limit=2"])?;
+    let (socket, right) = (hosts.left.frames("eth0")?, hosts.right.frames("eth0")?);
+    let send = |from: u16| -> Result<()> {
+        for port in from..from + 5 {
+            let frame = Packet::ethernet(LEFT_MAC, RIGHT_MAC).ipv4("10.1.0.1", RIGHT);
+            socket.send(&frame.udp(port, 9).build())?;
+        }
+        Ok(())
+    };
+    // Datagrams of these five that arrive, until none has for a while.
+    let arrived = |from: u16| -> Result<usize> {
+        let mut count = 0;
+        while let Some(frame) = right.receive(Duration::from_millis(400))? {
+            let ours = frame.get(12..14) == Some(&[8, 0]) && frame.get(23) == Some(&17);
+            let port = frame.get(34..36).map_or(0, |it| u16::from_be_bytes([it[0], it[1]]));
+            count += usize::from(ours && (from..from + 5).contains(&port));
+        }
+        Ok(count)
+    };
+    send(1000)?;
+    ensure!(arrived(1000)? == 5, "all go on");
+    let refused = hosts.counted("conntrack_zone_full")?;
+    ensure!(refused == 3, "{refused} were not entered");
+    hosts.switch.vsctl(&["set", "Open_vSwitch", ".", "other_config:ct-drop-unentered=true"])?;
+    hosts.switch.appctl(&["dpctl/flush-conntrack"])?;
+    send(2000)?;
+    ensure!(arrived(2000)? == 2, "those that are entered go on");
+    let dropped = hosts.counted("drop_action_conntrack_zone_full")?;
+    ensure!(dropped == 3, "{dropped} were dropped");
+    hosts.switch.vsctl(&["remove", "Open_vSwitch", ".", "other_config", "ct-drop-unentered"])?;
+    send(3000)?;
+    ensure!(arrived(3000)? == 5, "all go on again");
+    Ok(())
+}

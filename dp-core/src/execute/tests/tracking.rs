@@ -42,6 +42,41 @@ fn a_connection_that_cannot_be_translated_is_dropped() {
     assert_eq!(world.drops.get(DropReason::NatExhausted), 1);
 }
 
+/// What a full table and a full zone do to the packets of two connections, either way of handling it.
+#[test]
+fn a_connection_beyond_a_bound_goes_on_as_new_or_is_dropped_for_the_bound() {
+    let actions = |zone| {
+        let ct = Ct { commit: true, zone: Zone(zone), ..Ct::default() };
+        [Action::Ct(Box::new(ct)), Action::Output(PortNo(1))]
+    };
+    let (full, zone_full) = (DropReason::ConntrackFull, DropReason::ConntrackZoneFull);
+    for (table_is_full, reason, other) in [(true, full, zone_full), (false, zone_full, full)] {
+        let mut world = World::new();
+        let mut one = frame(Kind::BareUdpV4, None, b"data");
+        if table_is_full {
+            world.conntrack.set_max_connections(0);
+        } else {
+            world.conntrack.set_zone_limit(Zone(3), Some(1));
+            world.run([packet(&one)], &actions(3));
+            assert_eq!(world.sent().len(), 1);
+            // Another source port, without a checksum that would tell.
+            one[34] ^= 1;
+        }
+        let held = world.conntrack.connections();
+        world.run([packet(&one)], &actions(3));
+        assert_eq!((world.sent().len(), world.drops.get(reason)), (1, 0), "as a new one");
+        world.conntrack.set_drops_unentered(true);
+        world.run([packet(&one)], &actions(3));
+        assert_eq!((world.sent().len(), world.drops.get(reason)), (0, 1), "dropped");
+        // Who only asks goes on: nothing was to be entered.
+        let asks = [Action::Ct(Box::default()), Action::Output(PortNo(1))];
+        world.run([packet(&one)], &asks);
+        assert_eq!((world.sent().len(), world.drops.get(reason)), (1, 1));
+        assert_eq!(world.drops.get(other), 0);
+        assert_eq!(world.conntrack.connections(), held);
+    }
+}
+
 #[test]
 fn fragments_go_on_when_the_last_is_there_and_expire_otherwise() {
     let whole = frame(Kind::BareUdpV4, None, &[1; 1600]);
