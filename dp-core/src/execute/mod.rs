@@ -113,11 +113,12 @@ struct Scope {
     depth: u8,
     /// Packets whose last step is to recirculate may stay in their slots.
     stays: bool,
-    cut: u32,
+    /// Whether packets lose [`cut`](crate::packet::Metadata::cut) bytes when they are sent.
+    cuts: bool,
 }
 
 impl Scope {
-    const OUTERMOST: Self = Self { depth: 0, stays: true, cut: u32::MAX };
+    const OUTERMOST: Self = Self { depth: 0, stays: true, cuts: false };
 
     fn deeper(self) -> Option<Self> {
         let depth = self.depth + 1;
@@ -125,15 +126,12 @@ impl Scope {
     }
 
     const fn uncut(self) -> Self {
-        Self { cut: u32::MAX, ..self }
+        Self { cuts: false, ..self }
     }
 
-    const fn is_cut(self) -> bool {
-        self.cut != u32::MAX
-    }
-
-    fn sent_len(self, len: usize) -> usize {
-        len.min(self.cut as usize)
+    /// How much is sent of a packet of `len` bytes.
+    fn sent_len(self, packet: &Packet, len: usize) -> usize {
+        if self.cuts { len.saturating_sub(packet.meta().cut.into()) } else { len }
     }
 }
 
@@ -279,7 +277,8 @@ fn step(
         }
         Action::Meter(id) => return police::meter(*id, burst, slots, *scope, context, exits),
         Action::Trunc(len) => {
-            scope.cut = *len;
+            output::mark_cut(burst, slots, *len);
+            scope.cuts = true;
             return slots;
         }
         Action::TunnelPush(push) => {

@@ -82,7 +82,7 @@ pub(super) fn longer(burst: &Burst, slots: Slots, len: u16, scope: Scope) -> Slo
     let mut longer = Slots::NONE;
     for slot in slots.iter() {
         let Some(packet) = burst.get(slot) else { continue };
-        let sent = scope.sent_len(segment_len(packet));
+        let sent = scope.sent_len(packet, segment_len(packet));
         if sent.saturating_sub(padding(packet)) > usize::from(len) {
             longer.insert(slot);
         }

@@ -13,7 +13,7 @@ pub(super) fn copy(port: PortNo, burst: &Burst, slots: Slots, scope: Scope, exit
     };
     let (mut no_buffer, mut full) = (0, 0);
     for packet in slots.iter().filter_map(|slot| burst.get(slot)) {
-        match packet.copy_first(scope.sent_len(packet.len())) {
+        match packet.copy_first(scope.sent_len(packet, packet.len())) {
             Some(copy) => full += u64::from(!batch.push(copy)),
             None => no_buffer += 1,
         }
@@ -40,12 +40,23 @@ pub(super) fn move_all(port: PortNo, burst: &mut Burst, slots: Slots, exits: &mu
     }
 }
 
+/// Says of each packet in `slots` what it loses when it is sent, so that `len` bytes are left; what is
+/// pushed or popped before makes more or less of them.
+pub(super) fn mark_cut(burst: &mut Burst, slots: Slots, len: u32) {
+    for slot in slots.iter() {
+        if let Some(packet) = burst.get_mut(slot) {
+            let beyond = packet.len().saturating_sub(len as usize);
+            packet.meta_mut().cut = u16::try_from(beyond).unwrap_or(u16::MAX);
+        }
+    }
+}
+
 /// Cuts the packets in `slots` down to what the list sends of them.
 pub(super) fn cut(burst: &mut Burst, slots: Slots, scope: Scope) {
-    if scope.is_cut() {
+    if scope.cuts {
         for slot in slots.iter() {
             if let Some(packet) = burst.get_mut(slot) {
-                packet.truncate(scope.sent_len(packet.len()));
+                packet.truncate(scope.sent_len(packet, packet.len()));
             }
         }
     }
@@ -66,7 +77,7 @@ pub(super) fn by_member(
     for slot in slots.iter() {
         let (Some(packet), Some(place)) = (burst.get(slot), ports.get_mut(slot)) else { continue };
         let hash = l4_hash(packet, 0);
-        match context.bonds.member(bond, hash, scope.sent_len(packet.len())) {
+        match context.bonds.member(bond, hash, scope.sent_len(packet, packet.len())) {
             Some(port) => *place = port,
             None => homeless.insert(slot),
         }

@@ -18,7 +18,7 @@ pub(super) fn meter(
     let mut lengths: Lengths = [0; BURST];
     for slot in slots.iter() {
         if let (Some(packet), Some(place)) = (burst.get(slot), lengths.get_mut(slot)) {
-            *place = u32::try_from(scope.sent_len(packet.len())).unwrap_or(u32::MAX);
+            *place = u32::try_from(scope.sent_len(packet, packet.len())).unwrap_or(u32::MAX);
         }
     }
     let exceeded = meter.charge(slots, &lengths, context.now);

@@ -110,7 +110,7 @@ pub(super) fn copy(
     exits: &mut Exits<'_>,
 ) {
     for packet in slots.iter().filter_map(|slot| burst.get(slot)) {
-        let Some(copy) = packet.copy_first(scope.sent_len(packet.len())) else {
+        let Some(copy) = packet.copy_first(scope.sent_len(packet, packet.len())) else {
             exits.drops.add(DropReason::NoBuffer, 1);
             continue;
         };

@@ -96,7 +96,7 @@ pub(super) fn copy_out(
     exits: &mut Exits<'_>,
 ) {
     for packet in slots.iter().filter_map(|slot| burst.get(slot)) {
-        match packet.copy_first(scope.sent_len(packet.len())) {
+        match packet.copy_first(scope.sent_len(packet, packet.len())) {
             Some(copy) => out(port, copy, context, exits),
             None => exits.drops.add(DropReason::NoBuffer, 1),
         }

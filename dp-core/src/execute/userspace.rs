@@ -20,7 +20,7 @@ pub(super) fn copy(
     exits: &mut Exits<'_>,
 ) {
     for packet in slots.iter().filter_map(|slot| burst.get(slot)) {
-        match packet.copy_first(scope.sent_len(packet.len())) {
+        match packet.copy_first(scope.sent_len(packet, packet.len())) {
             Some(copy) => hand_over(request, copy, scope, context, exits),
             None => exits.drops.add(DropReason::NoBuffer, 1),
         }
@@ -38,7 +38,7 @@ pub(super) fn move_all(
 ) {
     for slot in slots.iter() {
         let Some(mut packet) = burst.take(slot) else { continue };
-        packet.truncate(scope.sent_len(packet.len()));
+        packet.truncate(scope.sent_len(&packet, packet.len()));
         hand_over(request, packet, scope, context, exits);
     }
 }
@@ -89,7 +89,7 @@ pub(super) fn psample(
     let Action::Psample { group, cookie } = step else { return };
     for packet in slots.iter().filter_map(|slot| burst.get(slot)) {
         let frame = packet.data();
-        let frame = frame.get(..scope.sent_len(frame.len())).unwrap_or(frame);
+        let frame = frame.get(..scope.sent_len(packet, frame.len())).unwrap_or(frame);
         context.sink.sampled(*group, cookie, frame, context.now);
     }
 }

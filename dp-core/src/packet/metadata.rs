@@ -71,6 +71,8 @@ pub struct Metadata {
     pub packet_type: u32,
     /// Payload bytes of a segment, with [`Offloads::TSO`].
     pub segment: u16,
+    /// Bytes at the frame's end that are not sent, while a list of actions cuts packets down.
+    pub cut: u16,
 }
 
 impl Metadata {

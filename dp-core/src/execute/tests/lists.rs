@@ -116,7 +116,8 @@ fn frame_of_tso() -> Vec<u8> {
 fn truncation_holds_until_something_is_sent() {
     let mut world = World::new();
     let actions = [Action::Trunc(20), push_vlan(), out(1), out(2)];
-    assert_eq!(lengths(&mut world, &actions), [(1, 20), (2, 64)]);
+    // What is pushed comes on top of what is left.
+    assert_eq!(lengths(&mut world, &actions), [(1, 24), (2, 64)]);
     assert_eq!(lengths(&mut world, &[Action::Trunc(20), out(1)]), [(1, 20)]);
     assert_eq!(lengths(&mut world, &[Action::Trunc(2000), out(1)]), [(1, 60)]);
     let inner = Action::Clone(list(&[out(1), out(1)]));
