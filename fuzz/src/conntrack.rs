@@ -90,8 +90,12 @@ fn step(tracker: &Conntrack, frame: &[u8], how: u8, now: Instant) {
         end: if how & 2 != 0 { NatEnd::Src } else { NatEnd::Dst },
         addresses: Some((host, host)),
         ports: None,
-        persistent: false,
-        choice: NatChoice::Default,
+        persistent: how & 0x10 != 0,
+        choice: match how >> 5 & 3 {
+            1 => NatChoice::Hash,
+            2 => NatChoice::Random,
+            _ => NatChoice::Default,
+        },
     };
     let other = if to.end == NatEnd::Src { NatEnd::Dst } else { NatEnd::Src };
     let also = NatTarget { end: other, ..to.clone() };

@@ -289,6 +289,34 @@ mod tests {
     }
 
     #[test]
+    fn a_choice_by_hash_is_the_same_again_and_one_at_random_is_not() {
+        let tracker = Conntrack::new(3);
+        let mut target = target(NatEnd::Src, "10.1.0.0-10.1.255.255", Some((5000, 5999)));
+        let firsts = |target: &NatTarget, now: u64| -> Vec<(IpAddr, u16)> {
+            let first = |sport| {
+                let found = tracker.candidates(&tuple(17, sport), target, Instant(now)).next();
+                found.map(|it| (it.dst, it.rest.dport))
+            };
+            (1..=100).filter_map(first).collect()
+        };
+        let differing = |target: &NatTarget| {
+            let (before, after) = (firsts(target, 5), firsts(target, 6));
+            for all in [&before, &after] {
+                let ports: std::collections::HashSet<u16> = all.iter().map(|it| it.1).collect();
+                let hosts: std::collections::HashSet<IpAddr> = all.iter().map(|it| it.0).collect();
+                assert!(ports.len() > 80 && hosts.len() > 80, "{} {}", ports.len(), hosts.len());
+                assert!(ports.iter().all(|port| (5000..6000).contains(port)));
+            }
+            before.iter().zip(&after).filter(|(before, after)| before != after).count()
+        };
+        assert_eq!(differing(&target), 0, "unless said otherwise, by hash");
+        target.choice = NatChoice::Hash;
+        assert_eq!(differing(&target), 0);
+        target.choice = NatChoice::Random;
+        assert!(differing(&target) > 95);
+    }
+
+    #[test]
     fn a_host_keeps_its_address_when_asked_to() {
         let mut target = target(NatEnd::Src, "10.1.0.0-10.1.255.255", None);
         let address = |sport, target: &NatTarget| all(&tuple(17, sport), target)[0].dst;

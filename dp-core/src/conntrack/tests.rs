@@ -452,6 +452,13 @@ fn a_taken_port_gives_way_and_a_full_range_drops() {
     assert_eq!(states, ["new|snat", "new|snat", "dropped"]);
     let count = lab.tracker.counters().nat_exhausted.get();
     assert_eq!(count, 1);
+    // Connections that are over leave their ports, though no sweep has come by.
+    lab.wait(61);
+    let held = lab.tracker.connections();
+    let others: Vec<String> =
+        (3..=5).map(|port| lab.state(&udp(A, B, port, 2, b"x"), &two)).collect();
+    assert_eq!(others, ["new|snat", "new|snat", "dropped"]);
+    assert_eq!(lab.tracker.connections(), held);
     lab.tracker.flush(None, lab.now);
     assert_eq!(lab.dump(true, true), "");
     assert_eq!(lab.state(&udp(A, B, 3, 2, b"x"), &two), "new|snat");

@@ -297,10 +297,7 @@ impl Conntrack {
     /// Whether a connection that was found is one: not over, and not to be forced anew.
     #[inline(always)]
     fn is_usable(&self, found: &Found, record: &Record, call: &Call<'_>) -> bool {
-        if record.is_expired(call.now) {
-            if self.end(found.index, found.generation, call.now) {
-                self.counters.expired.add(1);
-            }
+        if self.ends_if_over(found, record, call.now) {
             return false;
         }
         if call.ct.force && found.reply {
@@ -308,6 +305,16 @@ impl Conntrack {
             return false;
         }
         true
+    }
+
+    /// Whether a connection's time is over; then it is ended.
+    #[inline(always)]
+    fn ends_if_over(&self, found: &Found, record: &Record, now: Instant) -> bool {
+        let over = record.is_expired(now);
+        if over && self.end(found.index, found.generation, now) {
+            self.counters.expired.add(1);
+        }
+        over
     }
 
     /// A packet of a connection. `None`: the connection is over, and the packet begins another.
@@ -661,7 +668,8 @@ impl Conntrack {
     ) -> Result<Found, Refused> {
         for reply in replies {
             let reply = reply.words();
-            if self.find(self.secret.hash(&reply), &reply).is_some() {
+            let known = self.find(self.secret.hash(&reply), &reply);
+            if known.is_some_and(|(found, record)| !self.ends_if_over(&found, record, now)) {
                 continue;
             }
             fresh.reply = Some(reply);

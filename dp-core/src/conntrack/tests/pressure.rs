@@ -43,9 +43,9 @@ fn short_connections_leave_memory_as_it_was() {
         }
     }
     assert_eq!(lab.tracker.begun(), 40_000);
-    // A shard keeps what it once had, and the fullest of a few rounds is not the fullest of many.
+    // What one shard had at its fullest it lends to others; some may still meet a fuller moment.
     let now = lab.tracker.memory();
-    assert!(now <= memory * 3 / 2, "{now} grew from {memory}");
+    assert!(now <= memory + memory / 20, "{now} grew from {memory}");
 }
 
 #[test]
