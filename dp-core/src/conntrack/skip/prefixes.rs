@@ -1,7 +1,8 @@
 //! A set of addresses and prefixes, and how many bits of an address tell whether it is inside.
 //!
 //! Prefixes are kept sorted and disjoint, so a look-up is a binary search: an address that is in none
-//! differs from all of them within one bit more than it shares with its two neighbours.
+//! differs from all of them within one bit more than it shares with its two neighbours. Link-local
+//! addresses are inside no prefix; those that are listed as themselves stand in a list of their own.
 
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -30,8 +31,16 @@ const fn common(a: u128, b: u128) -> u8 {
 /// Addresses and prefixes of both families.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PrefixSet {
-    v4: Vec<Prefix>,
-    v6: Vec<Prefix>,
+    v4: Family,
+    v6: Family,
+}
+
+/// Those of one family.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Family {
+    prefixes: Vec<Prefix>,
+    /// Link-local addresses that are listed as themselves.
+    link_local: Vec<Prefix>,
 }
 
 /// Text that is no set of prefixes.
@@ -56,12 +65,16 @@ impl PrefixSet {
         for (address, len) in prefixes {
             match address {
                 IpAddr::V4(v4) => {
-                    out.v4.push(masked(u128::from(v4.to_bits()) << 96, len.min(32)));
+                    let prefix = masked(u128::from(v4.to_bits()) << 96, len.min(32));
+                    out.v4.insert(prefix, prefix.len == 32 && LINK_LOCAL_V4.contains(prefix.bits));
                 }
-                IpAddr::V6(v6) => out.v6.push(masked(v6.to_bits(), len.min(128))),
+                IpAddr::V6(v6) => {
+                    let prefix = masked(v6.to_bits(), len.min(128));
+                    out.v6.insert(prefix, prefix.len == 128 && LINK_LOCAL_V6.contains(prefix.bits));
+                }
             }
         }
-        for list in [&mut out.v4, &mut out.v6] {
+        for list in [&mut out.v4, &mut out.v6].into_iter().flat_map(Family::lists) {
             list.sort_unstable();
             // What lies inside another follows it.
             list.dedup_by(|later, earlier| {
@@ -82,7 +95,7 @@ impl PrefixSet {
             _ => return false,
         };
         let address = flow.get(field) << (128 - u32::from(width));
-        let (inside, bits) = find(list, address, width, link_local);
+        let (inside, bits) = list.find(address, width, link_local);
         if bits != 0 {
             let mask = u128::MAX << (128 - u32::from(bits.min(width)));
             wc.unwildcard_bits(field, mask >> (128 - u32::from(width)));
@@ -96,25 +109,41 @@ fn masked(bits: u128, len: u8) -> Prefix {
     Prefix { bits: bits & mask, len }
 }
 
-/// Whether an address is in one of the prefixes, and how many of its bits tell.
-fn find(list: &[Prefix], address: u128, width: u8, link_local: Prefix) -> (bool, u8) {
+impl Family {
+    fn insert(&mut self, prefix: Prefix, is_link_local: bool) {
+        if is_link_local { &mut self.link_local } else { &mut self.prefixes }.push(prefix);
+    }
+
+    fn lists(&mut self) -> [&mut Vec<Prefix>; 2] {
+        [&mut self.prefixes, &mut self.link_local]
+    }
+
+    /// Whether an address counts as inside, and how many of its bits tell.
+    fn find(&self, address: u128, width: u8, link_local: Prefix) -> (bool, u8) {
+        let (around, near) = search(&self.prefixes, address);
+        let (listed, beside) = search(&self.link_local, address);
+        match around {
+            _ if listed.is_some() => (true, width),
+            None => (false, near.max(beside)),
+            Some(_) if link_local.contains(address) => (false, link_local.len.max(beside)),
+            Some(prefix) => {
+                let holds_them = prefix.len <= link_local.len && prefix.contains(link_local.bits);
+                let apart = if holds_them { common(address, link_local.bits) + 1 } else { 0 };
+                (true, prefix.len.max(apart))
+            }
+        }
+    }
+}
+
+/// The prefix that an address is in, or how many of its bits tell it from all of them.
+fn search(list: &[Prefix], address: u128) -> (Option<Prefix>, u8) {
     let at = list.partition_point(|prefix| prefix.bits <= address);
     let before = at.checked_sub(1).and_then(|at| list.get(at));
     if let Some(prefix) = before.filter(|prefix| prefix.contains(address)) {
-        if prefix.len == width {
-            // It is listed as itself.
-            return (true, width);
-        }
-        if link_local.contains(address) {
-            return (false, link_local.len.max(prefix.len));
-        }
-        let around = prefix.len <= link_local.len && prefix.contains(link_local.bits);
-        let apart = if around { common(address, link_local.bits) + 1 } else { 0 };
-        return (true, prefix.len.max(apart));
+        return (Some(*prefix), prefix.len);
     }
     let shared = |prefix: &Prefix| common(prefix.bits, address) + 1;
-    let bits = before.map_or(0, shared).max(list.get(at).map_or(0, shared));
-    (false, bits)
+    (None, before.map_or(0, shared).max(list.get(at).map_or(0, shared)))
 }
 
 impl FromStr for PrefixSet {
@@ -139,13 +168,15 @@ impl FromStr for PrefixSet {
 impl fmt::Display for PrefixSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut separator = "{";
-        let v4 = self.v4.iter().map(|prefix| {
+        let all = |family: &Family| {
+            family.prefixes.iter().chain(&family.link_local).copied().collect::<Vec<Prefix>>()
+        };
+        let v4 = all(&self.v4).into_iter().map(|prefix| {
             let bits = u32::try_from(prefix.bits >> 96).unwrap_or(0);
             (IpAddr::from(Ipv4Addr::from_bits(bits)), prefix.len, 32)
         });
-        let v6 = self
-            .v6
-            .iter()
+        let v6 = all(&self.v6)
+            .into_iter()
             .map(|prefix| (IpAddr::from(Ipv6Addr::from_bits(prefix.bits)), prefix.len, 128));
         for (address, len, width) in v4.chain(v6) {
             write!(f, "{separator}{address}")?;

@@ -1,5 +1,7 @@
 //! What is let by, what never is, and that the mask says what the answer rests on.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use proptest::prelude::*;
 
 use super::*;
@@ -10,19 +12,19 @@ fn flow(dst: &str, proto: u8, port: u16) -> FlowKey {
 
 fn between(src: &str, dst: &str, proto: u8, port: u16) -> FlowKey {
     let mut key = FlowKey::EMPTY;
-    let [src, dst]: [std::net::IpAddr; 2] = [src, dst].map(|it| it.parse().expect("an address"));
+    let [src, dst]: [IpAddr; 2] = [src, dst].map(|it| it.parse().expect("an address"));
     match dst {
-        std::net::IpAddr::V4(dst) => {
+        IpAddr::V4(dst) => {
             key.set(FieldId::EthType, 0x0800);
             key.set(FieldId::Ipv4Dst, dst.to_bits().into());
-            if let std::net::IpAddr::V4(src) = src {
+            if let IpAddr::V4(src) = src {
                 key.set(FieldId::Ipv4Src, src.to_bits().into());
             }
         }
-        std::net::IpAddr::V6(dst) => {
+        IpAddr::V6(dst) => {
             key.set(FieldId::EthType, 0x86dd);
             key.set(FieldId::Ipv6Dst, dst.to_bits());
-            if let std::net::IpAddr::V6(src) = src {
+            if let IpAddr::V6(src) = src {
                 key.set(FieldId::Ipv6Src, src.to_bits());
             }
         }
@@ -85,6 +87,24 @@ fn replies_are_let_by_where_the_rule_says_both() {
 }
 
 #[test]
+fn an_address_that_is_listed_as_itself_counts_beside_a_prefix_around_it() {
+    for (list, address) in [
+        ("169.254.0.0/16,169.254.20.10", "169.254.20.10"),
+        ("0.0.0.0/0,169.254.20.10", "169.254.20.10"),
+        ("fe80::/10,fe80::a", "fe80::a"),
+    ] {
+        let policy = policy(&[(DESTINATIONS, list)]);
+        assert_eq!(
+            rule_of(&policy, &flow(address, 17, 53)).as_deref(),
+            Some("dst-cidrs"),
+            "{list}"
+        );
+    }
+    let policy = policy(&[(DESTINATIONS, "0.0.0.0/0,169.254.20.10")]);
+    assert_eq!(rule_of(&policy, &between("169.254.20.12", "169.254.20.11", 17, 53)), None);
+}
+
+#[test]
 fn protocols_ports_and_hints_are_conditions_too() {
     let policy = SkipPolicy::default();
     let set = Arc::new("10.0.0.0/8".parse().expect("a set"));
@@ -129,31 +149,54 @@ fn counters_outlive_a_change_of_the_rules() {
     assert!(policy.version() > version);
 }
 
-fn address() -> impl Strategy<Value = u32> {
-    // Near each other, so that prefixes meet; and some that are link-local.
+/// Addresses near each other, so that prefixes meet; and some that are link-local.
+fn address() -> impl Strategy<Value = IpAddr> {
+    let v4 = |bits| IpAddr::from(Ipv4Addr::from_bits(bits));
+    let v6 = |bits| IpAddr::from(Ipv6Addr::from_bits(bits));
     prop_oneof![
-        (0u32..4, 0u32..8).prop_map(|(a, b)| 0x0a00_0000 | a << 22 | b),
-        (0u32..4).prop_map(|low| 0xa9fe_0000 | low << 8 | 10),
-        any::<u32>(),
+        (0u32..4, 0u32..8).prop_map(move |(a, b)| v4(0x0a00_0000 | a << 22 | b)),
+        (0u32..4).prop_map(move |low| v4(0xa9fe_0000 | low << 8 | 10)),
+        any::<u32>().prop_map(v4),
+        (0u128..4, 0u128..8).prop_map(move |(a, b)| v6(0xfc00 << 112 | a << 70 | b)),
+        // The last of these is outside: fec0::.
+        (0u128..4, 0u128..4).prop_map(move |(a, b)| v6(0xfe80 << 112 | a * 0x2a << 112 | b)),
+        any::<u128>().prop_map(v6),
     ]
+}
+
+/// Whether an address counts as inside, said as the documentation does.
+fn is_inside(prefixes: &[(IpAddr, u8)], address: IpAddr) -> bool {
+    let within = |base: IpAddr, len: u8| match (base, address) {
+        (IpAddr::V4(base), IpAddr::V4(it)) => {
+            (base.to_bits() ^ it.to_bits()).leading_zeros() >= u32::from(len.min(32))
+        }
+        (IpAddr::V6(base), IpAddr::V6(it)) => {
+            (base.to_bits() ^ it.to_bits()).leading_zeros() >= u32::from(len)
+        }
+        _ => false,
+    };
+    let link_local = match address {
+        IpAddr::V4(it) => it.is_link_local(),
+        IpAddr::V6(it) => it.is_unicast_link_local(),
+    };
+    let whole = if address.is_ipv4() { 32 } else { 128 };
+    prefixes
+        .iter()
+        .any(|&(base, len)| within(base, len) && (!link_local || base == address && len >= whole))
 }
 
 proptest! {
     #[test]
-    fn the_mask_covers_what_the_answer_rests_on(
-        prefixes in prop::collection::vec((address(), 0u8..=32), 0..6),
-        dst in address(),
-        src in address(),
-        flips in any::<[u32; 2]>(),
-        both in any::<bool>(),
-        direct in any::<bool>(),
+    fn the_answer_is_what_is_meant_and_the_mask_covers_what_it_rests_on(
+        prefixes in prop::collection::vec((address(), prop_oneof![0u8..=128, Just(32u8), Just(128u8)]), 0..6),
+        ends in [address(), address()],
+        flips in any::<[u128; 2]>(),
+        (both, direct) in any::<(bool, bool)>(),
         proto in prop::sample::select(vec![6u8, 17, 1]),
-        port in 50u16..56,
+        ports in [50u16..56, 50u16..56],
+        group in any::<bool>(),
     ) {
-        let set = PrefixSet::new(
-            prefixes.iter().map(|&(bits, len)| (std::net::Ipv4Addr::from_bits(bits).into(), len)),
-        );
-        let set = Arc::new(set);
+        let set = Arc::new(PrefixSet::new(prefixes.iter().copied()));
         let first = if direct { Condition::Direct(set) } else { Condition::DestinationIn(set) };
         let mut rule = Rule::new(
             "x",
@@ -163,20 +206,47 @@ proptest! {
         let policy = SkipPolicy::default();
         policy.set(vec![rule, Rule::new("mcast", vec![Condition::EthernetMulticast])]);
         let rules = policy.rules();
-        let text = |bits: u32| std::net::Ipv4Addr::from_bits(bits).to_string();
-        let flow = between(&text(src), &text(dst), proto, port);
+        let [src, dst] = ends;
+        let mut flow = between(&src.to_string(), &dst.to_string(), proto, ports[1]);
+        flow.store(layout::TP_SRC, ports[0].into());
+        flow.set(FieldId::EthDst, if group { 0x0100_0000_0000 } else { 0 });
         let mut wc = FlowMask::EMPTY.clone();
         let answer = rules
             .decide(&Question { flow: &flow, nat: false, hint: false }, &mut wc)
             .map(|rule| rule.name.clone());
+        // Addresses of different families make a packet without the source's.
+        let src = if src.is_ipv4() == dst.is_ipv4() {
+            src
+        } else if dst.is_ipv4() {
+            Ipv4Addr::UNSPECIFIED.into()
+        } else {
+            Ipv6Addr::UNSPECIFIED.into()
+        };
+        let meant = |src, dst, port| {
+            let ends = is_inside(&prefixes, dst) && (!direct || is_inside(&prefixes, src));
+            ends && proto == 17 && (52..=53).contains(&port)
+        };
+        let expected = if meant(src, dst, ports[1]) || both && meant(dst, src, ports[0]) {
+            Some("x")
+        } else {
+            group.then_some("mcast")
+        };
+        prop_assert_eq!(answer.as_deref(), expected);
         // Whatever agrees in the bits that count gets the same answer.
         let mut other = flow.clone();
-        for (field, flip) in [(FieldId::Ipv4Dst, flips[0]), (FieldId::Ipv4Src, flips[1])] {
-            let free = !wc.get(field);
-            other.set(field, flow.get(field) ^ (u128::from(flip) & free));
+        let fields = if dst.is_ipv4() {
+            [FieldId::Ipv4Dst, FieldId::Ipv4Src]
+        } else {
+            [FieldId::Ipv6Dst, FieldId::Ipv6Src]
+        };
+        for (field, flip) in fields.into_iter().zip(flips) {
+            let width = if dst.is_ipv4() { u128::from(u32::MAX) } else { u128::MAX };
+            other.set(field, flow.get(field) ^ (flip & width & !wc.get(field)));
         }
-        let free_port = !wc.load(layout::TP_DST) & u128::from(flips[0] & 0xffff);
-        other.store(layout::TP_DST, flow.load(layout::TP_DST) ^ free_port);
+        for place in [layout::TP_DST, layout::TP_SRC] {
+            let free = !wc.load(place) & flips[0] & 0xffff;
+            other.store(place, flow.load(place) ^ free);
+        }
         let again = rules
             .decide(&Question { flow: &other, nat: false, hint: false }, &mut FlowMask::EMPTY.clone())
             .map(|rule| rule.name.clone());
@@ -188,10 +258,5 @@ proptest! {
         key.set(FieldId::CtState, u128::from(CtState::TRK.bits()));
         let tracked = Question { flow: &key, nat: false, hint: true };
         prop_assert!(rules.decide(&tracked, &mut wc).is_none(), "tracked");
-        // A link-local destination is inside no prefix, unless it is listed as itself.
-        let listed = prefixes.iter().any(|&(bits, len)| bits == dst && len == 32);
-        if dst >> 16 == 0xa9fe && !listed && !both {
-            prop_assert_eq!(answer, None);
-        }
     }
 }
