@@ -158,8 +158,8 @@ fn address() -> impl Strategy<Value = IpAddr> {
         (0u32..4).prop_map(move |low| v4(0xa9fe_0000 | low << 8 | 10)),
         any::<u32>().prop_map(v4),
         (0u128..4, 0u128..8).prop_map(move |(a, b)| v6(0xfc00 << 112 | a << 70 | b)),
-        // The last of these is outside: fec0::.
-        (0u128..4, 0u128..4).prop_map(move |(a, b)| v6(0xfe80 << 112 | a * 0x2a << 112 | b)),
+        // With the last, beyond fe80::/10.
+        (0u128..4, 0u128..4).prop_map(move |(a, b)| v6((0xfe80 | a * 0x2a) << 112 | b)),
         any::<u128>().prop_map(v6),
     ]
 }
