@@ -183,3 +183,38 @@ fn controllers_flush_by_mark_and_label() -> Result<()> {
     }
     Ok(())
 }
+
+/// The table of buckets: the numbers that it shows for those beyond `gt`.
+fn buckets(switch: &Reference, words: &[&str]) -> Result<(usize, Vec<u64>)> {
+    let text = switch.appctl(&[&["dpctl/ct-bkts"], words].concat())?;
+    let mut lines = text.lines();
+    let number = |line: Option<&str>, name: &str| -> Result<usize> {
+        let value = line.and_then(|it| it.strip_prefix(name)).with_context(|| text.clone())?;
+        Ok(value.trim().parse()?)
+    };
+    let total = number(lines.next(), "Total Buckets: ")?;
+    ensure!(number(lines.next(), "Current Connections: ")? == 7, "{text}");
+    let (mut places, mut shown) = (0, Vec::new());
+    for line in lines.filter(|line| line.contains("..")) {
+        let (_, cells) = line.split_once('|').with_context(|| text.clone())?;
+        for cell in cells.split_whitespace() {
+            places += 1;
+            shown.extend((cell != ".").then(|| cell.parse::<u64>()).transpose()?);
+        }
+    }
+    ensure!(places == total || words.len() == 1, "{places} places of {total}: {text}");
+    Ok((total, shown))
+}
+
+#[test]
+fn buckets_add_up_to_the_connections_and_those_with_more_are_picked_out() -> Result<()> {
+    let switch = start()?;
+    let (total, shown) = buckets(&switch, &[])?;
+    ensure!(total > 7 && shown.iter().sum::<u64>() == 7, "{total} buckets: {shown:?}");
+    for least in 0..3 {
+        let more: Vec<u64> = shown.iter().copied().filter(|count| *count > least).collect();
+        let (_, found) = buckets(&switch, &[&format!("gt={least}")])?;
+        ensure!(found == more, "more than {least}: {found:?}, not {more:?}");
+    }
+    Ok(())
+}

@@ -159,7 +159,7 @@ fn address() -> impl Strategy<Value = IpAddr> {
         any::<u32>().prop_map(v4),
         (0u128..4, 0u128..8).prop_map(move |(a, b)| v6(0xfc00 << 112 | a << 70 | b)),
         // With the last, beyond fe80::/10.
-        (0u128..4, 0u128..4).prop_map(move |(a, b)| v6((0xfe80 | a * 0x2a) << 112 | b)),
+        (0u128..4, 0u128..4).prop_map(move |(a, b)| v6((0xfe80 | (a * 0x2a)) << 112 | b)),
         any::<u128>().prop_map(v6),
     ]
 }
