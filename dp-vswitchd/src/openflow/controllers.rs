@@ -44,8 +44,8 @@ struct Controller {
 enum Way {
     /// We call.
     Active { remote: Remote, backoff: Backoff, state: State, error: Option<String> },
-    /// We are called.
-    Passive(Listener),
+    /// We are called, and have these connections of it.
+    Passive { listener: Listener, sessions: Vec<ConnectionId> },
     /// There is no way.
     None,
 }
@@ -151,9 +151,10 @@ impl Controllers {
             }
         }
         old.into_iter()
-            .filter_map(|controller| match controller.way {
-                Way::Active { state, .. } => state.connection(),
-                _ => None,
+            .flat_map(|controller| match controller.way {
+                Way::Active { state, .. } => state.connection().into_iter().collect(),
+                Way::Passive { sessions, .. } => sessions,
+                Way::None => Vec::new(),
             })
             .collect()
     }
@@ -162,6 +163,9 @@ impl Controllers {
     pub(super) fn lost(&mut self, id: ConnectionId, loss: &Loss, bridge: &str, now: Instant) {
         for controller in &mut self.all {
             let seconds = probe(&controller.config).as_secs();
+            if let Way::Passive { sessions, .. } = &mut controller.way {
+                sessions.retain(|session| *session != id);
+            }
             if let Way::Active { remote, backoff, state, error } = &mut controller.way
                 && state.connection() == Some(id)
             {
@@ -222,9 +226,12 @@ impl Controllers {
                         }
                     }
                 }
-                Way::Passive(listener) => {
+                Way::Passive { listener, sessions } => {
                     while let Ok(Some((stream, peer))) = listener.accept() {
                         let id = service.accept(format!("{bridge}<->{peer}"), now);
+                        service.set_probe(id, probe(config));
+                        tune(service, id, config, self.packet_queue, now);
+                        sessions.push(id);
                         out.made.push(Made { id, stream });
                     }
                 }
@@ -288,7 +295,7 @@ impl Controllers {
                         wants.at(Instant::from_millis(at));
                     }
                 }
-                Way::Passive(listener) => wants.read(listener),
+                Way::Passive { listener, .. } => wants.read(listener),
                 Way::None => {}
             }
         }
@@ -350,12 +357,23 @@ impl Controller {
         service: &mut Service,
         now: Instant,
     ) {
-        if let Way::Active { backoff, state, .. } = &mut self.way {
-            backoff.set_longest(longest_wait(config));
-            if let Some(id) = state.connection() {
-                service.set_probe(id, probe(config));
-                tune(service, id, config, packet_queue, now);
+        match &mut self.way {
+            Way::Active { backoff, state, .. } => {
+                backoff.set_longest(longest_wait(config));
+                if let Some(id) = state.connection() {
+                    service.set_probe(id, probe(config));
+                    tune(service, id, config, packet_queue, now);
+                }
             }
+            // What they are told unasked is for those who call from now on.
+            Way::Passive { sessions, .. } => {
+                for id in sessions {
+                    service.set_probe(*id, probe(config));
+                    let queue = queue_size(config, packet_queue);
+                    service.set_pace(*id, limit(config), queue, now);
+                }
+            }
+            Way::None => {}
         }
         self.config = config.clone();
     }
@@ -364,7 +382,7 @@ impl Controller {
     const fn kind(&self) -> Option<&'static str> {
         match self.way {
             Way::Active { .. } => Some("primary"),
-            Way::Passive(_) => Some("service"),
+            Way::Passive { .. } => Some("service"),
             Way::None => None,
         }
     }
@@ -383,7 +401,7 @@ impl Controller {
                 Way::None
             }
             Some(Ok(local)) => match local.listen() {
-                Ok(listener) => Way::Passive(listener),
+                Ok(listener) => Way::Passive { listener, sessions: Vec::new() },
                 Err(error) => refuse(&crate::errno::text(&error)),
             },
             Some(Err(error)) => refuse(&error.to_string()),

@@ -2,12 +2,13 @@
 //! same ports, in the same order.
 
 use std::io::{Read, Write};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::unix::net::UnixListener;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use testkit::patience;
 use testkit::reference::{BRIDGE, Reference};
 
@@ -17,6 +18,8 @@ struct Controller {
     ports: Arc<Mutex<Vec<u16>>>,
     /// The switch has answered.
     greeted: Arc<AtomicBool>,
+    /// It has closed the connection.
+    gone: Arc<AtomicBool>,
 }
 
 impl Controller {
@@ -34,14 +37,30 @@ impl Controller {
         Ok(controller)
     }
 
+    /// Calls a switch.
+    fn call(port: u16) -> Result<Self> {
+        let stream = patience::wait(LIMIT, || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok());
+        let stream = stream.context("nobody listens")?;
+        let controller = Self::default();
+        let own = controller.clone();
+        std::thread::spawn(move || {
+            let _ = own.converse(stream);
+            own.gone.store(true, Ordering::Release);
+        });
+        Ok(controller)
+    }
+
     fn ports(&self) -> Vec<u16> {
         self.ports.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn converse(&self, mut stream: UnixStream) -> std::io::Result<()> {
+    fn converse(&self, mut stream: impl Read + Write) -> std::io::Result<()> {
         const HELLO: [u8; 8] = [1, 0, 0, 8, 0, 0, 0, 1];
+        // Who calls is told of packets once it says how much of them it wants.
+        const SET_CONFIG: [u8; 12] = [1, 9, 0, 12, 0, 0, 0, 3, 0, 0, 0, 128];
         const ECHO_REQUEST: [u8; 8] = [1, 2, 0, 8, 0, 0, 0, 2];
         stream.write_all(&HELLO)?;
+        stream.write_all(&SET_CONFIG)?;
         stream.write_all(&ECHO_REQUEST)?;
         loop {
             let mut header = [0; 8];
@@ -135,6 +154,55 @@ fn a_controller_gets_packets_at_its_rate_and_ports_take_turns() -> Result<()> {
     // One after the other as long as both have some, though one had sent much more.
     let turns: Vec<u16> = own.0[1].iter().copied().take(8).collect();
     ensure!(turns == [1, 2, 1, 2, 1, 2, 1, 2] || turns == [2, 1, 2, 1, 2, 1, 2, 1], "{turns:?}");
+    Ok(())
+}
+
+/// What a controller gets that calls the switch, and what becomes of it: packets at once and after
+/// 100 ms, under the limit it found and under another, and whether it goes with its row.
+fn run_called(switch: &Reference) -> Result<(Vec<usize>, bool)> {
+    switch.add_dummy_port("p1", 1)?;
+    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+    let words = format!(
+        "set-fail-mode {BRIDGE} secure -- --id=@c create Controller target=\"ptcp:{port}:127.0.0.1\" \
+         controller_rate_limit=100 controller_burst_limit=25 -- set Bridge {BRIDGE} controller=@c"
+    );
+    switch.vsctl(&words.split_whitespace().collect::<Vec<_>>())?;
+    let controller = Controller::call(port)?;
+    let greeted =
+        || patience::wait(LIMIT, || controller.greeted.load(Ordering::Acquire).then_some(()));
+    greeted().context("no answer")?;
+    switch.add_flow(BRIDGE, "actions=controller")?;
+    switch.time_stop()?;
+    let mut counts = Vec::new();
+    let mut come = |all: usize| {
+        let come = patience::wait(LIMIT, || (controller.ports().len() >= all).then_some(()));
+        counts.push(controller.ports().len());
+        come.with_context(|| format!("{counts:?} of {all}: {}", switch.log_tail()))
+    };
+    let packets = |number| -> Result<()> {
+        for _ in 0..number {
+            switch.receive("p1", &format!("in_port(1),{PACKET}"))?;
+        }
+        Ok(())
+    };
+    packets(60)?;
+    come(25)?;
+    switch.time_warp(Duration::from_millis(100), Some(Duration::from_millis(50)))?;
+    come(35)?;
+    let uuid = switch.vsctl(&["--bare", "--columns=_uuid", "list", "Controller"])?;
+    switch.vsctl(&["set", "Controller", uuid.trim(), "controller_rate_limit=1000"])?;
+    switch.time_warp(Duration::from_millis(10), None)?;
+    come(45)?;
+    switch.vsctl(&["clear", "Bridge", BRIDGE, "controller"])?;
+    let gone = patience::wait(LIMIT, || controller.gone.load(Ordering::Acquire).then_some(()));
+    Ok((counts, gone.is_some()))
+}
+
+#[test]
+fn a_controller_that_calls_is_paced_as_its_row_says_and_goes_with_it() -> Result<()> {
+    let (theirs, own) = (run_called(&Reference::start()?)?, run_called(&Reference::start_ours()?)?);
+    assert_eq!(theirs, own);
+    assert_eq!(own, (vec![25, 35, 45], true));
     Ok(())
 }
 
