@@ -13,7 +13,7 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use dp_core::base::{Instant, OfPort, mix64};
 use dp_core::flow::{FieldId, FlowKey, FlowMask};
 use dp_ofproto::action::Action;
-use dp_ofproto::table::{FlowMod, Match, Tables};
+use dp_ofproto::table::{FlowMod, Match, TableLimit, Tables};
 
 /// Source and destination prefix, and whether the destination port counts: 20 masks.
 fn masks() -> Vec<(u32, u32, bool)> {
@@ -149,6 +149,22 @@ fn add(c: &mut Criterion) {
             });
         });
     }
+    let tables = filled(0);
+    let limit = TableLimit { rules: Some(100_000), evict: true, groups: Vec::new() };
+    tables.set_limits([(0, limit)].into());
+    let mortal = |n| FlowMod { idle_timeout: 60, ..rule(n) };
+    let mut edit = tables.edit();
+    for n in 0..100_000 {
+        edit.apply(&mortal(n), Instant(0)).expect("a valid rule");
+    }
+    edit.commit();
+    let mut n = 100_000;
+    group.bench_function("1 rule to 100000, the most, another goes", |b| {
+        b.iter(|| {
+            n += 1;
+            tables.apply(&mortal(n), Instant(n)).expect("another goes")
+        });
+    });
     group.finish();
 }
 

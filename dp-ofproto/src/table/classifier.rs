@@ -67,7 +67,7 @@ pub struct Table {
     /// Highest priority first.
     subtables: Vec<Slot>,
     prefixes: Prefixes,
-    /// The rules that have a timeout, by number.
+    /// The rules that have a timeout or may get one, by number.
     mortal: HashTrie<Bucket>,
     rules: usize,
     seed: u64,
@@ -238,7 +238,7 @@ impl Table {
         self.subtables.len()
     }
 
-    /// The rules that have a timeout.
+    /// The rules that have a timeout or may get one.
     pub(super) fn mortal(&self) -> impl Iterator<Item = &Arc<Rule>> {
         self.mortal.iter().flat_map(Bucket::rules)
     }
@@ -344,13 +344,13 @@ impl Table {
     }
 
     fn remember_mortal(&mut self, rule: &Arc<Rule>) {
-        if is_mortal(rule) {
+        if rule.is_mortal() {
             self.mortal.entry(id_hash(rule.id), Bucket::default).insert(Arc::clone(rule));
         }
     }
 
     fn forget_mortal(&mut self, rule: &Rule) {
-        if is_mortal(rule) {
+        if rule.is_mortal() {
             let hash = id_hash(rule.id);
             let bucket = self.mortal.entry(hash, Bucket::default);
             bucket.remove(&rule.matching, rule.priority);
@@ -359,10 +359,6 @@ impl Table {
             }
         }
     }
-}
-
-fn is_mortal(rule: &Rule) -> bool {
-    rule.idle_timeout != 0 || rule.hard_timeout != 0
 }
 
 fn id_hash(id: RuleId) -> u32 {

@@ -14,7 +14,7 @@ use dp_core::sync::machine::MutexGuard;
 use super::flow_mod::{Change, Command, FlowMod, FlowModError, Removal};
 use super::rule::{Rule, RuleId, RuleStats};
 use super::tables::{INTERNAL_TABLE, TableSet, Tables, Writer, group_hash};
-use super::{InternalRules, PrefixFields, Table, TableLimit, Version, overflow};
+use super::{EvictionOrder, InternalRules, PrefixFields, Table, TableLimit, Version};
 use crate::action::{self, Action, Actions};
 use crate::group::{Group, GroupId};
 
@@ -27,6 +27,9 @@ pub struct Edit<'a> {
     changes: Vec<Change>,
     /// Whether something changed that is no rule.
     pub(super) retuned: bool,
+    /// The orders of eviction in use, and how many of the changes they know. Whoever drops the edit
+    /// drops them; they are made anew when they are needed again.
+    orders: BTreeMap<u8, (EvictionOrder, usize)>,
     /// Cookies and tables of what is learned by rules that came and went: how many more, and how
     /// many less.
     learners: HashMap<(u64, u8), (usize, usize)>,
@@ -39,7 +42,15 @@ impl<'a> Edit<'a> {
         mut set: TableSet,
     ) -> Self {
         set.version = Version(set.version.0 + 1);
-        Self { tables, writer, set, changes: Vec::new(), retuned: false, learners: HashMap::new() }
+        Self {
+            tables,
+            writer,
+            set,
+            changes: Vec::new(),
+            retuned: false,
+            orders: BTreeMap::new(),
+            learners: HashMap::new(),
+        }
     }
 
     /// The tables as this edit will leave them.
@@ -150,6 +161,12 @@ impl<'a> Edit<'a> {
     /// stays.
     pub fn commit(mut self) -> Vec<Change> {
         self.settle_learners();
+        for change in &self.changes {
+            if let Change::Replaced { new, .. } = change {
+                new.stats.renew();
+            }
+        }
+        self.keep_orders();
         if self.retuned || !self.changes.is_empty() {
             self.tables.publish(self.writer, self.set);
         } else {
@@ -160,7 +177,7 @@ impl<'a> Edit<'a> {
 
     /// Says how many rules each table may hold; rules beyond go, if they may. Tables that are not
     /// named have no limit of their own.
-    pub fn set_limits(&mut self, limits: BTreeMap<u8, TableLimit>, now: Instant) {
+    pub fn set_limits(&mut self, limits: BTreeMap<u8, TableLimit>) {
         if self.writer.limits == limits {
             return;
         }
@@ -174,7 +191,7 @@ impl<'a> Edit<'a> {
             .collect();
         for (table, most) in changed {
             while self.set.table(table).is_some_and(|table| table.len() > most) {
-                if !self.evict(table, now) {
+                if !self.evict(table) {
                     break;
                 }
             }
@@ -182,17 +199,42 @@ impl<'a> Edit<'a> {
     }
 
     /// Lets a rule of a table go; `false` if all of them stay.
-    fn evict(&mut self, id: u8, now: Instant) -> bool {
+    fn evict(&mut self, id: u8) -> bool {
         let limit = self.writer.limits.get(&id);
         let may = self.writer.evict.contains(&id) || limit.is_some_and(|limit| limit.evict);
-        let groups = limit.filter(|limit| limit.evict).map_or(&[][..], |limit| &limit.groups);
-        let victim = match self.set.table(id).filter(|_| may) {
-            Some(table) => overflow::victim(table, groups, now),
-            None => None,
+        let Some(table) = self.set.table(id).filter(|_| may) else { return false };
+        let groups = limit.filter(|limit| limit.evict).map(|limit| limit.groups.clone());
+        let groups = groups.unwrap_or_default();
+        let kept = match self.orders.remove(&id) {
+            None => self.writer.orders.remove(&id).map(|order| (order, 0)),
+            known => known,
         };
+        let mut order = match kept.filter(|(order, _)| order.groups() == groups) {
+            Some((mut order, known)) => {
+                order.follow(id, &self.changes[known..]);
+                order
+            }
+            None => EvictionOrder::new(groups, &self.tables.counters(id), table.mortal()),
+        };
+        let victim = order.first();
+        self.orders.insert(id, (order, self.changes.len()));
         let Some(rule) = victim else { return false };
         self.remove(&rule, Removal::Eviction);
         true
+    }
+
+    /// Brings the orders of eviction up to this edit, as far as their tables still let rules go.
+    fn keep_orders(&mut self) {
+        for (id, order) in std::mem::take(&mut self.writer.orders) {
+            self.orders.insert(id, (order, 0));
+        }
+        for (id, (mut order, known)) in std::mem::take(&mut self.orders) {
+            let named = self.writer.limits.get(&id).is_some_and(|limit| limit.evict);
+            if named || self.writer.evict.contains(&id) {
+                order.follow(id, &self.changes[known..]);
+                self.writer.orders.insert(id, order);
+            }
+        }
     }
 
     /// Keeps count of rules that use groups and meters, and of those that learn what is to go with
@@ -246,7 +288,7 @@ impl<'a> Edit<'a> {
         let own = self.writer.limits.get(&id).and_then(|limit| limit.rules);
         let limit = own.unwrap_or(usize::MAX).min(self.tables.config().max_rules);
         let full = old.is_none() && present.map_or(0, |table| table.len()) >= limit;
-        if full && !self.evict(id, now) {
+        if full && !self.evict(id) {
             return Err(FlowModError::TableFull { table: id, limit });
         }
         let present = self.set.table(id);

@@ -15,6 +15,7 @@
 //! | [`internal`] | the rules of the switch's own table |
 //! | `users` | how many rules use a group or a meter |
 //! | `overflow` | what a full table does |
+//! | `eviction` | the order in which a full table lets rules go |
 //! | [`oracle`] | linear scan, the judge of the classifier |
 //!
 //! ```text
@@ -27,6 +28,7 @@
 mod bucket;
 pub mod classifier;
 pub mod edit;
+mod eviction;
 pub mod flow_mod;
 pub mod group_mod;
 mod hash_trie;
@@ -45,6 +47,7 @@ mod users;
 pub use crate::matching::{Match, MatchBuilder, MiniMask, PrereqError};
 pub use classifier::{Found, Table};
 pub use edit::{Edit, outputs_to, uses_group, uses_meter};
+use eviction::EvictionOrder;
 pub use flow_mod::{Change, Command, FlowMod, FlowModError, Removal};
 pub use group_mod::{BucketSpec, GroupCommand, GroupMod, GroupModError};
 pub use hidden::{Hidden, HiddenRule};

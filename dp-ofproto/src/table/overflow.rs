@@ -4,16 +4,8 @@
 //! Only rules that have a timeout are let go: the others somebody counts on. Rules stand in groups
 //! of equal values in some subfields; the group with the most rules loses one, so that one user's
 //! flood costs himself. In a group the least important goes first, of those the one that would end
-//! soonest.
+//! soonest ([`super::eviction`]).
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
-use dp_core::base::{Duration, Instant};
-use dp_core::flow::Wide;
-
-use super::Rule;
-use super::classifier::Table;
 use crate::action::Subfield;
 
 /// How many rules a table may hold, and what happens beyond.
@@ -25,45 +17,6 @@ pub struct TableLimit {
     pub evict: bool,
     /// What groups rules; empty: all are one group.
     pub groups: Vec<Subfield>,
-}
-
-/// Importance and end of a rule: the least goes first.
-type Candidate<'a> = (u16, Instant, &'a Arc<Rule>);
-
-/// The rule that a full table lets go; `None` if all of them stay.
-pub(super) fn victim(table: &Table, grouped_by: &[Subfield], now: Instant) -> Option<Arc<Rule>> {
-    let mut groups: HashMap<Vec<Wide>, (usize, Option<Candidate<'_>>)> = HashMap::new();
-    for rule in table.mortal() {
-        let values = |sub: &Subfield| {
-            let (value, mask) = rule.matching().wide_field(sub.field);
-            (value & mask) >> u32::from(sub.start) & Wide::ones(sub.bits)
-        };
-        let key: Vec<Wide> = grouped_by.iter().map(values).collect();
-        let group = groups.entry(key).or_default();
-        let Some(end) = ends(rule) else { continue };
-        group.0 += 1;
-        let candidate = (rule.importance(), end.max(now), rule);
-        let better = |best: &Candidate<'_>| (candidate.0, candidate.1) < (best.0, best.1);
-        if group.1.as_ref().is_none_or(better) {
-            group.1 = Some(candidate);
-        }
-    }
-    let largest =
-        groups.into_values().filter(|group| group.1.is_some()).max_by_key(|group| group.0);
-    largest.and_then(|group| group.1).map(|(_, _, rule)| Arc::clone(rule))
-}
-
-/// When a rule ends if no further packet comes; `None`: never.
-fn ends(rule: &Rule) -> Option<Instant> {
-    let after = |from: Instant, seconds: u16| {
-        (seconds != 0).then(|| from.after(Duration::from_secs(u64::from(seconds))))
-    };
-    let hard = after(rule.modified(), rule.hard_timeout());
-    let idle = after(rule.stats().used().max(rule.modified()), rule.idle_timeout());
-    match (hard, idle) {
-        (Some(hard), Some(idle)) => Some(hard.min(idle)),
-        (hard, idle) => hard.or(idle),
-    }
 }
 
 #[cfg(test)]
@@ -88,13 +41,13 @@ mod tests {
             evict,
             groups: vec![Subfield::whole(FieldId::InPort)],
         };
-        tables.set_limits([(0, limit(false))].into(), Instant(0));
+        tables.set_limits([(0, limit(false))].into());
         for (port, dst, timeout) in [(1, 1, 0), (2, 1, 60), (2, 2, 30)] {
             tables.apply(&flow(port, dst, timeout), Instant(0)).unwrap();
         }
         let refused = tables.apply(&flow(1, 9, 5), Instant(0));
         assert!(matches!(refused, Err(FlowModError::TableFull { table: 0, limit: 3 })));
-        tables.set_limits([(0, limit(true))].into(), Instant(0));
+        tables.set_limits([(0, limit(true))].into());
         let changes = tables.apply(&flow(1, 9, 5), Instant(0)).unwrap();
         let [Change::Removed { rule, reason: Removal::Eviction }, Change::Added(_)] = &changes[..]
         else {
@@ -102,7 +55,7 @@ mod tests {
         };
         assert_eq!(rule.idle_timeout(), 30);
         let one = TableLimit { rules: Some(1), ..limit(true) };
-        let changes = tables.set_limits([(0, one)].into(), Instant(0));
+        let changes = tables.set_limits([(0, one)].into());
         assert_eq!((changes.len(), tables.snapshot().len()), (2, 1), "what has no timeout stays");
     }
 
@@ -110,7 +63,7 @@ mod tests {
     fn a_controller_may_say_that_rules_go_and_a_limit_ends_when_it_is_no_more() {
         let tables = Tables::default();
         let two = TableLimit { rules: Some(2), ..TableLimit::default() };
-        tables.set_limits([(0, two)].into(), Instant(0));
+        tables.set_limits([(0, two)].into());
         for dst in [1, 2] {
             tables.apply(&flow(1, dst, 60), Instant(0)).unwrap();
         }
@@ -119,7 +72,7 @@ mod tests {
         assert_eq!(tables.apply(&flow(1, 3, 60), Instant(0)).unwrap().len(), 2);
         tables.set_eviction(0, false);
         assert!(tables.apply(&flow(1, 4, 60), Instant(0)).is_err());
-        tables.set_limits([].into(), Instant(0));
+        tables.set_limits([].into());
         assert_eq!(tables.limit(0), None);
         assert_eq!(tables.apply(&flow(1, 4, 60), Instant(0)).unwrap().len(), 1);
     }

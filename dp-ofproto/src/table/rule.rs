@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use dp_core::base::{Duration, Instant};
-use dp_core::sync::machine::{AtomicU32, AtomicU64, Ordering};
+use dp_core::sync::machine::{AtomicBool, AtomicU32, AtomicU64, Mutex, Ordering, PoisonError};
 
 use super::Match;
 use crate::action::{Action, Actions};
@@ -50,12 +50,27 @@ pub struct RuleStats {
 pub struct TableCounters {
     matched: AtomicU64,
     missed: AtomicU64,
+    /// Whether somebody keeps rules ordered by their end.
+    ordered: AtomicBool,
+    /// Rules that end sooner than when this was last read, while `ordered`.
+    hastened: Mutex<Vec<RuleId>>,
 }
 
 impl TableCounters {
     /// Counts packets that no rule matched.
     pub fn miss(&self, packets: u64) {
         self.missed.fetch_add(packets, Ordering::Relaxed);
+    }
+
+    /// Whether [`Self::take_hastened`] is to tell of rules; what it has not told yet is forgotten.
+    pub(super) fn order(&self, ordered: bool) {
+        self.ordered.store(ordered, Ordering::Release);
+        self.take_hastened();
+    }
+
+    /// The rules whose timeouts became shorter since the last call.
+    pub(super) fn take_hastened(&self) -> Vec<RuleId> {
+        std::mem::take(&mut *self.hastened.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Packets that some rule matched.
@@ -76,6 +91,11 @@ impl RuleStats {
     #[must_use]
     pub fn new(created: Instant) -> Self {
         Self { used: AtomicU64::new(created.0), ..Self::default() }
+    }
+
+    /// The rule that counts here now has its own timeouts, whatever became of those of the one before.
+    pub(super) fn renew(&self) {
+        self.shorter.store(0, Ordering::Relaxed);
     }
 
     /// Counts packets last seen at `used`.
@@ -219,7 +239,11 @@ impl Rule {
         let idle = shorter(self.idle_timeout(), u32::from(idle));
         let hard = shorter(self.hard_timeout(), u32::from(hard));
         let both = u32::from(idle) << 16 | u32::from(hard);
-        self.stats.shorter.store(both, Ordering::Relaxed);
+        let before = self.stats.shorter.swap(both, Ordering::Relaxed);
+        if before != both && self.counters.ordered.load(Ordering::Acquire) {
+            let hastened = &self.counters.hastened;
+            hastened.lock().unwrap_or_else(PoisonError::into_inner).push(self.id);
+        }
     }
 
     /// Starts its timeouts anew, as though it had been added at `now`.
@@ -280,14 +304,37 @@ impl Rule {
         self.stats.credit(packets, bytes, used);
     }
 
+    /// Whether it has a timeout or may get one from its own actions, alone or in a group.
+    pub(super) fn is_mortal(&self) -> bool {
+        self.idle_timeout != 0 || self.hard_timeout != 0 || ends_by_itself(&self.actions)
+    }
+
+    /// When its timeouts began anew: added, modified, or kept alive as though it had been added.
+    fn renewed(&self) -> Instant {
+        self.modified.max(Instant(self.stats.refreshed.load(Ordering::Relaxed)))
+    }
+
+    /// When it ends if no further packet comes; `None`: never.
+    #[must_use]
+    pub fn ends(&self) -> Option<Instant> {
+        let after = |from: Instant, seconds: u16| {
+            (seconds != 0).then(|| from.after(Duration::from_secs(u64::from(seconds))))
+        };
+        let hard = after(self.renewed(), self.hard_timeout());
+        let idle = after(self.stats.used().max(self.renewed()), self.idle_timeout());
+        match (hard, idle) {
+            (Some(hard), Some(idle)) => Some(hard.min(idle)),
+            (hard, idle) => hard.or(idle),
+        }
+    }
+
     /// Whether one of its timeouts has passed at `now`, and which.
     #[must_use]
     pub fn expired(&self, now: Instant) -> Option<Expiry> {
         let passed = |timeout: u16, since: Instant| {
             timeout != 0 && now.since(since) >= Duration::from_secs(u64::from(timeout))
         };
-        let refreshed = Instant(self.stats.refreshed.load(Ordering::Relaxed));
-        let modified = self.modified.max(refreshed);
+        let modified = self.renewed();
         if passed(self.hard_timeout(), modified) {
             Some(Expiry::Hard)
         } else if passed(self.idle_timeout(), self.stats.used().max(modified)) {
@@ -296,6 +343,14 @@ impl Rule {
             None
         }
     }
+}
+
+fn ends_by_itself(actions: &[Action]) -> bool {
+    actions.iter().any(|action| match action {
+        Action::FinTimeout { .. } | Action::Group(_) => true,
+        Action::WriteActions(list) | Action::Clone(list) => ends_by_itself(list),
+        _ => false,
+    })
 }
 
 /// The shorter of two timeouts, where 0 is none.

@@ -24,8 +24,8 @@ use super::hash_trie::HashTrie;
 use super::hidden::Hidden;
 use super::users::Users;
 use super::{
-    Change, FlowMod, FlowModError, Found, PrefixFields, Rule, Table, TableCounters, TableLimit,
-    Version,
+    Change, EvictionOrder, FlowMod, FlowModError, Found, PrefixFields, Rule, Table, TableCounters,
+    TableLimit, Version,
 };
 use crate::group::{Group, GroupId};
 
@@ -87,6 +87,8 @@ pub(super) struct Writer {
     pub(super) limits: BTreeMap<u8, TableLimit>,
     /// Tables that controllers have said may let rules go.
     pub(super) evict: BTreeSet<u8>,
+    /// In which order full tables let rules go, where one has done so.
+    pub(super) orders: BTreeMap<u8, EvictionOrder>,
     /// How many rules learn rules with this cookie in this table that are to go with them.
     pub(super) learners: HashMap<(u64, u8), usize>,
 }
@@ -160,9 +162,9 @@ impl Tables {
 
     /// Says how many rules each table may hold; rules beyond go at once, if they may. Returns what
     /// went.
-    pub fn set_limits(&self, limits: BTreeMap<u8, TableLimit>, now: Instant) -> Vec<Change> {
+    pub fn set_limits(&self, limits: BTreeMap<u8, TableLimit>) -> Vec<Change> {
         let mut edit = self.edit();
-        edit.set_limits(limits, now);
+        edit.set_limits(limits);
         edit.commit()
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dp_core::base::{Instant, Zone};
+use dp_core::base::Zone;
 use dp_core::boundary::Datapath as _;
 use dp_core::conntrack::{TimeoutPolicy, skip};
 use dp_core::flow::FieldId;
@@ -192,7 +192,7 @@ fn set_table_limits(bridge: &Bridge, config: &BridgeConfig) {
         (*table, limit)
     };
     let limits = config.flow_tables.iter().map(limit).collect();
-    let changes = bridge.tables().set_limits(limits, Instant::default());
+    let changes = bridge.tables().set_limits(limits);
     bridge.tables().tell(changes);
 }
 
