@@ -94,8 +94,8 @@ pub struct Checker<'a> {
     known: Option<Box<MatchBuilder>>,
     /// How many tags there are after the actions so far; `None`: as many as the match says.
     tags: Option<u8>,
-    /// Whether a tag must be known to be there before it is taken off.
-    strict_tags: bool,
+    /// Whether the headers that actions with numbers of their own work on must be known to be there.
+    strict: bool,
     /// The Ethertype that the actions so far have given the packet; `Some(None)`: it is not known
     /// what they have made of it.
     changed: Option<Option<u16>>,
@@ -108,21 +108,14 @@ impl<'a> Checker<'a> {
     /// without a match.
     #[must_use]
     pub fn new(table: Option<u8>, matching: Option<&'a Match>) -> Self {
-        Self {
-            table,
-            matching,
-            known: None,
-            tags: None,
-            strict_tags: false,
-            changed: None,
-            last: None,
-        }
+        Self { table, matching, known: None, tags: None, strict: false, changed: None, last: None }
     }
 
-    /// As versions of the protocol from 1.1 on have it: a tag that is taken off is known to be there.
+    /// As versions of the protocol from 1.1 on have it: a tag that is taken off, or an address or port
+    /// that is set, is known to be there.
     #[must_use]
-    pub const fn strict_tags(mut self) -> Self {
-        self.strict_tags = true;
+    pub const fn strict(mut self) -> Self {
+        self.strict = true;
         self
     }
 
@@ -174,23 +167,42 @@ impl<'a> Checker<'a> {
                 }
             }
             Action::SetVlanVid(vid) => {
+                self.needs(FieldId::VlanVid, &[Prereq::VlanVid])?;
                 self.tags = Some(self.tags().max(1));
                 fits(u128::from(*vid), Subfield::whole(FieldId::DlVlan))
             }
             Action::SetVlanPcp(pcp) => {
+                self.needs(FieldId::DlVlanPcp, &[Prereq::VlanVid])?;
                 self.tags = Some(self.tags().max(1));
                 fits(u128::from(*pcp), Subfield::whole(FieldId::DlVlanPcp))
             }
             Action::StripVlan | Action::PopVlan => {
                 let tags = self.tags();
-                if self.strict_tags && self.matching.is_some() && tags == 0 {
+                if self.strict && self.matching.is_some() && tags == 0 {
                     let needs = prereq::needs(Prereq::VlanVid);
                     return Err(ActionError::Prerequisite { field: FieldId::VlanVid, needs });
                 }
                 self.tags = Some(tags.saturating_sub(1));
                 Ok(())
             }
+            Action::SetEthSrc(_) | Action::SetEthDst(_) => {
+                self.needs(FieldId::EthSrc, &[Prereq::Ethernet])
+            }
+            Action::SetIpv4Src(_) | Action::SetIpv4Dst(_) => {
+                self.needs(FieldId::Ipv4Src, &[Prereq::Ipv4])
+            }
+            Action::SetTtl(_) | Action::DecTtl(_) => self.needs(FieldId::NwTtl, &[Prereq::IpAny]),
+            Action::SetL4Src(_) | Action::SetL4Dst(_) => {
+                self.needs(FieldId::TcpSrc, &[Prereq::Tcp, Prereq::Udp, Prereq::Sctp])
+            }
+            Action::SetMplsLabel(_)
+            | Action::SetMplsTc(_)
+            | Action::SetMplsTtl(_)
+            | Action::DecMplsTtl => self.needs(FieldId::MplsLabel, &[Prereq::Mpls]),
             Action::PushMpls(eth_type) | Action::PopMpls(eth_type) => {
+                if matches!(action, Action::PopMpls(_)) {
+                    self.needs(FieldId::MplsLabel, &[Prereq::Mpls])?;
+                }
                 self.changed = Some(Some(*eth_type));
                 Ok(())
             }
@@ -211,14 +223,17 @@ impl<'a> Checker<'a> {
                 self.apart(|it| list.iter().try_for_each(|action| it.one(action)))
             }
             Action::SetTos(tos) if tos & 0x03 != 0 => Err(ActionError::Tos(*tos)),
-            Action::SetEcn(ecn) => fits(u128::from(*ecn), Subfield::whole(FieldId::NwEcn)),
+            Action::SetTos(_) => self.needs(FieldId::NwTos, &[Prereq::IpAny]),
+            Action::SetEcn(ecn) => self
+                .needs(FieldId::NwEcn, &[Prereq::IpAny])
+                .and(fits(u128::from(*ecn), Subfield::whole(FieldId::NwEcn))),
             Action::GotoTable(to) => match self.table {
                 Some(from) if *to <= from => Err(ActionError::BackwardGoto { from, to: *to }),
                 _ => Ok(()),
             },
             // What a packet will have when its set is executed nobody knows yet.
             Action::WriteActions(set) => self.apart(|it| {
-                it.strict_tags = false;
+                it.strict = false;
                 set.iter().try_for_each(|action| match not_in_set(action) {
                     Some(name) => Err(ActionError::NotInSet(name)),
                     None => it.one(action),
@@ -233,9 +248,9 @@ impl<'a> Checker<'a> {
         &mut self,
         check: impl FnOnce(&mut Self) -> Result<(), ActionError>,
     ) -> Result<(), ActionError> {
-        let before = (self.tags, self.changed, self.strict_tags);
+        let before = (self.tags, self.changed, self.strict);
         let checked = check(self);
-        (self.tags, self.changed, self.strict_tags) = before;
+        (self.tags, self.changed, self.strict) = before;
         checked
     }
 
@@ -270,11 +285,28 @@ impl<'a> Checker<'a> {
             FieldId::VlanVid => Prereq::VlanVid,
             field => field.field().prereq,
         };
-        let Some(matching) = self.matching.filter(|_| prereq != Prereq::None) else {
-            return Ok(());
-        };
+        match self.meets(prereq) {
+            true => Ok(()),
+            false => {
+                let needs = prereq::needs(prereq);
+                Err(ActionError::Prerequisite { field: sub.field, needs })
+            }
+        }
+    }
+
+    /// What an action of a number of its own needs: one of these.
+    fn needs(&mut self, field: FieldId, any: &[Prereq]) -> Result<(), ActionError> {
+        match any.first().filter(|_| self.strict && !any.iter().any(|it| self.meets(*it))) {
+            Some(first) => Err(ActionError::Prerequisite { field, needs: prereq::needs(*first) }),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the packet is known to have what these need, at this place of the list.
+    fn meets(&mut self, prereq: Prereq) -> bool {
+        let Some(matching) = self.matching.filter(|_| prereq != Prereq::None) else { return true };
         let known = self.known.get_or_insert_with(|| Box::new(matching.to_builder()));
-        let met = match (prereq, self.tags, self.changed) {
+        match (prereq, self.tags, self.changed) {
             (Prereq::VlanVid, Some(tags), _) => tags > 0,
             // Labels go behind the tags.
             (Prereq::VlanVid, None, Some(Some(eth_type)))
@@ -285,13 +317,6 @@ impl<'a> Checker<'a> {
             (_, _, Some(None)) => true,
             (_, _, Some(Some(eth_type))) => made(prereq, eth_type),
             _ => prereq::met(prereq, &known.key, &known.mask),
-        };
-        match met {
-            true => Ok(()),
-            false => {
-                let needs = prereq::needs(prereq);
-                Err(ActionError::Prerequisite { field: sub.field, needs })
-            }
         }
     }
 }
@@ -428,5 +453,28 @@ mod tests {
         assert_eq!(check(&[Action::PushVlan(0x8100), vid.clone()], None, Some(&any)), Ok(()));
         let popped = [Action::PushVlan(0x8100), Action::PopVlan, vid];
         assert!(check(&popped, None, Some(&any)).is_err());
+    }
+
+    #[test]
+    fn later_versions_ask_of_old_actions_what_they_ask_of_fields() {
+        let any = Match::any();
+        let dec = || Action::DecTtl([0].into());
+        assert_eq!(check(&[dec()], None, Some(&any)), Ok(()));
+        let strict = |list: &[Action]| {
+            let mut checker = super::Checker::new(None, Some(&any)).strict();
+            list.iter().try_for_each(|action| checker.next(action)).is_ok()
+        };
+        assert!(!strict(&[dec()]));
+        assert!(!strict(&[Action::Clone([dec()].into())]));
+        assert!(strict(&[Action::WriteActions([dec()].into())]), "nobody knows yet");
+        assert!(strict(&[
+            Action::PushMpls(0x8847),
+            Action::SetMplsTtl(3),
+            Action::PopMpls(0x800),
+            dec()
+        ]));
+        assert!(!strict(&[Action::PopMpls(0x800)]));
+        assert!(strict(&[Action::PushVlan(0x8100), Action::SetVlanVid(3)]));
+        assert!(!strict(&[Action::SetVlanVid(3)]));
     }
 }

@@ -216,7 +216,7 @@ fn finish(
     }
     let mut checker = Checker::new(table, Some(&flow_mod.matching));
     if version >= Version::V11 {
-        checker = checker.strict_tags();
+        checker = checker.strict();
     }
     for action in &flow_mod.actions {
         checker.next(action).map_err(action_code)?;

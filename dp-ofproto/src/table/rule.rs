@@ -233,6 +233,12 @@ impl Rule {
         shorter(self.hard_timeout, self.stats.shorter.load(Ordering::Relaxed) & 0xffff)
     }
 
+    /// The idle and the hard timeout that it was added with, whatever has shortened them since.
+    #[must_use]
+    pub fn asked_timeouts(&self) -> (u16, u16) {
+        (self.idle_timeout, self.hard_timeout)
+    }
+
     /// Makes its timeouts these if they are shorter than what it has; 0: unchanged. Only a rule
     /// that has a timeout at all, or gets its first, ends by it.
     pub fn shorten_timeouts(&self, idle: u16, hard: u16) {

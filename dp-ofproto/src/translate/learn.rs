@@ -37,8 +37,7 @@ impl LearnedRule {
         let same = old.filter(|old| {
             **old.actions() == *self.flow_mod.actions
                 && Some(old.cookie()) == self.flow_mod.new_cookie
-                && old.idle_timeout() == self.flow_mod.idle_timeout
-                && old.hard_timeout() == self.flow_mod.hard_timeout
+                && old.asked_timeouts() == (self.flow_mod.idle_timeout, self.flow_mod.hard_timeout)
         });
         if let Some(rule) = same {
             rule.refresh(now);

@@ -10,6 +10,7 @@ mod hidden;
 mod hostile;
 mod limits;
 mod lives;
+mod old_actions;
 mod pace;
 mod raw;
 mod situations;

@@ -49,6 +49,7 @@ fn decode_tlv(mut from: Cursor<'_>, masks: bool) -> Result<Action, Code> {
     }
     let (value, mask) =
         oxm::decode_wide(&header, field, &mut from).map_err(|error| match error {
+            Code::BmcBadLen if header.len == 0 => Code::BacBadSetType,
             Code::BmcBadLen => Code::BacBadSetLen,
             Code::BmcBadMask => Code::BacBadSetMask,
             Code::BmcBadWildcards if field.tun_metadata_number().is_some() => error,

@@ -65,11 +65,7 @@ fn decode11(
     from: &mut Cursor<'_>,
     version: Version,
 ) -> Result<(), Code> {
-    if let ty11::SET_VLAN_VID..=ty11::SET_TP_DST | ty11::SET_MPLS_LABEL | ty11::SET_MPLS_TC = ty
-        && version > Version::V11
-    {
-        return Err(Code::BacBadType);
-    }
+    // Versions after 1.1 have no such numbers any more, but controllers of them may go on using these.
     let len = match ty {
         ty11::OUTPUT | ty11::SET_DL_SRC | ty11::SET_DL_DST => Some(12),
         ty11::SET_FIELD | ty11::COPY_FIELD => None,
