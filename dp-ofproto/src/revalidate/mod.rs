@@ -58,6 +58,8 @@ pub struct Revalidator {
     ofproto: Arc<Ofproto>,
     config: RevalidatorConfig,
     last: Option<Instant>,
+    /// When rules and addresses were last looked at that may be over.
+    expired: Option<Instant>,
     bases: (u64, Vec<BridgeBasis>),
     /// Megaflows that the datapath was told to let go of, and may still be crediting.
     leaving: Vec<FlowDump>,
@@ -67,7 +69,8 @@ impl Revalidator {
     /// A revalidator for the megaflows of this layer.
     #[must_use]
     pub fn new(ofproto: Arc<Ofproto>, config: RevalidatorConfig) -> Self {
-        Self { ofproto, config, last: None, bases: (0, Vec::new()), leaving: Vec::new() }
+        let (last, expired, bases, leaving) = (None, None, (0, Vec::new()), Vec::new());
+        Self { ofproto, config, last, expired, bases, leaving }
     }
 
     /// Changes what may be chosen, from the next round on.
@@ -89,8 +92,18 @@ impl Revalidator {
 
     /// One round: expires rules and addresses, then goes through all megaflows.
     pub fn run(&mut self, datapath: &dyn Datapath, now: Instant) -> Round {
+        self.expired = None;
+        self.run_due(datapath, now)
+    }
+
+    /// A round that is due. Rules and addresses expire in one of each interval only: tables may hold
+    /// many, and a controller may change them with each of its messages.
+    pub fn run_due(&mut self, datapath: &dyn Datapath, now: Instant) -> Round {
         self.last = Some(now);
-        self.ofproto.expire(now);
+        if self.expired.is_none_or(|last| now.since(last) >= self.config.interval) {
+            self.expired = Some(now);
+            self.ofproto.expire(now);
+        }
         self.bases = self.bases_now();
         let world = self.ofproto.world();
         let mut round = Round::default();

@@ -349,9 +349,10 @@ impl Table {
         }
     }
 
+    /// Whether it was remembered or not: its timeouts may have changed since.
     fn forget_mortal(&mut self, rule: &Rule) {
-        if rule.is_mortal() {
-            let hash = id_hash(rule.id);
+        let hash = id_hash(rule.id);
+        if self.mortal.get(hash).is_some() {
             let bucket = self.mortal.entry(hash, Bucket::default);
             bucket.remove(&rule.matching, rule.priority);
             if bucket.rules().is_empty() {

@@ -310,9 +310,9 @@ impl Rule {
         self.stats.credit(packets, bytes, used);
     }
 
-    /// Whether it has a timeout or may get one from its own actions, alone or in a group.
+    /// Whether it has a timeout, be it one that the end of a connection has left it, or may get one from its own actions, alone or in a group.
     pub(super) fn is_mortal(&self) -> bool {
-        self.idle_timeout != 0 || self.hard_timeout != 0 || ends_by_itself(&self.actions)
+        self.idle_timeout() != 0 || self.hard_timeout() != 0 || ends_by_itself(&self.actions)
     }
 
     /// When its timeouts began anew: added, modified, or kept alive as though it had been added.
@@ -327,23 +327,23 @@ impl Rule {
             (seconds != 0).then(|| from.after(Duration::from_secs(u64::from(seconds))))
         };
         let hard = after(self.renewed(), self.hard_timeout());
-        let idle = after(self.stats.used().max(self.renewed()), self.idle_timeout());
+        let idle = after(self.stats.used(), self.idle_timeout());
         match (hard, idle) {
             (Some(hard), Some(idle)) => Some(hard.min(idle)),
             (hard, idle) => hard.or(idle),
         }
     }
 
-    /// Whether one of its timeouts has passed at `now`, and which.
+    /// Whether one of its timeouts has passed at `now`, and which. At the very moment none has, as tools
+    /// see that stop time; and a modification is no use of a rule.
     #[must_use]
     pub fn expired(&self, now: Instant) -> Option<Expiry> {
         let passed = |timeout: u16, since: Instant| {
-            timeout != 0 && now.since(since) >= Duration::from_secs(u64::from(timeout))
+            timeout != 0 && now.since(since) > Duration::from_secs(u64::from(timeout))
         };
-        let modified = self.renewed();
-        if passed(self.hard_timeout(), modified) {
+        if passed(self.hard_timeout(), self.renewed()) {
             Some(Expiry::Hard)
-        } else if passed(self.idle_timeout(), self.stats.used().max(modified)) {
+        } else if passed(self.idle_timeout(), self.stats.used()) {
             Some(Expiry::Idle)
         } else {
             None

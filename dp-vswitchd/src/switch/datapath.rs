@@ -21,7 +21,7 @@ use dp_netdev::port::dummy::{Dummy, Hand};
 use dp_netdev::port::tap::{Role, Tap};
 use dp_netdev::{Config, Idle, Netdev, Running, system};
 use dp_ofproto::learn::Neighbours;
-use dp_ofproto::revalidate::{Revalidator, RevalidatorConfig};
+use dp_ofproto::revalidate::{Revalidator, RevalidatorConfig, Round};
 use dp_ofproto::translate::Features;
 use dp_ofproto::tunnel::Tunnels;
 use dp_ofproto::upcall::{FLOW_LIMIT, Ofproto};
@@ -278,15 +278,19 @@ impl Datapath {
         // Where there never was a bridge, flows are operators' alone.
         let wanted = self.has_bridges() || self.netdev.flow_count() > 0 && !self.is_bare;
         if wanted && !self.figures().paused && self.revalidator().due(now) {
-            self.round(now);
+            self.round(now, Revalidator::run_due);
             self.drive(now);
         }
     }
 
     /// One round of revalidation.
-    fn round(&self, now: Instant) {
+    fn round(
+        &self,
+        now: Instant,
+        run: impl FnOnce(&mut Revalidator, &dyn dp_core::boundary::Datapath, Instant) -> Round,
+    ) {
         let start = std::time::Instant::now();
-        let round = self.revalidator().run(&*self.netdev, now);
+        let round = run(&mut self.revalidator(), &*self.netdev, now);
         let mut figures = self.figures();
         figures.duration = start.elapsed();
         figures.average = (figures.average + round.flows) / 2;
@@ -439,7 +443,7 @@ impl Datapath {
         self.drive(now);
         // What is removed in the first round is credited in the second.
         for _ in 0..2 {
-            self.round(now);
+            self.round(now, Revalidator::run);
             self.drive(now);
         }
     }

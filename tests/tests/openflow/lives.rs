@@ -60,6 +60,61 @@ fn the_end_of_a_connection_shortens_its_rules_as_in_the_reference() -> Result<()
     Ok(())
 }
 
+/// Rules with timeouts of their own, with none but what the end of a connection gives them, added again
+/// and modified after that; to the very second.
+#[test]
+fn rules_go_in_the_moment_in_which_they_go_in_the_reference() -> Result<()> {
+    let mut outcomes = Vec::new();
+    for switch in [Reference::start()?, Reference::start_ours()?] {
+        for (name, number) in [("p1", 1), ("p2", 2)] {
+            switch.add_dummy_port(name, number)?;
+        }
+        switch.ofctl(&["del-flows", BRIDGE])?;
+        switch.time_stop()?;
+        let fin = "actions=fin_timeout(idle_timeout=3,hard_timeout=20),resubmit(,";
+        let again = format!("priority=8,in_port=1,tcp,idle_timeout=9,{fin}2)");
+        switch.add_flows(
+            BRIDGE,
+            &format!(
+                "priority=9,in_port=1,tcp,{fin}1)\n\
+                 table=1,priority=8,in_port=1,tcp,idle_timeout=9,{fin}2)\n\
+                 table=2,priority=7,tcp,{fin}3)\n\
+                 table=3,priority=6,hard_timeout=4,actions=drop\n\
+                 table=3,priority=5,idle_timeout=2,actions=drop\n"
+            ),
+        )?;
+        let mut seen = Vec::new();
+        for second in 0..14 {
+            match second {
+                0 => switch.receive("p1", &segment(SYN))?,
+                1 => switch.receive("p1", &segment(FIN))?,
+                // Counters stay, what the connection's end has done does not.
+                2 => drop(switch.ofctl(&[
+                    "-OOpenFlow13",
+                    "add-flow",
+                    BRIDGE,
+                    &format!("table=1,{again}"),
+                ])?),
+                3 => drop(switch.ofctl(&[
+                    "-OOpenFlow13",
+                    "mod-flows",
+                    BRIDGE,
+                    "table=2,actions=drop",
+                ])?),
+                _ => {}
+            }
+            switch.appctl(&["revalidator/purge"])?;
+            seen.push(rules(&switch)?);
+            switch.time_warp(Duration::from_secs(1), Some(Duration::from_millis(500)))?;
+        }
+        outcomes.push(seen);
+    }
+    assert_eq!(outcomes[0], outcomes[1]);
+    let counts: Vec<usize> = outcomes[1].iter().map(Vec::len).collect();
+    ensure!(counts.first() == Some(&5) && counts.last() < Some(&3), "{counts:?}");
+    Ok(())
+}
+
 #[test]
 fn an_address_that_was_set_by_hand_stays_where_it_is() -> Result<()> {
     // The reference has the command since 3.0.
