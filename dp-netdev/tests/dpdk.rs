@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant as Wall};
 
-use dp_core::action::Action;
+use dp_core::action::{Action, Masked, Set};
 use dp_core::base::{DropReason, Instant, PortNo};
 use dp_core::boundary::{Datapath, PortStats, Upcall, UpcallError, UpcallSink, Verdict};
 use dp_core::flow::{FlowMask, layout};
@@ -16,6 +16,9 @@ use dp_core::packet::{Burst, Pool};
 use dp_netdev::port::dpdk::{self, EalOptions, LogLevel, Report};
 use dp_netdev::port::dummy::Dummy;
 use dp_netdev::port::{Change, OpenError, PortSpec, QueueCount};
+use dp_netdev::qos::police::PolicerConfig;
+use dp_netdev::qos::shaper::{QueueConfig, ShaperConfig};
+use dp_netdev::qos::{EgressConfig, QosReport};
 use dp_netdev::{Config, Idle, Netdev};
 use testkit::packets::Packet as Frame;
 
@@ -696,5 +699,130 @@ fn a_guest_that_takes_nothing_costs_its_own_packets_only() {
         assert!(sent.queue_full > 5000, "its ring holds 256: {sent:?}");
         assert_eq!(sent.failed, 0);
         assert_eq!(in_use(), 0, "what was copied or refused is back in the pool");
+    });
+}
+
+/// What leaves by port 2 of packets that all come in at once, in two queues: twice as much of the second.
+struct Queued;
+
+impl UpcallSink for Queued {
+    fn upcall(&self, upcall: &Upcall<'_>, _now: Instant) -> Result<Verdict, UpcallError> {
+        let mut mask = FlowMask::default();
+        mask.unwildcard_place(layout::IN_PORT);
+        if upcall.key.in_port() != PortNo(1) {
+            return Ok(Verdict {
+                actions: Arc::from([Action::Output(PortNo(1))]),
+                mask,
+                install: true,
+            });
+        }
+        mask.unwildcard_place(layout::TP_SRC);
+        let queue = u32::try_from(1 + upcall.key.load(layout::TP_SRC) % 2).unwrap();
+        let queue = Set::SkbPriority(Masked { value: queue, mask: u32::MAX });
+        let actions = Arc::from([Action::Set(queue), Action::Output(PortNo(2))]);
+        Ok(Verdict { actions, mask, install: true })
+    }
+}
+
+/// Bits a second of the two queues.
+const RATES: [u64; 2] = [4_000_000, 8_000_000];
+
+fn shaped() -> EgressConfig {
+    let queue = |max_rate| QueueConfig { max_rate, ..QueueConfig::default() };
+    let queues = [(1, queue(RATES[0])), (2, queue(RATES[1]))].into();
+    EgressConfig::Shape(ShaperConfig { max_rate: 100_000_000, queues })
+}
+
+/// Bytes that the two queues have sent.
+fn sent_by_queues(netdev: &Netdev) -> [u64; 2] {
+    bytes_of_queues(&netdev.port_qos(PortNo(2)).unwrap())
+}
+
+fn bytes_of_queues(report: &QosReport) -> [u64; 2] {
+    [1, 2].map(|number| report.queues.iter().find(|it| it.queue == number).map_or(0, |it| it.bytes))
+}
+
+/// That what left in a time is what the rates let through, with a fiftieth of a second saved up and
+/// what a loaded machine may be late.
+fn is_at_its_rates(sent: [u64; 2], took: Duration) {
+    for (bytes, rate) in sent.into_iter().zip(RATES) {
+        let most = took.as_secs_f64() * rate as f64 / 8.0;
+        let part = bytes as f64 / most;
+        assert!((0.6..1.2).contains(&part), "{bytes} bytes of {most} in {took:?}: {sent:?}");
+    }
+}
+
+#[test]
+fn queues_of_a_device_have_their_rates() {
+    alone("queues_of_a_device_have_their_rates", || {
+        let folder = testkit::folder::Folder::new("dpdk-qos").unwrap();
+        let (input, output) = (folder.path().join("in.pcap"), folder.path().join("out.pcap"));
+        write_capture(&input, &frames(200));
+        let netdev = Netdev::new(Arc::new(Queued), Config::default()).unwrap();
+        add(&netdev, 2, &spec("out", &format!("net_pcap1,tx_pcap={}", output.display())));
+        let now = netdev.clock().now();
+        assert!(netdev.set_port_qos(PortNo(2), PolicerConfig::default(), shaped(), now));
+        let endless = format!("net_pcap0,rx_pcap={},infinite_rx=1", input.display());
+        add(&netdev, 1, &spec("in", &endless));
+        let running = netdev.start(&[], Idle::Sleep).unwrap();
+        until("packets sent", || sent_by_queues(&netdev).iter().all(|bytes| *bytes > 0));
+        let (start, before) = (Wall::now(), sent_by_queues(&netdev));
+        std::thread::sleep(Duration::from_secs(2));
+        let (took, after) = (start.elapsed(), sent_by_queues(&netdev));
+        running.stop();
+        is_at_its_rates([after[0] - before[0], after[1] - before[1]], took);
+        let report = netdev.port_qos(PortNo(2)).unwrap();
+        assert!(report.tx_overflow > 0, "what comes faster is dropped: {report:?}");
+        netdev.remove_port(PortNo(1)).unwrap();
+        netdev.remove_port(PortNo(2)).unwrap();
+        // What the queues say is what the device got.
+        let mut told = [0; 2];
+        for frame in read_capture(&output) {
+            let port = u16::from_be_bytes([frame[34], frame[35]]);
+            told[usize::from(port % 2)] += frame.len() as u64;
+        }
+        let all = bytes_of_queues(&report);
+        assert!(told[0] >= all[0] && told[1] >= all[1], "{told:?} {all:?}");
+        assert_eq!(in_use(), 0, "every buffer is back in its pool");
+    });
+}
+
+#[test]
+fn queues_towards_a_guest_have_their_rates() {
+    let name = "queues_towards_a_guest_have_their_rates";
+    with_guests(name, "1", || {
+        let folder = testkit::folder::Folder::new("vhost-qos").unwrap();
+        let socket = folder.path().join("guest.sock");
+        let netdev = Netdev::new(Arc::new(Queued), Config::default()).unwrap();
+        let dummy = Dummy::new("in");
+        let hand = dummy.hand();
+        netdev.add_port(PortNo(1), Box::new(dummy)).unwrap();
+        let path = socket.to_str().unwrap();
+        let port = PortSpec::new("dpdkvhostuserclient", "guest").with("vhost-server-path", path);
+        add(&netdev, 2, &port);
+        let guest = Guest::start(name, &socket, 1);
+        until("the guest", || netdev.port_status(PortNo(2)).unwrap().link_up);
+        until_it_answers(&netdev, &hand);
+        let now = netdev.clock().now();
+        assert!(netdev.set_port_qos(PortNo(2), PolicerConfig::default(), shaped(), now));
+        // More than the rates let through, of both queues alike; what the guest gets comes back.
+        let sent = frames(200);
+        let (start, before, mut back) = (Wall::now(), sent_by_queues(&netdev), 0);
+        while start.elapsed() < Duration::from_secs(2) {
+            for frame in &sent {
+                hand.inject(frame);
+            }
+            netdev.turn(netdev.clock().now());
+            back += hand.take_sent().iter().map(|frame| frame.len() as u64).sum::<u64>();
+        }
+        let (took, after) = (start.elapsed(), sent_by_queues(&netdev));
+        let sent = [after[0] - before[0], after[1] - before[1]];
+        is_at_its_rates(sent, took);
+        let (all, part) = (sent[0] + sent[1], back as f64 / (sent[0] + sent[1]) as f64);
+        // A guest that gets no processor for a while loses some.
+        assert!((0.3..1.1).contains(&part), "{back} of {all} bytes came back");
+        drop(guest);
+        netdev.remove_port(PortNo(2)).unwrap();
+        assert_eq!(in_use(), 0, "every buffer is back in its pool");
     });
 }
