@@ -254,6 +254,42 @@ fn an_authority_that_the_database_asks_to_keep_is_kept_and_believed() -> Result<
 }
 
 #[test]
+fn a_controller_that_is_called_is_believed_once_and_then_no_other() -> Result<()> {
+    testkit::packages::ensure(&["openvswitch-testcontroller"])?;
+    let pki = Pki::new()?;
+    let switch = Switch::start(None, &[])?;
+    let (key, certificate) = (pki.path("sw-privkey.pem"), pki.path("sw-cert.pem"));
+    let kept = pki.path("kept.pem");
+    switch.vsctl(&format!("-- --bootstrap set-ssl {key} {certificate} {kept}"))?;
+    switch.vsctl("add-br br0 -- set Bridge br0 datapath_type=dummy fail_mode=secure")?;
+    let connected = |options: [String; 3], seconds: u64| -> Result<bool> {
+        let port = free_port()?;
+        let mut command = Command::new("ovs-testcontroller");
+        command.env("OVS_RUNDIR", switch.folder.path()).args(options);
+        command.arg(format!("--peer-ca-cert={}", pki.path("good/controllerca/cacert.pem")));
+        command.arg(format!("--unixctl={}", switch.folder.join("controller.ctl").display()));
+        let _controller = Guarded::spawn(command.arg(format!("pssl:{port}:127.0.0.1")))?;
+        switch.vsctl(&format!(
+            "set-controller br0 ssl:127.0.0.1:{port} -- set Controller br0 max_backoff=1000"
+        ))?;
+        let is = || {
+            let text = switch.vsctl("--bare --columns=is_connected list Controller").ok()?;
+            (text.trim() == "true").then_some(())
+        };
+        Ok(patience::wait(Duration::from_secs(seconds), is).is_some())
+    };
+    // The first call takes the authority down, the next believes it.
+    ensure!(connected(pki.controller(), 30)?, "{}", switch.log());
+    let print = |path: &str| {
+        run(Command::new("openssl").args(["x509", "-noout", "-fingerprint", "-in", path]))
+    };
+    assert_eq!(print(&kept)?, print(&pki.path("good/controllerca/cacert.pem"))?);
+    ensure!(!connected(pki.options("bctl", "good/switchca"), 4)?, "{}", switch.log());
+    ensure!(connected(pki.controller(), 30)?, "{}", switch.log());
+    Ok(())
+}
+
+#[test]
 fn wrong_settings_are_said() -> Result<()> {
     let folder = Folder::new("tls-wrong")?;
     let missing: PathBuf = folder.join("no.pem");

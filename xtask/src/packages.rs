@@ -24,6 +24,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("lldpd", "a neighbour that speaks LLDP"),
     ("openvswitch-common", "ovs-ofctl, ovs-appctl: text tools compared with ours"),
     ("openvswitch-switch", "the reference switch of the differential tests"),
+    ("openvswitch-testcontroller", "a controller that speaks TLS"),
     ("ovn-central", "OVN's databases and ovn-northd"),
     ("ovn-common", "OVN's tools"),
     ("ovn-host", "ovn-controller, the controller of most users"),
