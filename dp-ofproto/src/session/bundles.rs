@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use dp_core::base::{Duration, Instant, OfPort};
+use dp_core::base::{Duration, Instant};
 
 use super::connection::Connection;
 use super::handle::Request;
@@ -15,7 +15,7 @@ use super::{flows, groups, packets, ports};
 use crate::openflow::control::{BundleAdd, BundleControl, bundle};
 use crate::openflow::flow_mod::{self, FlowModMessage};
 use crate::openflow::packet::PacketOut;
-use crate::openflow::port::PortMod;
+use crate::openflow::port::{PortDesc, PortMod};
 use crate::openflow::wire::Cursor;
 use crate::openflow::{Code, Header, Version, error, experimenter, group_mod, message_type};
 use crate::table::GroupMod;
@@ -189,7 +189,7 @@ fn commit(request: &mut Request<'_>, asked: BundleControl) -> Result<(), Code> {
     request.may_change()?;
     let tables = Arc::clone(&request.shared.bridge);
     let mut edit = tables.tables().edit();
-    let mut undo: Vec<(OfPort, u32, u32)> = Vec::new();
+    let mut undo: Vec<(PortDesc, u32, u32)> = Vec::new();
     let mut fault = None;
     for (xid, piece) in &bundle.pieces {
         let done = match piece {
@@ -205,9 +205,9 @@ fn commit(request: &mut Request<'_>, asked: BundleControl) -> Result<(), Code> {
     }
     if let Some((xid, code)) = fault {
         drop(edit);
-        for (port, config, mask) in undo.into_iter().rev() {
+        for (before, _, mask) in undo.into_iter().rev() {
             // What could be set a moment ago can be set back.
-            let _ = request.host.set_port(port, config, mask);
+            let _ = request.host.set_port(before.port, before.config & mask, mask);
         }
         let told = error::encode_data(request.version, code, xid, &[]);
         request.connection.outbox.push(told);
@@ -215,8 +215,9 @@ fn commit(request: &mut Request<'_>, asked: BundleControl) -> Result<(), Code> {
     }
     let changes = edit.commit();
     request.events.add_changes(changes, request.id, request.xid);
-    for (port, _, _) in undo {
-        request.events.port_changed(port);
+    for (before, config, mask) in undo {
+        let config = before.config & !mask | config & mask;
+        request.events.port_configured(before, config);
     }
     for (_, piece) in &bundle.pieces {
         if let Piece::Packet(packet) = piece
@@ -233,10 +234,10 @@ fn commit(request: &mut Request<'_>, asked: BundleControl) -> Result<(), Code> {
 fn change_port(
     request: &mut Request<'_>,
     port: &PortMod,
-    undo: &mut Vec<(OfPort, u32, u32)>,
+    undo: &mut Vec<(PortDesc, u32, u32)>,
 ) -> Result<(), Code> {
     let before = ports::check(request.host, port)?;
     request.host.set_port(port.port, port.config, port.mask)?;
-    undo.push((port.port, before & port.mask, port.mask));
+    undo.push((before, port.config, port.mask));
     Ok(())
 }

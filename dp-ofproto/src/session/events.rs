@@ -2,16 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use dp_core::base::{Instant, OfPort};
+use dp_core::base::Instant;
 
 use super::connection::{Connection, ConnectionKind};
-use super::host::Host;
 use super::monitors;
 use super::service::{ConnectionId, Shared};
 use crate::openflow::async_config::AsyncKind;
 use crate::openflow::control::{self, Role};
 use crate::openflow::packet::{FlowRemoved, RemovedReason};
-use crate::openflow::port::{self, PortDesc, PortReason};
+use crate::openflow::port::{self, PortDesc, PortReason, state::LIVE};
 use crate::openflow::wire::Put;
 use crate::openflow::{Version, message_type};
 use crate::table::{Change, Removal, Rule};
@@ -23,11 +22,46 @@ pub(super) type Origin = Option<(ConnectionId, u32)>;
 #[derive(Debug, Default)]
 pub(super) struct Events {
     pub(super) changes: Vec<(Vec<Change>, Origin)>,
-    pub(super) ports: Vec<(PortReason, PortDesc)>,
-    /// Ports that were changed by a controller.
-    modified_ports: Vec<OfPort>,
+    ports: Vec<PortEvent>,
     /// A connection has become primary.
     pub(super) new_primary: Option<ConnectionId>,
+}
+
+/// What has become of a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PortChange {
+    /// It is new.
+    Added(PortDesc),
+    /// It is gone.
+    Removed(PortDesc),
+    /// It has changed.
+    Changed {
+        /// What it was.
+        before: PortDesc,
+        /// What it is.
+        now: PortDesc,
+    },
+}
+
+/// What connections are told of a port.
+#[derive(Debug)]
+struct PortEvent {
+    reason: PortReason,
+    /// What it was, where it has changed.
+    before: Option<PortDesc>,
+    port: PortDesc,
+}
+
+impl PortEvent {
+    /// Whether a version of the protocol can show what has changed.
+    fn shows(&self, version: Version) -> bool {
+        let shown = |port: &PortDesc| {
+            let mut out = Vec::new();
+            port.encode(&mut out, version);
+            out
+        };
+        self.before.as_ref().is_none_or(|before| shown(before) != shown(&self.port))
+    }
 }
 
 impl Events {
@@ -35,8 +69,39 @@ impl Events {
         Self { changes: vec![(changes, None)], ..Self::default() }
     }
 
-    pub(super) fn of_ports(ports: Vec<(PortReason, PortDesc)>) -> Self {
-        Self { ports, ..Self::default() }
+    /// Told are ports in the steps in which the reference takes them: a port comes before it is alive
+    /// and is alive no longer before its link is down.
+    pub(super) fn of_ports(changes: Vec<PortChange>) -> Self {
+        let (mut events, mut alive) = (Self::default(), Self::default());
+        let dead = |port: &PortDesc| PortDesc { state: port.state & !LIVE, ..port.clone() };
+        for change in changes {
+            match change {
+                PortChange::Removed(port) => {
+                    events.ports.push(PortEvent { reason: PortReason::Delete, before: None, port });
+                }
+                PortChange::Added(port) => {
+                    let came = dead(&port);
+                    let reason = PortReason::Add;
+                    events.ports.push(PortEvent { reason, before: None, port: came.clone() });
+                    alive.port_modified(came, port);
+                }
+                PortChange::Changed { before, now } if before.state & !now.state & LIVE != 0 => {
+                    let dying = dead(&before);
+                    events.port_modified(before, dying.clone());
+                    events.port_modified(dying, now);
+                }
+                PortChange::Changed { before, now } => events.port_modified(before, now),
+            }
+        }
+        events.ports.append(&mut alive.ports);
+        events
+    }
+
+    fn port_modified(&mut self, before: PortDesc, port: PortDesc) {
+        if before != port {
+            let before = Some(before);
+            self.ports.push(PortEvent { reason: PortReason::Modify, before, port });
+        }
     }
 
     pub(super) fn add_changes(&mut self, changes: Vec<Change>, id: ConnectionId, xid: u32) {
@@ -45,15 +110,16 @@ impl Events {
         }
     }
 
-    pub(super) fn port_changed(&mut self, port: OfPort) {
-        self.modified_ports.push(port);
+    /// A controller has configured a port. What comes of it is told when it has.
+    pub(super) fn port_configured(&mut self, before: PortDesc, config: u32) {
+        let down = config & port::config::DOWN != 0;
+        let state = if down { before.state & !LIVE } else { before.state };
+        let port = PortDesc { config, state, ..before.clone() };
+        self.port_modified(before, port);
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.changes.is_empty()
-            && self.ports.is_empty()
-            && self.modified_ports.is_empty()
-            && self.new_primary.is_none()
+        self.changes.is_empty() && self.ports.is_empty() && self.new_primary.is_none()
     }
 }
 
@@ -61,27 +127,21 @@ impl Events {
 pub(super) fn tell(
     shared: &mut Shared,
     connections: &mut BTreeMap<ConnectionId, Connection>,
-    mut events: Events,
-    host: &mut dyn Host,
+    events: Events,
     now: Instant,
 ) {
     if let Some(primary) = events.new_primary {
         depose(shared, connections, primary);
     }
-    if !events.modified_ports.is_empty() {
-        let changed = std::mem::take(&mut events.modified_ports);
-        let ports = host.ports().into_iter().map(|port| port.desc);
-        for port in ports.filter(|port| changed.contains(&port.port)) {
-            shared.told_ports.insert(port.port, port.clone());
-            events.ports.push((PortReason::Modify, port));
-        }
+    for event in events.ports.iter().filter(|event| event.reason == PortReason::Modify) {
+        shared.told_ports.insert(event.port.port, event.port.clone());
     }
     for (id, connection) in connections.iter_mut() {
         let Some(version) = connection.version() else { continue };
-        for (reason, port) in &events.ports {
-            if wants(connection, AsyncKind::PortStatus, *reason as u8) {
+        for event in events.ports.iter().filter(|event| event.shows(version)) {
+            if wants(connection, AsyncKind::PortStatus, event.reason as u8) {
                 let status = control::reply(version, message_type::PORT_STATUS, 0, |out| {
-                    port::encode_status(out, version, *reason, port);
+                    port::encode_status(out, version, event.reason, &event.port);
                 });
                 connection.outbox.push(status);
             }

@@ -48,6 +48,7 @@ mod tables;
 mod tlv;
 
 pub use connection::{Connection, ConnectionKind, PACKET_QUEUE};
+pub use events::PortChange;
 pub use host::{Host, HostPort, QueueInfo};
 pub use outbox::Outbox;
 pub use pace::{PaceStats, RateLimit};

@@ -4,7 +4,7 @@ use dp_core::base::OfPort;
 
 use super::handle::Request;
 use super::host::Host;
-use crate::openflow::port::PortMod;
+use crate::openflow::port::{PortDesc, PortMod};
 use crate::openflow::queue::{self, QueueConfig, QueueRequest};
 use crate::openflow::wire::Put;
 use crate::openflow::{Code, Version};
@@ -15,19 +15,17 @@ pub(super) fn port_mod(request: &mut Request<'_>) -> Result<(), Code> {
     request.may_change()?;
     let before = check(request.host, &port_mod)?;
     request.host.set_port(port_mod.port, port_mod.config, port_mod.mask)?;
-    if (before ^ port_mod.config) & port_mod.mask != 0 {
-        request.events.port_changed(port_mod.port);
-    }
+    let config = before.config & !port_mod.mask | port_mod.config & port_mod.mask;
+    request.events.port_configured(before, config);
     Ok(())
 }
 
 /// Whether there is the port that is meant.
-pub(super) fn check(host: &dyn Host, port_mod: &PortMod) -> Result<u32, Code> {
-    let ports = host.ports();
-    let port = ports.iter().find(|port| port.desc.port == port_mod.port);
-    let desc = &port.ok_or(Code::PmfcBadPort)?.desc;
+pub(super) fn check(host: &dyn Host, port_mod: &PortMod) -> Result<PortDesc, Code> {
+    let mut ports = host.ports().into_iter().map(|port| port.desc);
+    let desc = ports.find(|port| port.port == port_mod.port).ok_or(Code::PmfcBadPort)?;
     match desc.hw_addr == port_mod.hw_addr {
-        true => Ok(desc.config),
+        true => Ok(desc),
         false => Err(Code::PmfcBadHwAddr),
     }
 }

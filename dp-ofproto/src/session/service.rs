@@ -6,7 +6,7 @@ use std::sync::Arc;
 use dp_core::base::{Duration, Instant, OfPort};
 
 use super::connection::{Connection, ConnectionKind, Phase};
-use super::events::Events;
+use super::events::{Events, PortChange};
 use super::handle;
 use super::host::Host;
 use super::meters::Meters;
@@ -14,7 +14,7 @@ use super::pace::RateLimit;
 use super::tables::TableState;
 use crate::action::PacketInReason;
 use crate::bridge::{Bridge, TableMiss};
-use crate::openflow::port::{PortDesc, PortReason};
+use crate::openflow::port::PortDesc;
 use crate::openflow::{Version, Versions};
 use crate::table::Change;
 
@@ -272,7 +272,7 @@ impl Service {
             handle::message(shared, id, connection, message, host, &mut events, now);
             connection.splitter = splitter;
             if !events.is_empty() {
-                self.tell(std::mem::take(&mut events), host, now);
+                self.tell(std::mem::take(&mut events), now);
             }
         }
         for message in shown {
@@ -285,29 +285,29 @@ impl Service {
     }
 
     /// Tells every connection what has happened.
-    fn tell(&mut self, events: Events, host: &mut dyn Host, now: Instant) {
-        super::events::tell(&mut self.shared, &mut self.connections, events, host, now);
+    fn tell(&mut self, events: Events, now: Instant) {
+        super::events::tell(&mut self.shared, &mut self.connections, events, now);
     }
 
     /// Something else has changed the tables: the switch itself, learning, expiry.
-    pub fn changed(&mut self, changes: Vec<Change>, host: &mut dyn Host, now: Instant) {
+    pub fn changed(&mut self, changes: Vec<Change>, now: Instant) {
         if !changes.is_empty() {
-            self.tell(Events::of_changes(changes), host, now);
+            self.tell(Events::of_changes(changes), now);
         }
     }
 
     /// Ports have come, gone or changed. What a controller has changed has been told already.
-    pub fn ports_changed(
-        &mut self,
-        mut ports: Vec<(PortReason, PortDesc)>,
-        host: &mut dyn Host,
-        now: Instant,
-    ) {
+    pub fn ports_changed(&mut self, mut changes: Vec<PortChange>, now: Instant) {
         let told = std::mem::take(&mut self.shared.told_ports);
-        ports.retain(|(reason, port)| {
-            *reason != PortReason::Modify || told.get(&port.port) != Some(port)
-        });
-        self.tell(Events::of_ports(ports), host, now);
+        for change in &mut changes {
+            if let PortChange::Changed { before, now } = change
+                && let Some(told) = told.get(&now.port)
+            {
+                before.clone_from(told);
+            }
+        }
+        self.tell(Events::of_ports(changes), now);
+        self.shared.told_ports.clear();
     }
 
     /// Packets for controllers.
@@ -318,14 +318,14 @@ impl Service {
     }
 
     /// What is due: rules whose time is over, peers that are silent.
-    pub fn run(&mut self, host: &mut dyn Host, now: Instant) {
+    pub fn run(&mut self, now: Instant) {
         if now >= self.expire_at {
             self.expire_at = now.after(EXPIRE_EVERY);
             let changes = self.shared.bridge.tables().expire(now);
-            self.changed(changes, host, now);
+            self.changed(changes, now);
         }
         let learned = self.shared.bridge.tables().take_changes();
-        self.changed(learned, host, now);
+        self.changed(learned, now);
         for connection in self.connections.values_mut() {
             connection.check_liveness(now);
             connection.release_packets(now);

@@ -197,11 +197,11 @@ fn a_bundle_is_seen_whole_or_not_at_all() {
 fn a_silent_peer_is_asked_and_then_let_go() {
     let mut session = Session::new(Version::V13);
     let after = |seconds| T0.after(dp_core::base::Duration::from_secs(seconds));
-    session.service.run(&mut session.host, after(59));
+    session.service.run(after(59));
     assert!(session.received().is_empty());
-    session.service.run(&mut session.host, after(61));
+    session.service.run(after(61));
     assert_eq!(session.received()[0][1], message_type::ECHO_REQUEST);
-    session.service.run(&mut session.host, after(122));
+    session.service.run(after(122));
     assert!(session.service.connection(session.id).unwrap().is_closing());
 }
 

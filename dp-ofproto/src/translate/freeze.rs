@@ -116,7 +116,9 @@ impl Context<'_> {
         let Some(Freezing { why, segments }) = self.freezing.take() else { return };
         let resume = Resume::Actions(segments.into());
         if let Why::Pause(controller) = why {
-            let frozen = self.frozen(resume, Some(controller.clone()));
+            let mut frozen = self.frozen(resume, Some(controller.clone()));
+            // The packet has left its table: controllers are told of none, as by the reference.
+            frozen.table = 0;
             self.pause(frozen, &controller);
             return;
         }

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use dp_core::base::{Instant, OfPort};
 use dp_ofproto::action::Action;
 use dp_ofproto::matching::Match;
-use dp_ofproto::openflow::port::{PortDesc, PortReason};
+use dp_ofproto::openflow::port::PortDesc;
 use dp_ofproto::openflow::{Version, Versions};
-use dp_ofproto::session::{ConnectionId, Host, Service, Settings};
+use dp_ofproto::session::{ConnectionId, Host, PortChange, Service, Settings};
 use dp_ofproto::table::{FlowMod, HiddenRule};
 use dp_ofproto::upcall::PacketIn;
 
@@ -108,7 +108,7 @@ impl Endpoint {
         self.follow_controllers(switch, now);
         self.follow_ports(now);
         self.accept(now);
-        self.service.run(&mut self.host, now);
+        self.service.run(now);
         let ids: Vec<_> = self.streams.keys().copied().collect();
         for id in ids {
             self.serve(id, now);
@@ -214,7 +214,7 @@ impl Endpoint {
         }
         edit.set_hidden(&self.hidden.0, self.hidden.1, now);
         let changes = edit.commit();
-        self.service.changed(changes, &mut self.host, now);
+        self.service.changed(changes, now);
     }
 
     /// A bridge starts without flows when it gets its first controller, loses its last, or changes its
@@ -239,7 +239,7 @@ impl Endpoint {
             }
         }
         let changes = edit.commit();
-        self.service.changed(changes, &mut self.host, now);
+        self.service.changed(changes, now);
     }
 
     /// A packet of this bridge is for controllers.
@@ -319,7 +319,7 @@ impl Endpoint {
         if self.ports_version.replace(version).is_some() {
             let changes = differences(&self.ports, &ports);
             if !changes.is_empty() {
-                self.service.ports_changed(changes, &mut self.host, now);
+                self.service.ports_changed(changes, now);
             }
         }
         self.ports = ports;
@@ -412,17 +412,19 @@ fn settings(bridge: &RunningBridge, switch: &Switch) -> Settings {
 }
 
 /// What has changed between two lists of ports.
-fn differences(before: &[PortDesc], after: &[PortDesc]) -> Vec<(PortReason, PortDesc)> {
+fn differences(before: &[PortDesc], after: &[PortDesc]) -> Vec<PortChange> {
     let key = |port: &PortDesc| (port.port, port.name.clone());
     let index = |list: &[PortDesc]| -> BTreeMap<(OfPort, String), PortDesc> {
         list.iter().map(|port| (key(port), port.clone())).collect()
     };
     let (old, new) = (index(before), index(after));
     let gone = before.iter().filter(|port| !new.contains_key(&key(port)));
-    let gone = gone.map(|port| (PortReason::Delete, port.clone()));
+    let gone = gone.map(|port| PortChange::Removed(port.clone()));
     let rest = after.iter().filter_map(|port| match old.get(&key(port)) {
-        None => Some((PortReason::Add, port.clone())),
-        Some(known) if known != port => Some((PortReason::Modify, port.clone())),
+        None => Some(PortChange::Added(port.clone())),
+        Some(known) if known != port => {
+            Some(PortChange::Changed { before: known.clone(), now: port.clone() })
+        }
         Some(_) => None,
     });
     gone.chain(rest).collect()

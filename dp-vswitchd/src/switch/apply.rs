@@ -584,6 +584,10 @@ fn choose_addresses(bridge: &RunningBridge) {
         }
     }
     if id != state.datapath_id {
+        // Whoever is connected knows the bridge by the old one.
+        if state.datapath_id != 0 {
+            bridge.ask_to_reconnect();
+        }
         state.datapath_id = id;
         log::info!(target: "bridge", "bridge {}: using datapath ID {id:016x}", bridge.name);
     }

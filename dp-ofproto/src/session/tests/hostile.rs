@@ -319,7 +319,7 @@ fn flow_monitors_outlive_what_they_are_asked_and_what_they_miss() {
         session.service.input(other, &delete, &mut session.host, T0);
         assert_eq!(session.flows(), 0);
         assert!(!session.received().is_empty());
-        session.service.run(&mut session.host, T0);
+        session.service.run(T0);
         session.received();
         assert!(lives(&mut session), "{version:?}");
         session.service.input(other, &add_flow(version, 9, vec![]), &mut session.host, T0);

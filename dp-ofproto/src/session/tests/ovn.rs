@@ -291,7 +291,7 @@ fn every_message_of_an_ovn_controller_is_accepted() {
     let flushed = session.host.flushed.last().unwrap();
     assert_eq!((flushed.zone, flushed.label), (Some(5), Some((1 << 95, u128::MAX))));
     assert_eq!(session.host.resumed, 1);
-    session.service.run(&mut session.host, T0);
+    session.service.run(T0);
     assert_eq!(session.service.bridge().tlv_table().iter().count(), 1);
 }
 

@@ -62,12 +62,12 @@ fn what_waits_for_its_turn_goes_when_the_service_runs() {
     }
     assert_eq!(session.received().len(), 25);
     let due = now.after(Duration::from_millis(10));
-    session.service.run(&mut session.host, now);
+    session.service.run(now);
     assert_eq!(session.service.deadline(now), due);
-    session.service.run(&mut session.host, due);
+    session.service.run(due);
     assert_eq!(session.received().len(), 1);
     let later = now.after(Duration::from_secs(1));
-    session.service.run(&mut session.host, later);
+    session.service.run(later);
     assert_eq!(session.received().len(), 14);
     let stats = session.service.connection(session.id).unwrap().pace_stats().unwrap();
     assert_eq!((stats[1].bypassed, stats[1].queued, stats[1].dropped), (25, 15, 0));
