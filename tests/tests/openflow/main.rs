@@ -70,6 +70,8 @@ fn tools_see_our_switch_as_they_see_the_reference() -> Result<()> {
         switch.add_dummy_port("p1", 1)?;
         switch.add_dummy_port("p2", 2)?;
         switch.ofctl(&["del-flows", BRIDGE])?;
+        // Tools show the age of a change where it differs from that of the flow, in whole seconds.
+        switch.time_stop()?;
     }
     let (mut report, mut commands) = (String::new(), 0);
     for line in include_str!("commands.txt").lines() {
