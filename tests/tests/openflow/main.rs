@@ -12,6 +12,7 @@ mod limits;
 mod lives;
 mod old_actions;
 mod pace;
+mod pauses;
 mod ports;
 mod raw;
 mod situations;

@@ -106,7 +106,7 @@ fn every_command_of_scripts_is_answered_alike_in_every_version() -> Result<()> {
 }
 
 /// What a tool writes that follows a bridge while `act` is done.
-fn followed(
+pub(crate) fn followed(
     switch: &Reference,
     words: &[&str],
     act: impl Fn() -> Result<()>,
