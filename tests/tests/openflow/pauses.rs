@@ -1,4 +1,5 @@
 //! Packets that wait for a controller, again and again: what it is told, and where they go then.
+//! And monitors of flows that wait for a controller that does not read.
 
 use std::time::Duration;
 
@@ -6,6 +7,7 @@ use anyhow::{Context, Result};
 use testkit::patience;
 use testkit::reference::{BRIDGE, Reference};
 
+use crate::raw::Peer;
 use crate::versions::followed;
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -87,5 +89,49 @@ fn packets_pause_again_after_they_went_on() -> Result<()> {
         let [theirs, own] = [&switches[0], &switches[1]].map(|switch| run(switch, flows, last));
         assert_eq!(theirs?, own?, "{flows}");
     }
+    Ok(())
+}
+
+/// The kinds of messages that a monitor gets which reads nothing while flows are added: runs of updates,
+/// and the numbers of the messages between them.
+fn slow(switch: &Reference) -> Result<Vec<u32>> {
+    const STATS_REQUEST: u8 = 16;
+    const STATS_REPLY: u8 = 17;
+    const NICIRA: [u8; 4] = [0, 0, 0x23, 0x20];
+    switch.ofctl(&["del-flows", BRIDGE])?;
+    let mut peer = Peer::connect(switch, 1)?;
+    let mut request = [&[0xff, 0xff, 0, 0][..], &NICIRA, &[0, 0, 0, 2, 0, 0, 0, 0]].concat();
+    // Number 1: all that stands, comes, goes and changes, with actions; any port, match and table.
+    request.extend([0, 0, 0, 1, 0, 0x1f, 0xff, 0xff, 0, 0, 0xff, 0, 0, 0, 0, 0]);
+    peer.send(STATS_REQUEST, &request)?;
+    peer.received()?;
+    for table in 0..6 {
+        let flow = |n: u32| format!("table={table},priority={n},in_port=1,actions=output:2\n");
+        switch.add_flows(BRIDGE, &(1..4000).map(flow).collect::<String>())?;
+    }
+    let mut kinds = Vec::new();
+    let caught_up = patience::wait(LIMIT, || {
+        for message in peer.received().ok()? {
+            let kind = match message.get(12..16) {
+                Some(number) if message[1] != STATS_REPLY => {
+                    u32::from_be_bytes([number[0], number[1], number[2], number[3]])
+                }
+                _ => u32::from(message[1]),
+            };
+            if kinds.last() != Some(&kind) {
+                kinds.push(kind);
+            }
+        }
+        (kinds.len() >= 4).then_some(())
+    });
+    caught_up.with_context(|| format!("{kinds:?}: {}", switch.log_tail()))?;
+    Ok(kinds)
+}
+
+#[test]
+fn a_monitor_that_does_not_read_is_paused_and_catches_up() -> Result<()> {
+    let (theirs, own) = (slow(&Reference::start()?)?, slow(&Reference::start_ours()?)?);
+    // Updates, paused, updates, resumed.
+    assert_eq!((theirs, own), (vec![17, 22, 17, 23], vec![17, 22, 17, 23]));
     Ok(())
 }
