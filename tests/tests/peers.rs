@@ -249,7 +249,7 @@ fn multicast_goes_to_the_kernels_receivers_and_to_the_querier() -> Result<()> {
     drop(joined);
     await_that("the member has left", || !known("2 239.1.1.1"))?;
     for socket in &sockets {
-        while socket.receive_matching(Duration::ZERO, is_data)?.is_some() {}
+        while socket.receive(Duration::ZERO)?.is_some() {}
     }
     ensure!(who(limit)? == [true, false, false], "the router alone gets the data");
     // Nobody ever asked for this group.
@@ -358,8 +358,9 @@ fn ipv6_multicast_goes_to_the_kernels_listeners_and_to_the_querier() -> Result<(
     drop(joined);
     await_that("the listener has left", || !known("2", "ff15::1234"))?;
     for socket in &sockets {
-        while socket.receive_matching(Duration::ZERO, is_data)?.is_some() {}
+        while socket.receive(Duration::ZERO)?.is_some() {}
     }
-    ensure!(who()? == [true, false, false], "the router alone gets the data");
+    let got = who()?;
+    ensure!(got == [true, false, false], "the router alone gets the data: {got:?}");
     Ok(())
 }

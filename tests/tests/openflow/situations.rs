@@ -42,7 +42,8 @@ fn add_peer(switch: &Reference) -> Result<()> {
 
 /// A text without what differs from run to run.
 fn settled(text: &str) -> Vec<String> {
-    let starts = ["duration=", "idle_age=", "used:", "(xid=", "recirc_id=", "recirc(0x"];
+    let starts =
+        ["duration=", "idle_age=", "used:", "(xid=", "recirc_id=", "recirc_id(0x", "recirc(0x"];
     let line = |line: &str| {
         let mut out = String::new();
         let mut rest = line;
