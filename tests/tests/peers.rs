@@ -248,10 +248,14 @@ fn multicast_goes_to_the_kernels_receivers_and_to_the_querier() -> Result<()> {
     // It leaves; the data goes to the router alone.
     drop(joined);
     await_that("the member has left", || !known("2 239.1.1.1"))?;
-    for socket in &sockets {
-        while socket.receive(Duration::ZERO)?.is_some() {}
-    }
-    ensure!(who(limit)? == [true, false, false], "the router alone gets the data");
+    // As soon as the megaflow is translated again, which nobody waits for.
+    let alone = || {
+        for socket in &sockets {
+            while socket.receive(Duration::ZERO).is_ok_and(|frame| frame.is_some()) {}
+        }
+        who(limit).is_ok_and(|got| got == [true, false, false])
+    };
+    await_that("the router alone gets the data", alone)?;
     // Nobody ever asked for this group.
     let other = to_group([239, 9, 9, 9], 17, &[], b"\x00\x07\x00\x07\x00\x0c\x00\x00data");
     sends.send(&other)?;
@@ -357,10 +361,13 @@ fn ipv6_multicast_goes_to_the_kernels_listeners_and_to_the_querier() -> Result<(
     ensure!(who()? == [true, true, false], "the router and the listener alone get the data");
     drop(joined);
     await_that("the listener has left", || !known("2", "ff15::1234"))?;
-    for socket in &sockets {
-        while socket.receive(Duration::ZERO)?.is_some() {}
-    }
-    let got = who()?;
-    ensure!(got == [true, false, false], "the router alone gets the data: {got:?}");
+    // As soon as the megaflow is translated again, which nobody waits for.
+    let alone = || {
+        for socket in &sockets {
+            while socket.receive(Duration::ZERO).is_ok_and(|frame| frame.is_some()) {}
+        }
+        who().is_ok_and(|got| got == [true, false, false])
+    };
+    await_that("the router alone gets the data", alone)?;
     Ok(())
 }
