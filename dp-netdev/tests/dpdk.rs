@@ -14,7 +14,7 @@ use dp_core::boundary::{Datapath, PortStats, Upcall, UpcallError, UpcallSink, Ve
 use dp_core::flow::{FlowMask, layout};
 use dp_core::packet::{Burst, Pool};
 use dp_netdev::port::dpdk::{self, EalOptions, LogLevel, Report};
-use dp_netdev::port::dummy::Dummy;
+use dp_netdev::port::dummy::{Dummy, Hand};
 use dp_netdev::port::{Change, OpenError, PortSpec, QueueCount};
 use dp_netdev::qos::police::PolicerConfig;
 use dp_netdev::qos::shaper::{QueueConfig, ShaperConfig};
@@ -558,8 +558,19 @@ fn with_guests(name: &str, queues: &str, body: impl FnOnce()) {
     });
 }
 
+/// Adds a port for frames from a hand, and one that waits for a guest at a socket.
+fn add_hand_and_guest(netdev: &Netdev, socket: &std::path::Path) -> (Hand, PortSpec) {
+    let dummy = Dummy::new("in");
+    let hand = dummy.hand();
+    netdev.add_port(PortNo(1), Box::new(dummy)).unwrap();
+    let path = socket.to_str().unwrap();
+    let port = PortSpec::new("dpdkvhostuserclient", "guest").with("vhost-server-path", path);
+    add(netdev, 2, &port);
+    (hand, port)
+}
+
 /// Waits until a guest that is there has filled its ring with buffers, and sends.
-fn until_it_answers(netdev: &Netdev, hand: &dp_netdev::port::dummy::Hand) {
+fn until_it_answers(netdev: &Netdev, hand: &Hand) {
     let probe = frames(1);
     let answered = || {
         assert!(hand.inject(&probe[0]));
@@ -576,7 +587,7 @@ fn until_it_answers(netdev: &Netdev, hand: &dp_netdev::port::dummy::Hand) {
 }
 
 /// Puts frames in by a hand, in groups that fit into a guest's ring, until all have come back.
-fn there_and_back(netdev: &Netdev, hand: &dp_netdev::port::dummy::Hand, sent: &[Vec<u8>]) {
+fn there_and_back(netdev: &Netdev, hand: &Hand, sent: &[Vec<u8>]) {
     let mut back = Vec::new();
     for (group, frames) in sent.chunks(32).enumerate() {
         for frame in frames {
@@ -599,12 +610,7 @@ fn a_guest_comes_goes_and_comes_again() {
         let folder = testkit::folder::Folder::new("vhost").unwrap();
         let socket = folder.path().join("guest.sock");
         let netdev = switch();
-        let dummy = Dummy::new("in");
-        let hand = dummy.hand();
-        netdev.add_port(PortNo(1), Box::new(dummy)).unwrap();
-        let path = socket.to_str().unwrap();
-        let port = PortSpec::new("dpdkvhostuserclient", "guest").with("vhost-server-path", path);
-        add(&netdev, 2, &port);
+        let (hand, port) = add_hand_and_guest(&netdev, &socket);
         let up = || netdev.port_status(PortNo(2)).unwrap().link_up;
         let detail = |name: &str| {
             let details = netdev.port_details(PortNo(2));
@@ -645,12 +651,7 @@ fn a_guest_with_several_rings_is_served_by_one_thread() {
         let folder = testkit::folder::Folder::new("vhost").unwrap();
         let socket = folder.path().join("guest.sock");
         let netdev = switch();
-        let dummy = Dummy::new("in");
-        let hand = dummy.hand();
-        netdev.add_port(PortNo(1), Box::new(dummy)).unwrap();
-        let path = socket.to_str().unwrap();
-        let port = PortSpec::new("dpdkvhostuserclient", "guest").with("vhost-server-path", path);
-        add(&netdev, 2, &port);
+        let (hand, _) = add_hand_and_guest(&netdev, &socket);
         let _guest = Guest::start(name, &socket, 2);
         until("the guest", || netdev.port_status(PortNo(2)).unwrap().link_up);
         let rings = || {
@@ -794,12 +795,7 @@ fn queues_towards_a_guest_have_their_rates() {
         let folder = testkit::folder::Folder::new("vhost-qos").unwrap();
         let socket = folder.path().join("guest.sock");
         let netdev = Netdev::new(Arc::new(Queued), Config::default()).unwrap();
-        let dummy = Dummy::new("in");
-        let hand = dummy.hand();
-        netdev.add_port(PortNo(1), Box::new(dummy)).unwrap();
-        let path = socket.to_str().unwrap();
-        let port = PortSpec::new("dpdkvhostuserclient", "guest").with("vhost-server-path", path);
-        add(&netdev, 2, &port);
+        let (hand, _) = add_hand_and_guest(&netdev, &socket);
         let guest = Guest::start(name, &socket, 1);
         until("the guest", || netdev.port_status(PortNo(2)).unwrap().link_up);
         until_it_answers(&netdev, &hand);

@@ -15,8 +15,11 @@ pub struct Refusals {
 /// Why a connection that must be entered is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
+    /// No address and port was free.
     NoTranslation,
+    /// There are too many connections.
     TableFull,
+    /// The zone has too many.
     ZoneFull,
 }
 

@@ -310,7 +310,8 @@ impl Rule {
         self.stats.credit(packets, bytes, used);
     }
 
-    /// Whether it has a timeout, be it one that the end of a connection has left it, or may get one from its own actions, alone or in a group.
+    /// Whether it has a timeout, be it one that the end of a connection has left it, or may get one from
+    /// its own actions, alone or in a group.
     pub(super) fn is_mortal(&self) -> bool {
         self.idle_timeout() != 0 || self.hard_timeout() != 0 || ends_by_itself(&self.actions)
     }
@@ -351,6 +352,7 @@ impl Rule {
     }
 }
 
+/// Whether a list may give its rule a timeout: by itself, or by a group's buckets.
 fn ends_by_itself(actions: &[Action]) -> bool {
     actions.iter().any(|action| match action {
         Action::FinTimeout { .. } | Action::Group(_) => true,

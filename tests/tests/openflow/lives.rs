@@ -22,6 +22,15 @@ fn rules(switch: &Reference) -> Result<Vec<String>> {
     Ok(lines)
 }
 
+/// Gives a switch two ports and no flow; time stands still from here on.
+fn stop_with_two_ports(switch: &Reference) -> Result<()> {
+    for (name, number) in [("p1", 1), ("p2", 2)] {
+        switch.add_dummy_port(name, number)?;
+    }
+    switch.ofctl(&["del-flows", BRIDGE])?;
+    Ok(switch.time_stop()?)
+}
+
 const SYN: u16 = 2;
 const FIN: u16 = 0x11;
 
@@ -29,11 +38,7 @@ const FIN: u16 = 0x11;
 fn the_end_of_a_connection_shortens_its_rules_as_in_the_reference() -> Result<()> {
     let mut outcomes = Vec::new();
     for switch in [Reference::start()?, Reference::start_ours()?] {
-        for (name, number) in [("p1", 1), ("p2", 2)] {
-            switch.add_dummy_port(name, number)?;
-        }
-        switch.ofctl(&["del-flows", BRIDGE])?;
-        switch.time_stop()?;
+        stop_with_two_ports(&switch)?;
         switch.add_flows(
             BRIDGE,
             "priority=9,in_port=1,tcp,idle_timeout=100,actions=fin_timeout(idle_timeout=5),\
@@ -66,11 +71,7 @@ fn the_end_of_a_connection_shortens_its_rules_as_in_the_reference() -> Result<()
 fn rules_go_in_the_moment_in_which_they_go_in_the_reference() -> Result<()> {
     let mut outcomes = Vec::new();
     for switch in [Reference::start()?, Reference::start_ours()?] {
-        for (name, number) in [("p1", 1), ("p2", 2)] {
-            switch.add_dummy_port(name, number)?;
-        }
-        switch.ofctl(&["del-flows", BRIDGE])?;
-        switch.time_stop()?;
+        stop_with_two_ports(&switch)?;
         let fin = "actions=fin_timeout(idle_timeout=3,hard_timeout=20),resubmit(,";
         let again = format!("priority=8,in_port=1,tcp,idle_timeout=9,{fin}2)");
         switch.add_flows(
