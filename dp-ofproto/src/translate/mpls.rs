@@ -78,11 +78,14 @@ impl Context<'_> {
         self.fail(TranslateError::TooManyLabels);
     }
 
-    /// What is behind the labels cannot be seen; the packet still has what was written to it.
+    /// What is behind the labels cannot be seen; the packet still has what was written to it, all of
+    /// which is committed, so that nothing of it is pending either.
     fn hide_payload(&mut self) {
         for place in PAYLOAD {
-            if self.flow.load(place) != 0 {
-                self.flow.store(place, 0);
+            for key in [&mut self.flow, &mut self.base] {
+                if key.load(place) != 0 {
+                    key.store(place, 0);
+                }
             }
         }
     }
@@ -148,29 +151,21 @@ impl Context<'_> {
     }
 }
 
-/// Whether an action may look at, or write, what is behind the labels.
+/// Whether an action waits for the parser: all do but those of which it is plain that they neither
+/// look at nor write what is behind the labels.
 fn looks_beneath(action: &Action) -> bool {
     match action {
         Action::OutputTrunc { .. }
         | Action::Controller(_)
-        | Action::Enqueue { .. }
         | Action::SetVlanVid(_)
         | Action::SetVlanPcp(_)
-        | Action::StripVlan
-        | Action::PopVlan
-        | Action::PushVlan(_)
         | Action::SetEthSrc(_)
         | Action::SetEthDst(_)
         | Action::SetTunnel { .. }
         | Action::SetQueue(_)
-        | Action::PopQueue
         | Action::Conjunction { .. }
-        | Action::Note(_)
-        | Action::Exit
         | Action::Meter(_)
         | Action::ClearActions
-        | Action::WriteMetadata { .. }
-        | Action::Sample(_)
         | Action::SetOption(_)
         | Action::DebugRecirc
         | Action::DebugSlow => {
@@ -178,9 +173,8 @@ fn looks_beneath(action: &Action) -> bool {
             false
         }
         Action::SetField { field, .. } => beneath(*field),
-        Action::Load { dst, .. } | Action::Pop(dst) => beneath(dst.field),
-        Action::Push(src) | Action::OutputReg { src, .. } => beneath(src.field),
-        Action::Move { src, dst } => beneath(src.field) || beneath(dst.field),
+        Action::Load { dst, .. } => beneath(dst.field),
+        Action::OutputReg { src, .. } => beneath(src.field),
         _ => true,
     }
 }
