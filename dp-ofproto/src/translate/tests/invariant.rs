@@ -288,21 +288,27 @@ fn first(bridge: &Arc<Bridge>, packet: &FlowKey) -> (World, Translation) {
     (world, made)
 }
 
-/// What a packet gets when it comes back with a number, and what it is then; numbers aside.
-fn second(world: &World, id: RecircId, packet: &FlowKey) -> (Vec<Dp>, FlowKey, FlowMask) {
+/// What a packet gets when it comes back with a number, and what it is then; numbers aside, also those
+/// under which a controller's packet keeps its state, so the steps are given as text.
+fn second(world: &World, id: RecircId, packet: &FlowKey) -> (String, FlowKey, FlowMask) {
     let mut key = packet.clone();
     key.store(layout::RECIRC_ID, u128::from(id.0));
     let (location, _) = world.find(&key).unwrap();
     let made = translate(world, &location, &key, &mut Silent);
-    let mut actions = made.actions.to_vec();
-    for action in &mut actions {
-        if let Dp::Recirc(id) = action {
-            *id = RecircId(0);
-        }
-    }
     let mut flow = made.flow;
     flow.store(layout::RECIRC_ID, 0);
-    (actions, flow, made.mask)
+    (without_numbers(&format!("{:?}", made.actions)), flow, made.mask)
+}
+
+fn without_numbers(steps: &str) -> String {
+    let mut out = String::new();
+    let mut rest = steps;
+    let starts = ["RecircId(", "recirc_id: "];
+    while let Some(at) = starts.iter().filter_map(|s| Some(rest.find(s)? + s.len())).min() {
+        out.push_str(&rest[..at]);
+        rest = rest[at..].trim_start_matches(|c: char| c.is_ascii_digit());
+    }
+    out + rest
 }
 
 fn number(made: &Translation) -> Option<RecircId> {
