@@ -104,6 +104,7 @@ impl Revalidator {
             self.expired = Some(now);
             self.ofproto.expire(now);
         }
+        self.ofproto.begin_round();
         self.bases = self.bases_now();
         let world = self.ofproto.world();
         let mut round = Round::default();

@@ -1,5 +1,6 @@
 //! Rounds of revalidation, with a datapath made of a list.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use dp_core::action::{Action as Dp, ActionList};
@@ -11,7 +12,7 @@ use dp_core::flow::{FieldId as F, FlowKey, layout, ufid};
 use dp_core::packet::Packet;
 
 use super::{Revalidator, RevalidatorConfig, Round};
-use crate::action::Action;
+use crate::action::{Action, Learn};
 use crate::bridge::{Bridge, BridgePort, PortMap};
 use crate::learn::MacTableConfig;
 use crate::table::{FlowMod, Match, TablesConfig};
@@ -203,6 +204,36 @@ fn a_learned_address_moves_the_megaflow_and_traffic_keeps_it_young() {
     assert_eq!(switch.bridge.macs().lookup(0, mac), Some(OfPort(1)));
     switch.round(at(600_000));
     assert_eq!(switch.bridge.macs().lookup(0, mac), None);
+}
+
+#[test]
+fn who_makes_rounds_is_called_once_when_a_packet_changes_what_megaflows_rest_on() {
+    let mut switch = Switch::new();
+    switch.add(0, Match::any(), vec![Action::output(OfPort::NORMAL)]);
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&calls);
+    switch.ofproto.set_reviser(Box::new(move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+    }));
+    let calls = || calls.load(Ordering::Relaxed);
+    // Two addresses are learned; one call is enough until a round begins.
+    switch.miss(0, &key(1, A, B), at(0));
+    switch.miss(0, &key(2, B, A), at(0));
+    assert_eq!(calls(), 1);
+    switch.round(at(20));
+    // What is known already changes nothing.
+    switch.miss(1, &key(1, A, B), at(30));
+    assert_eq!(calls(), 1);
+    // An address moves.
+    switch.miss(1, &key(3, A, B), at(12_000));
+    assert_eq!(calls(), 2);
+    // So does a rule that a packet adds.
+    switch.round(at(12_010));
+    let learn = Learn { table: 1, ..Learn::default() };
+    switch.add(1, Match::any(), vec![Action::Learn(Box::new(learn))]);
+    switch.round(at(12_020));
+    switch.miss(1, &key(2, B, A), at(12_030));
+    assert_eq!(calls(), 3);
 }
 
 #[test]

@@ -50,6 +50,9 @@ pub struct Ofproto {
     packet_ins: ArcSwapOption<Box<dyn PacketInSink>>,
     journal: Journal,
     account: OnceLock<Account>,
+    /// Somebody who makes rounds of revalidation, and whether he was called since the last began.
+    reviser: OnceLock<Box<dyn Fn() + Send + Sync>>,
+    called: AtomicBool,
 }
 
 /// Gives a packet's flow, and what becomes of it, as text.
@@ -111,6 +114,8 @@ impl Default for Ofproto {
             packet_ins: ArcSwapOption::default(),
             journal: Journal::default(),
             account: OnceLock::new(),
+            reviser: OnceLock::new(),
+            called: AtomicBool::new(false),
         }
     }
 }
@@ -183,6 +188,26 @@ impl Ofproto {
     /// Says who gives an account of packets that hit a bound of translation; the first one counts.
     pub fn set_account(&self, account: Account) {
         self.account.get_or_init(|| account);
+    }
+
+    /// Says whom to call, once between two rounds of revalidation, when a packet has changed what
+    /// megaflows rest on: where an address is, who is in a multicast group, a rule that was learned.
+    /// He is called on the packet's thread. The first one counts.
+    pub fn set_reviser(&self, reviser: Box<dyn Fn() + Send + Sync>) {
+        self.reviser.get_or_init(|| reviser);
+    }
+
+    /// A round begins: what changes from now on is for the next.
+    pub(crate) fn begin_round(&self) {
+        self.called.store(false, Ordering::SeqCst);
+    }
+
+    fn call_reviser(&self) {
+        if let Some(reviser) = self.reviser.get()
+            && !self.called.swap(true, Ordering::SeqCst)
+        {
+            reviser();
+        }
     }
 
     /// What tells of the megaflows in the log.
@@ -384,6 +409,9 @@ impl UpcallSink for Ofproto {
             translation.mask = everything(upcall.key, &translation.mask);
         }
         self.apply(&world, &translation, upcall.key, upcall.frame, now);
+        if !translation.basis.holds(world.version()) {
+            self.call_reviser();
+        }
         self.counters.answered.fetch_add(1, Ordering::Relaxed);
         let (total, port) = (self.ukeys.len(), upcall.key.in_port());
         let install = self.ukeys.shares().admits(port, total, self.flow_limit());
@@ -432,7 +460,12 @@ impl UpcallSink for Ofproto {
                 let mut request = Request::new(&world, location, upcall.key);
                 request.frame = Some(upcall.frame);
                 request.now = now;
-                Some(translate_request(request, &mut Silent).actions)
+                let before = world.version();
+                let actions = translate_request(request, &mut Silent).actions;
+                if world.version() != before {
+                    self.call_reviser();
+                }
+                Some(actions)
             }
             _ => {
                 if let Some(sampling) = &world.hooks.sampling

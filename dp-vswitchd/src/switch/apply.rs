@@ -161,6 +161,7 @@ impl Switch {
             self.dummy,
             &self.clock,
             self.underlay.neighbours(),
+            self.waker.clone(),
         )
         .map_err(|error| crate::errno::text(&error))?;
         if dummy {

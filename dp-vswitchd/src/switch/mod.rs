@@ -204,7 +204,8 @@ impl Switch {
         }
         let (kind, name) = text.split_once('@').unwrap_or(("system", text));
         let neighbours = self.underlay.neighbours();
-        let datapath = Datapath::new(kind, name, self.dummy, &self.clock, neighbours)
+        let waker = self.waker.clone();
+        let datapath = Datapath::new(kind, name, self.dummy, &self.clock, neighbours, waker)
             .map_err(|error| crate::errno::text(&error))?;
         self.state().bare.insert(datapath.to_string(), Arc::clone(&datapath));
         Ok(datapath)
