@@ -8,7 +8,9 @@
 
 #include "shim.h"
 
+#include <rte_bus.h>
 #include <rte_byteorder.h>
+#include <rte_dev.h>
 #include <rte_ether.h>
 #include <rte_log.h>
 #include <rte_malloc.h>
@@ -96,6 +98,28 @@ int dpdk_shim_link(uint16_t port, struct dpdk_shim_link *link)
 	link->autonegotiated = now.link_autoneg;
 	link->up = now.link_status;
 	return 0;
+}
+
+static const struct rte_device *device_of(uint16_t port)
+{
+	struct rte_eth_dev_info info;
+
+	return rte_eth_dev_info_get(port, &info) ? NULL : info.device;
+}
+
+const char *dpdk_shim_bus_name(uint16_t port)
+{
+	const struct rte_device *device = device_of(port);
+	const struct rte_bus *bus = device ? rte_dev_bus(device) : NULL;
+
+	return bus ? rte_bus_name(bus) : NULL;
+}
+
+const char *dpdk_shim_bus_info(uint16_t port)
+{
+	const struct rte_device *device = device_of(port);
+
+	return device ? rte_dev_bus_info(device) : NULL;
 }
 
 int dpdk_shim_flow_control(uint16_t port, int rx, int tx, int negotiated)

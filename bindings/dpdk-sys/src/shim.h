@@ -66,6 +66,9 @@ unsigned int dpdk_shim_lcore_id(void);
 uint16_t dpdk_shim_find(const char *devargs);
 int dpdk_shim_configure(uint16_t port, const struct dpdk_shim_setup *setup);
 int dpdk_shim_link(uint16_t port, struct dpdk_shim_link *link);
+/* The name of the bus of a port's device, and what the bus says of it; NULL where there is none. */
+const char *dpdk_shim_bus_name(uint16_t port);
+const char *dpdk_shim_bus_info(uint16_t port);
 
 /* Pauses at the link, as far as the device has such. */
 int dpdk_shim_flow_control(uint16_t port, int rx, int tx, int negotiated);

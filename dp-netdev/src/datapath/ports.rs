@@ -173,6 +173,9 @@ impl Netdev {
         let own = usize::from(urgent::may_have_own(&*port));
         let mut queues = port.queues(QueueCount { rx: threads, tx: threads + own })?;
         let own = if queues.tx.len() > threads { queues.tx.pop() } else { None };
+        for remark in port.remarks() {
+            self.tell(true, format!("{}: {remark}", port.name()));
+        }
         let told_up = port.status().up();
         let qos = Arc::new(PortQos::default());
         let mut entry = Entry {

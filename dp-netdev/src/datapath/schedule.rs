@@ -277,7 +277,7 @@ impl Netdev {
         workers.iter().find(|worker| Some(worker.id) == share.thread)?.place.core()
     }
 
-    fn tell(&self, warning: bool, text: String) {
+    pub(super) fn tell(&self, warning: bool, text: String) {
         let mut scheduling = lock(&self.scheduling);
         if scheduling.notes.len() < NOTES {
             scheduling.notes.push(Note { warning, text });
@@ -448,7 +448,10 @@ impl Netdev {
                 share.thread = None;
                 touched.insert(from.id);
             }
-            if let (Some(to), Some(slot)) = (to, share.parked.take()) {
+            // A queue that no thread may serve stays where it is parked.
+            if let Some(to) = to
+                && let Some(slot) = share.parked.take()
+            {
                 share.thread = Some(to);
                 touched.insert(to);
                 waiting.push((to, slot));

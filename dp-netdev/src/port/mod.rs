@@ -235,8 +235,13 @@ pub trait Port: Send {
         None
     }
 
-    /// How it is set up, as a list of ports shows it.
+    /// How it is set up, as a list of ports shows it; by name.
     fn configuration(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+
+    /// What came to nothing of what was asked when its queues were made, in words for the log.
+    fn remarks(&self) -> Vec<String> {
         Vec::new()
     }
 
@@ -285,6 +290,10 @@ macro_rules! left_to_the_inner_port {
 
         fn configuration(&self) -> Vec<(&'static str, String)> {
             self.inner.configuration()
+        }
+
+        fn remarks(&self) -> Vec<String> {
+            self.inner.remarks()
         }
 
         fn status(&self) -> $crate::port::Status {

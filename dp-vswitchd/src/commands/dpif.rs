@@ -42,7 +42,7 @@ fn show(switch: &Switch) -> String {
                     interface.config.name,
                     ofport.0,
                     interface.shown_kind(),
-                    options(interface)
+                    options(&bridge, interface)
                 );
             }
         }
@@ -51,7 +51,7 @@ fn show(switch: &Switch) -> String {
 }
 
 /// What a tunnel, a patch or a dummy is told to be, behind its type.
-fn options(interface: &Interface) -> String {
+fn options(bridge: &RunningBridge, interface: &Interface) -> String {
     let given = |key: &&str| interface.config.options.contains_key(*key);
     let plain = |keys: &[&str]| -> Vec<String> {
         let options = &interface.config.options;
@@ -60,13 +60,24 @@ fn options(interface: &Interface) -> String {
     };
     let pairs: Vec<String> = match interface.kind.as_str() {
         "patch" => plain(&["peer"]),
-        "dummy" | "dummy-pmd" => plain(&["ifindex", "pstream", "stream"]),
+        "dummy" | "dummy-pmd" => {
+            let mut pairs = plain(&["ifindex", "pstream", "stream"]);
+            pairs.extend(set_up(bridge, interface));
+            pairs.sort_unstable();
+            pairs
+        }
         _ => match config_of(interface) {
             Some(config) => config.shown().map(|(key, value)| format!("{key}={value}")).collect(),
-            None => Vec::new(),
+            None => set_up(bridge, interface),
         },
     };
     if pairs.is_empty() { String::new() } else { format!(": {}", pairs.join(", ")) }
+}
+
+/// How a device is set up.
+fn set_up(bridge: &RunningBridge, interface: &Interface) -> Vec<String> {
+    let pairs = interface.number.map(|it| bridge.datapath.netdev.port_configuration(it));
+    pairs.unwrap_or_default().iter().map(|(key, value)| format!("{key}={value}")).collect()
 }
 
 fn show_json(switch: &Switch) -> Value {

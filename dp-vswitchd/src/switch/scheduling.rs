@@ -195,15 +195,17 @@ impl Datapath {
     pub(crate) fn pin(&self, number: PortNo, interface: &InterfaceConfig) {
         let text = interface.other_config.get("pmd-rxq-affinity").map(String::as_str);
         let text = text.unwrap_or_default();
-        let cores = affinity(text).unwrap_or_else(|| {
-            log::warn!(
+        match affinity(text) {
+            // A port without such queues has nothing to pin.
+            Some(cores) => {
+                self.netdev.set_affinity(number, &cores);
+            }
+            // Queues stay where they are.
+            None => log::warn!(
                 target: "dpif_netdev",
                 "{}: pmd-rxq-affinity: '{text}' is not a list of queue:core", interface.name
-            );
-            BTreeMap::new()
-        });
-        // A port without such queues has nothing to pin.
-        self.netdev.set_affinity(number, &cores);
+            ),
+        }
         let off = interface.other_config.get("emc-enable");
         let emc = !off.is_some_and(|value| value.eq_ignore_ascii_case("false"));
         if self.netdev.set_emc(number, emc) == Some(true) {

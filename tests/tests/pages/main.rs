@@ -9,6 +9,7 @@ mod limits;
 mod macs;
 mod megaflows;
 mod sessions;
+mod threads;
 
 use anyhow::{Result, ensure};
 use testkit::reference::{BRIDGE, Reference};

@@ -166,6 +166,27 @@ fn without_processors_queues_wait() {
     assert_eq!((hand.waiting(), out.take_sent().len()), (0, 1));
 }
 
+#[test]
+fn queues_that_nobody_may_serve_are_served_again_later() {
+    let netdev = netdev();
+    let out = sink(&netdev);
+    let hand = polled(&netdev, 1, 3, 0);
+    netdev.set_schedule(Schedule { cores: Some([0].into()), ..eight() });
+    let check = |now| {
+        for queue in 0..3 {
+            assert!(hand.inject_into(queue, packet()));
+        }
+        netdev.turn(Instant::from_millis(now));
+        (hand.waiting(), out.take_sent().len())
+    };
+    assert_eq!(check(1), (0, 3));
+    // The only thread is for the queue that is pinned to it.
+    netdev.set_affinity(PortNo(1), &BTreeMap::from([(0, 0)]));
+    assert_eq!(check(2), (2, 1));
+    netdev.set_affinity(PortNo(1), &BTreeMap::new());
+    assert_eq!(check(3), (0, 5));
+}
+
 /// A port with one transmit queue, whoever asks.
 struct Narrow(Ring);
 

@@ -45,6 +45,8 @@ pub(super) struct Device {
     pub(super) leaves: Leaves,
     /// What came of the wish for a queue of their own for some frames.
     pub(super) steered: Steered,
+    /// Pauses were asked for, and the device has none.
+    pub(super) pauseless: bool,
 }
 
 /// Whether some frames have a receive queue of their own.
@@ -80,7 +82,6 @@ pub(super) struct Info {
     pub(super) max_rx_queues: u16,
     pub(super) max_tx_queues: u16,
     pub(super) max_mtu: u16,
-    pub(super) max_rx_pktlen: u32,
     pub(super) min_rx_bufsize: u32,
     pub(super) max_mac_addrs: u32,
     pub(super) max_hash_mac_addrs: u32,
@@ -149,6 +150,7 @@ impl Device {
             flags,
             leaves,
             steered: Steered::NotAsked,
+            pauseless: false,
         };
         // From here on the device undoes itself.
         mem::forget(undo);
@@ -174,12 +176,11 @@ impl Device {
     ) -> Result<(), (&'static str, c_int)> {
         let own = self.rx_queues;
         self.rx_queues += 1;
-        self.set_up(options, info)?;
+        let mut done = self.set_up(options, info);
         let steer = |ethertype, udp| {
             // SAFETY: a started port.
             did("steer frames", unsafe { sys::dpdk_shim_steer(self.port, ethertype, udp, own) })
         };
-        let mut done = Ok(());
         if options.steering.lacp {
             done = done.and_then(|()| steer(LACP, 0));
         }
@@ -190,7 +191,7 @@ impl Device {
         let spread = || did("spread frames", unsafe { sys::dpdk_shim_spread(self.port, own) });
         let done = done.and_then(|()| spread());
         if done.is_err() {
-            // SAFETY: a started port, whose queues nobody has yet.
+            // SAFETY: a port whose queues nobody has yet; one that is stopped stays so.
             let _ = unsafe { sys::rte_eth_dev_stop(self.port) };
         }
         done
@@ -250,8 +251,9 @@ impl Device {
             let [rx, tx, negotiated] = [pauses.rx, pauses.tx, pauses.negotiated].map(c_int::from);
             // SAFETY: a started port.
             let done = unsafe { sys::dpdk_shim_flow_control(port, rx, tx, negotiated) };
-            // A device without pauses has none.
-            if pauses != Pauses::default() || done != -libc::ENOTSUP {
+            if done == -libc::ENOTSUP {
+                self.pauseless = pauses != Pauses::default();
+            } else {
                 did("set up pauses (rx-flow-ctrl, tx-flow-ctrl)", done)?;
             }
         }
@@ -354,6 +356,27 @@ impl Device {
 
     pub(super) fn info(&self) -> Info {
         info(self.port).unwrap_or_default()
+    }
+
+    /// The bus that the device is on, as the `status` column tells of it.
+    pub(super) fn bus(&self) -> Option<String> {
+        let text = |text: *const core::ffi::c_char| {
+            // SAFETY: NULL, or the bus's own string, which lives as long as the device is attached.
+            (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_string_lossy())
+        };
+        // SAFETY: asks an attached port.
+        let name = text(unsafe { sys::dpdk_shim_bus_name(self.port) })?;
+        // SAFETY: as above.
+        let more = text(unsafe { sys::dpdk_shim_bus_info(self.port) }).filter(|it| !it.is_empty());
+        let more = more.map(|it| format!(", {it}")).unwrap_or_default();
+        Some(format!("bus_name={name}{more}"))
+    }
+
+    /// Whether it judges checksums of what it receives.
+    pub(super) fn judges_checksums(&self, options: &Options) -> bool {
+        let flags = &self.flags;
+        let all = flags.cap_rx_ip_csum | flags.cap_rx_tcp_csum | flags.cap_rx_udp_csum;
+        options.offloads && self.info().rx_capabilities & all == all
     }
 
     /// Frames that the device lost before they were received.
@@ -527,7 +550,6 @@ fn info(port: u16) -> Result<Info, c_int> {
         max_rx_queues: raw.max_rx_queues,
         max_tx_queues: raw.max_tx_queues,
         max_mtu: raw.max_mtu,
-        max_rx_pktlen: raw.max_rx_pktlen,
         min_rx_bufsize: raw.min_rx_bufsize,
         max_mac_addrs: raw.max_mac_addrs,
         max_hash_mac_addrs: raw.max_hash_mac_addrs,

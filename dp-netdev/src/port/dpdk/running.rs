@@ -137,13 +137,14 @@ impl Port for Dpdk {
         let (info, link) = (device.info(), device.link());
         let version = version().unwrap_or_default();
         let mut details = vec![
+            ("bus_info", device.bus().unwrap_or_default()),
             ("driver_name", info.driver.clone()),
             ("if_descr", format!("{version} {}", info.driver)),
             ("if_type", "6".to_owned()),
             ("link_speed", speed(link)),
             ("max_hash_mac_addrs", info.max_hash_mac_addrs.to_string()),
             ("max_mac_addrs", info.max_mac_addrs.to_string()),
-            ("max_rx_pktlen", info.max_rx_pktlen.to_string()),
+            ("max_rx_pktlen", device.mtu().saturating_add(FRAMING).to_string()),
             ("max_rx_queues", info.max_rx_queues.to_string()),
             ("max_tx_queues", info.max_tx_queues.to_string()),
             ("max_vfs", info.max_vfs.to_string()),
@@ -153,16 +154,72 @@ impl Port for Dpdk {
             ("n_txq", device.tx_queues.to_string()),
             ("numa_id", device.socket().to_string()),
             ("port_no", device.port().to_string()),
+            ("rx_csum_offload", device.judges_checksums(&self.options).to_string()),
         ];
         details.extend(steering(device));
+        details.extend(offloads(device.leaves.checksums, device.leaves.segments));
         details
     }
+
+    fn configuration(&self) -> Vec<(&'static str, String)> {
+        let options = &self.options;
+        let mut shown = vec![
+            ("dpdk-devargs", options.devargs.clone()),
+            ("dpdk-lsc-interrupt", options.link_interrupt.to_string()),
+        ];
+        let has_pauses = self.device.as_ref().is_some_and(|it| !it.pauseless);
+        let pauses = options.pauses.filter(|_| has_pauses).unwrap_or_default();
+        let on = |name, on: bool| on.then(|| (name, "true".to_owned()));
+        shown.extend(on("flow-ctrl-autoneg", pauses.negotiated));
+        shown.push(("n_rxq", options.rx_queues.to_string()));
+        shown.push(("n_rxq_desc", options.rx_descriptors.to_string()));
+        shown.push(("n_txq_desc", options.tx_descriptors.to_string()));
+        shown.extend(on("rx-flow-ctrl", pauses.rx));
+        if options.steering.any() {
+            shown.push(("rx-steering", options.steering.name().to_owned()));
+        }
+        shown.extend(on("tx-flow-ctrl", pauses.tx));
+        shown
+    }
+
+    fn remarks(&self) -> Vec<String> {
+        let Some(device) = &self.device else { return Vec::new() };
+        let mut remarks = Vec::new();
+        if device.pauseless {
+            remarks.push("Flow control is not supported.".to_owned());
+        }
+        if device.steered == Steered::Unsupported {
+            let wanted = self.options.steering.name();
+            remarks.push(format!("rx-steering: the device cannot do {wanted}, and does rss"));
+        }
+        remarks
+    }
+}
+
+/// Header and checksum of an Ethernet frame, in bytes.
+const FRAMING: u32 = 18;
+
+/// What is left to a device or a guest of what is sent, as the `status` column tells of it.
+pub(super) fn offloads(checksums: bool, segments: bool) -> [(&'static str, String); 10] {
+    [
+        ("tx_geneve_tso_offload", false),
+        ("tx_gre_tso_offload", false),
+        ("tx_ip_csum_offload", checksums),
+        ("tx_out_ip_csum_offload", false),
+        ("tx_out_udp_csum_offload", false),
+        ("tx_sctp_csum_offload", false),
+        ("tx_tcp_csum_offload", checksums),
+        ("tx_tcp_seg_offload", segments),
+        ("tx_udp_csum_offload", checksums),
+        ("tx_vxlan_tso_offload", false),
+    ]
+    .map(|(name, is)| (name, is.to_string()))
 }
 
 /// What came of `rx-steering`.
 fn steering(device: &Device) -> Vec<(&'static str, String)> {
     match device.steered {
-        Steered::NotAsked => Vec::new(),
+        Steered::NotAsked => vec![("rx-steering", "rss".to_owned())],
         Steered::Unsupported => vec![("rx-steering", "unsupported".to_owned())],
         Steered::To(steering) => {
             let own = device.rx_queues.saturating_sub(1);

@@ -29,6 +29,7 @@ use super::guest_unsafe::{Guest, Visitor};
 use super::mbuf_unsafe::{Flags, Mbuf};
 use super::mempool_unsafe::Mempool;
 use super::queue_unsafe::{Tx, Way, receive};
+use super::running::offloads;
 use crate::port::{
     Change, Lost, OpenError, Port, QueueCount, Queues, RxEnd, RxQueue, Status, TxQueue,
 };
@@ -185,12 +186,12 @@ impl Port for Vhost {
         let mut details = vec![
             ("mode", if self.options.client { "client" } else { "server" }.to_owned()),
             ("status", if there { "connected" } else { "disconnected" }.to_owned()),
-            ("socket", self.options.socket.clone().unwrap_or_default()),
         ];
-        if let Some((rx, tx)) = self.queues {
-            details.extend([("n_rxq", rx.to_string()), ("n_txq", tx.to_string())]);
-        }
-        self.visitor.visit(|guest| {
+        let takes = self.visitor.visit(|guest| {
+            details.push(("socket", self.options.socket.clone().unwrap_or_default()));
+            if let Some((rx, tx)) = self.queues {
+                details.extend([("n_rxq", rx.to_string()), ("n_txq", tx.to_string())]);
+            }
             let rings = guest.rings();
             details.push(("features", format!("{:#018x}", guest.features())));
             details.push(("num_of_vrings", rings.to_string()));
@@ -198,8 +199,21 @@ impl Port for Vhost {
             for (ring, name) in (0..rings).zip(RING_SIZES) {
                 details.push((name, guest.ring_size(ring).to_string()));
             }
+            guest.takes_partial()
         });
+        details.extend(offloads(takes.unwrap_or(false), false));
         details
+    }
+
+    fn remarks(&self) -> Vec<String> {
+        let old = "dpdkvhostuser ports are considered deprecated;  please migrate to \
+                   dpdkvhostuserclient ports.";
+        if self.options.client { Vec::new() } else { vec![old.to_owned()] }
+    }
+
+    fn configuration(&self) -> Vec<(&'static str, String)> {
+        let socket = self.options.socket.clone().filter(|_| self.options.client);
+        socket.map(|it| ("vhost-server-path", it)).into_iter().collect()
     }
 }
 
