@@ -42,7 +42,7 @@ fn show(switch: &Switch) -> String {
                     interface.config.name,
                     ofport.0,
                     interface.shown_kind(),
-                    options(&bridge, interface)
+                    options(bridge, interface)
                 );
             }
         }
