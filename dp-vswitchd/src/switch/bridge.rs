@@ -149,7 +149,11 @@ impl RunningBridge {
     pub(super) fn tell_once(&self, level: log::Level, line: &str) {
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         if said.len() < SAID && said.insert(line.to_owned()) {
-            log::log!(target: "bridge", level, "bridge {}: {line}", self.name);
+            // What is about one of its ports names that one.
+            match line.starts_with("port ") {
+                true => log::log!(target: "bridge", level, "{line}"),
+                false => log::log!(target: "bridge", level, "bridge {}: {line}", self.name),
+            }
         }
     }
 

@@ -427,9 +427,11 @@ fn tree_wish(
             .collect();
         TreeWish::Rstp(rstp::Config::from_keys(state.mac, &config.other_config), wishes)
     } else {
-        let own = |it: &&(&PortConfig, _, _)| it.0.other_config.contains_key("stp-port-num");
-        let by_hand = ports.iter().filter(own).count();
-        if by_hand != 0 && by_hand != ports.len() {
+        // Those whose number is wrong take no part, and do not count here.
+        let by_hand = |port: &PortConfig| port.other_config.contains_key("stp-port-num");
+        let right =
+            ports.iter().filter(|(port, ..)| tree_number(port, "stp-port-num", 255).is_some());
+        if right.count() != 0 && !ports.iter().all(|(port, ..)| by_hand(port)) {
             let line = "must manually configure all STP port IDs or none, disabling";
             bridge.tell_once(Level::Error, line);
             return None;
@@ -442,6 +444,12 @@ fn tree_wish(
             .collect();
         TreeWish::Stp(stp::Config::from_keys(state.mac, &config.other_config), wishes)
     })
+}
+
+/// The number in the tree that is set for a port, if it is one that a port can have.
+fn tree_number(port: &PortConfig, key: &str, most: u16) -> Option<u16> {
+    let number = u16::try_from(number_or(&port.other_config, key, 0)).unwrap_or(0);
+    (1..=most).contains(&number).then_some(number)
 }
 
 /// The ports with their numbers in the tree: the configured ones, and the lowest that are free. A port
@@ -457,10 +465,11 @@ fn numbered<'a>(
     let (by_hand, others): (Vec<_>, Vec<_>) =
         ports.iter().copied().partition(|(port, ..)| port.other_config.contains_key(key));
     for (port, interface, ofport) in by_hand {
-        let number = u16::try_from(number_or(&port.other_config, key, 0)).unwrap_or(0);
-        if !(1..=most).contains(&number) {
+        let Some(number) = tree_number(port, key, most) else {
             bridge.tell_once(Level::Error, &format!("port {}: invalid {key}", port.name));
-        } else if !taken.insert(number) {
+            continue;
+        };
+        if !taken.insert(number) {
             let line = format!("port {}: duplicate {key} {number}, disabling", port.name);
             bridge.tell_once(Level::Error, &line);
         } else {

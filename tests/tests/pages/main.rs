@@ -10,6 +10,7 @@ mod macs;
 mod megaflows;
 mod sessions;
 mod threads;
+mod trees;
 
 use anyhow::{Result, ensure};
 use testkit::reference::{BRIDGE, Reference};
