@@ -320,10 +320,16 @@ impl Context<'_> {
         if have == want {
             return;
         }
-        for place in [layout::VLAN_TCI, layout::VLAN_TPID, layout::VLAN_TCI1, layout::VLAN_TPID1] {
+        let common = have.iter().rev().zip(want.iter().rev()).take_while(|(a, b)| a == b).count();
+        for place in [layout::VLAN_TPID, layout::VLAN_TCI1, layout::VLAN_TPID1] {
             self.wc.unwildcard_place(place);
         }
-        let common = have.iter().rev().zip(want.iter().rev()).take_while(|(a, b)| a == b).count();
+        if common == have.len() && !have.is_empty() {
+            // What only gets a tag more keeps what it has, whatever that says.
+            self.wc.unwildcard_bits_at(layout::VLAN_TCI, VLAN_PRESENT.into());
+        } else {
+            self.wc.unwildcard_place(layout::VLAN_TCI);
+        }
         for _ in common..have.len() {
             self.actions.push(DpAction::PopVlan);
         }

@@ -39,6 +39,18 @@ impl Vlan {
 
 const TPID_8021Q: u16 = 0x8100;
 
+/// Whether frames to this address are vendors' protocols between neighbours, which a bridge does not
+/// forward either: those that the manual lists under `forward-bpdu`.
+fn is_control(dst: MacAddr) -> bool {
+    const EXTREME: [u64; 3] = [0x00e0_2b00_0000, 0x00e0_2b00_0004, 0x00e0_2b00_0006];
+    const CISCO: [u64; 4] =
+        [0x0100_0c00_0000, 0x0100_0ccc_cccc, 0x0100_0ccc_cccd, 0x0100_0ccd_cdcd];
+    /// The lowest of eight.
+    const CISCO_CFM: u64 = 0x0100_0ccc_ccc0;
+    let dst = dst.to_u64();
+    EXTREME.contains(&dst) || CISCO.contains(&dst) || dst & !0x07 == CISCO_CFM
+}
+
 impl Context<'_> {
     pub(super) fn normal(&mut self) {
         self.wc.unwildcard(FieldId::EthSrc);
@@ -166,7 +178,7 @@ impl Context<'_> {
     /// Whether a packet of this VLAN is taken in by the port.
     fn admissible(&mut self, from: &BridgePort, vlan: u16) -> bool {
         let dst = self.mac(FieldId::EthDst);
-        if dst.is_reserved() && !self.view.config.forward_bpdu {
+        if (dst.is_reserved() || is_control(dst)) && !self.view.config.forward_bpdu {
             self.note(format_args!("packet has reserved destination MAC, dropping"));
             return false;
         }
@@ -372,9 +384,10 @@ impl Context<'_> {
                 outer.1 = TPID_8021Q;
             }
         }
-        let vids = [outer.0 & 0x0fff, inner.0 & 0x0fff];
+        // A tag without a VID stays one by its priority.
+        let by_priority = [&*outer, &*inner].iter().any(|tag| tag.1 != 0 && tag.0 & 0x0fff == 0);
         if received.0 & VLAN_PRESENT != 0
-            && (vids.contains(&0) || port.priority_tags != PriorityTags::Never)
+            && (by_priority || port.priority_tags != PriorityTags::Never)
         {
             self.wc.unwildcard(FieldId::DlVlanPcp);
         }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use testkit::patience;
 use testkit::reference::{BRIDGE, Reference};
 
-use super::{both, emptied};
+use super::{both, emptied, traced, vsctl};
 
 const KEY: &str = "in_port(1),eth(src=50:54:00:00:00:09,dst=50:54:00:00:00:0a),eth_type(0x0800),\
                    ipv4(src=10.0.0.2,dst=10.0.0.1,proto=17,tos=0,ttl=64,frag=no),udp(src=1,dst=2)";
@@ -92,5 +92,67 @@ fn without_megaflows_a_flow_is_one_packets_key() -> Result<()> {
         Ok(lines)
     })?;
     ensure!(lines.iter().filter(|line| line.contains("in_port(1)")).count() == 6, "{lines:#?}");
+    Ok(())
+}
+
+#[test]
+fn normal_looks_at_priorities_only_where_they_matter() -> Result<()> {
+    both(|switch| {
+        emptied(switch, 5)?;
+        switch.add_flow(BRIDGE, "actions=normal")?;
+        for set in [
+            "set port p1 tag=10",
+            "set port p2 trunks=10,20",
+            "set port p3 vlan_mode=dot1q-tunnel tag=10 cvlans=5,6",
+            "set port p4 tag=20 vlan_mode=native-tagged trunks=10",
+            "set port p5 tag=20 vlan_mode=native-untagged",
+        ] {
+            vsctl(switch, set)?;
+        }
+        let mut seen = Vec::new();
+        for priorities in ["never", "if-nonzero", "always"] {
+            vsctl(switch, &format!("set port p1 other_config:priority-tags={priorities}"))?;
+            for port in 1..=5 {
+                for tag in
+                    ["", ",dl_vlan=0,dl_vlan_pcp=3", ",dl_vlan=5,dl_vlan_pcp=2", ",dl_vlan=10"]
+                {
+                    let text = switch.trace(BRIDGE, &format!("in_port={port}{tag}"))?;
+                    let lines = text.lines().skip_while(|line| !line.starts_with("Megaflow"));
+                    seen.push(format!("{priorities}: {port}{tag} {:?}", lines.collect::<Vec<_>>()));
+                }
+            }
+        }
+        Ok(seen)
+    })?;
+    Ok(())
+}
+
+#[test]
+fn frames_of_protocols_between_neighbours_are_not_sent_on() -> Result<()> {
+    let seen = both(|switch| {
+        emptied(switch, 2)?;
+        switch.add_flow(BRIDGE, "actions=normal")?;
+        let mut seen = Vec::new();
+        for forward in ["false", "true"] {
+            vsctl(switch, &format!("set bridge {BRIDGE} other_config:forward-bpdu={forward}"))?;
+            for high in [
+                "01:80:c2:00:00",
+                "00:e0:2b:00:00",
+                "01:00:0c:00:00",
+                "01:00:0c:cc:cc",
+                "01:00:0c:cd:cd",
+            ] {
+                for low in
+                    ["00", "04", "05", "06", "0f", "10", "c0", "c7", "c8", "cb", "cc", "cd", "ce"]
+                {
+                    let text = traced(switch, BRIDGE, &format!("in_port=1,dl_dst={high}:{low}"))?;
+                    seen.push(format!("{forward} {high}:{low} {text}"));
+                }
+            }
+        }
+        Ok(seen)
+    })?;
+    let dropped = seen.iter().filter(|line| line.ends_with("drop")).count();
+    ensure!(dropped > 10 && seen[65..].iter().all(|line| !line.ends_with("drop")), "{seen:#?}");
     Ok(())
 }
