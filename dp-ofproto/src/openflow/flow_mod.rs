@@ -119,11 +119,11 @@ fn decode_old(
         out_port: deletes(command).then_some(out_port).filter(|port| *port != OfPort::NONE),
         flags: RuleFlags {
             send_flow_removed: flags & flag::SEND_FLOW_REM != 0,
+            check_overlap: flags & flag::CHECK_OVERLAP != 0,
             // Adding a flow has always reset its counters.
             reset_counts: command == Command::Add,
             ..RuleFlags::default()
         },
-        check_overlap: flags & flag::CHECK_OVERLAP != 0,
         ..FlowMod::default()
     };
     Ok(FlowModMessage { flow_mod, buffer_id: (buffer_id != NO_BUFFER).then_some(buffer_id) })
@@ -172,12 +172,12 @@ pub fn decode11(body: &[u8], version: Version) -> Result<FlowModMessage, Code> {
         out_group: deletes.then_some(out_group).filter(|group| *group != GroupId::ANY),
         flags: RuleFlags {
             send_flow_removed: flags & flag::SEND_FLOW_REM != 0,
+            check_overlap: flags & flag::CHECK_OVERLAP != 0,
             reset_counts: flags & flag::RESET_COUNTS != 0
                 || version == Version::V11 && command == Command::Add,
             no_packet_counts: flags & flag::NO_PKT_COUNTS != 0,
             no_byte_counts: flags & flag::NO_BYT_COUNTS != 0,
         },
-        check_overlap: flags & flag::CHECK_OVERLAP != 0,
         ..FlowMod::default()
     };
     match command {
@@ -272,7 +272,8 @@ fn command_number(command: Command) -> u8 {
 #[must_use]
 pub fn rule_flags(flags: RuleFlags, version: Version) -> u16 {
     let bit = |set: bool, bit: u16| if set { bit } else { 0 };
-    let mut out = bit(flags.send_flow_removed, flag::SEND_FLOW_REM);
+    let mut out = bit(flags.send_flow_removed, flag::SEND_FLOW_REM)
+        | bit(flags.check_overlap, flag::CHECK_OVERLAP);
     if version >= Version::V12 {
         out |= bit(flags.reset_counts, flag::RESET_COUNTS);
     }
@@ -298,8 +299,7 @@ pub fn encode11(out: &mut Vec<u8>, message: &FlowModMessage, version: Version) {
     out.put32(message.buffer_id.unwrap_or(NO_BUFFER));
     out.put_port(version, flow_mod.out_port.unwrap_or(OfPort::NONE));
     out.put32(flow_mod.out_group.unwrap_or(GroupId::ANY).0);
-    let overlap = if flow_mod.check_overlap { flag::CHECK_OVERLAP } else { 0 };
-    out.put16(rule_flags(flow_mod.flags, version) | overlap);
+    out.put16(rule_flags(flow_mod.flags, version));
     out.put16(if version >= Version::V14 { flow_mod.importance } else { 0 });
     matches::encode(out, &flow_mod.matching, version);
     instructions::encode_rule(out, &flow_mod.actions, version);
@@ -339,6 +339,5 @@ fn encode_old(out: &mut Vec<u8>, message: &FlowModMessage, table_ids: bool) {
     }
     out.put32(message.buffer_id.unwrap_or(NO_BUFFER));
     out.put16(flow_mod.out_port.unwrap_or(OfPort::NONE).0);
-    let overlap = if flow_mod.check_overlap { flag::CHECK_OVERLAP } else { 0 };
-    out.put16(rule_flags(flow_mod.flags, Version::V10) | overlap);
+    out.put16(rule_flags(flow_mod.flags, Version::V10));
 }

@@ -277,7 +277,7 @@ impl<'a> Edit<'a> {
         action::check(&flow_mod.actions, Some(id), None)?;
         let present = self.set.table(id);
         let old = present.and_then(|table| table.get(&flow_mod.matching, flow_mod.priority));
-        if let Some(table) = present.filter(|_| flow_mod.check_overlap)
+        if let Some(table) = present.filter(|_| flow_mod.flags.check_overlap)
             && let Some(other) = table.rules().find(|rule| {
                 rule.priority() == u32::from(flow_mod.priority)
                     && rule.matching().overlaps(&flow_mod.matching)

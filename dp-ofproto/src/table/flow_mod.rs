@@ -58,8 +58,6 @@ pub struct FlowMod {
     pub out_group: Option<GroupId>,
     /// Flags that stay with the rule.
     pub flags: RuleFlags,
-    /// Refuse to add a rule that overlaps another of the same priority (`check_overlap`).
-    pub check_overlap: bool,
     /// Actions of added and modified rules.
     pub actions: Vec<Action>,
 }
@@ -97,7 +95,6 @@ impl Default for FlowMod {
             out_port: None,
             out_group: None,
             flags: RuleFlags::default(),
-            check_overlap: false,
             actions: Vec::new(),
         }
     }

@@ -24,6 +24,9 @@ pub struct Version(pub u64);
 pub struct RuleFlags {
     /// Tell the controllers when it goes (`send_flow_rem`).
     pub send_flow_removed: bool,
+    /// Refuse to add a rule that overlaps another of the same priority (`check_overlap`); statistics
+    /// tell that this was asked.
+    pub check_overlap: bool,
     /// The flow-mod that replaces or modifies a rule sets its counters to zero (`reset_counts`).
     pub reset_counts: bool,
     /// Do not count packets (`no_packet_counts`).

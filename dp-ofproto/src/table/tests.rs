@@ -154,7 +154,7 @@ fn refusals_leave_everything_as_it_was() {
     let full = tables.apply(&FlowMod::add(0, 11, in_port(1), output(1)), T0);
     assert_eq!(full.unwrap_err(), FlowModError::TableFull { table: 0, limit: 1 });
     let overlap = FlowMod {
-        check_overlap: true,
+        flags: RuleFlags { check_overlap: true, ..RuleFlags::default() },
         ..FlowMod::add(0, 10, Match::build().exact(FieldId::EthDst, 1).finish(), output(1))
     };
     let error = tables.apply(&overlap, T0).unwrap_err();

@@ -173,7 +173,7 @@ fn keyword(item: &Item<'_>, flow: &mut FlowMod, names: &dyn PortNames) -> Result
         "reset_counts" => flag(item, &mut flow.flags.reset_counts)?,
         "no_packet_counts" => flag(item, &mut flow.flags.no_packet_counts)?,
         "no_byte_counts" => flag(item, &mut flow.flags.no_byte_counts)?,
-        "check_overlap" => flag(item, &mut flow.check_overlap)?,
+        "check_overlap" => flag(item, &mut flow.flags.check_overlap)?,
         // What a dump says besides, so that a dump can be read.
         "duration" | "n_packets" | "n_bytes" | "idle_age" | "hard_age" => {}
         _ => return Ok(false),
@@ -233,9 +233,6 @@ impl fmt::Display for FlowModText<'_> {
             write!(f, "table={table}, ")?;
         }
         write_options(f, flow.idle_timeout, flow.hard_timeout, flow.flags, flow.importance)?;
-        if flow.check_overlap {
-            f.write_str("check_overlap ")?;
-        }
         if let Some(port) = flow.out_port {
             write!(f, "out_port={}, ", port_text(port, self.names))?;
         }
@@ -349,6 +346,7 @@ fn write_options(
     }
     for (set, name) in [
         (flags.send_flow_removed, "send_flow_rem "),
+        (flags.check_overlap, "check_overlap "),
         (flags.reset_counts, "reset_counts "),
         (flags.no_packet_counts, "no_packet_counts "),
         (flags.no_byte_counts, "no_byte_counts "),

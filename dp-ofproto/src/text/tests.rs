@@ -37,13 +37,15 @@ fn a_line_is_understood() {
     assert_eq!(parsed.matching, matching);
     assert_eq!((parsed.table, parsed.priority, parsed.new_cookie), (Some(3), 5, Some(0x12)));
     assert_eq!((parsed.idle_timeout, parsed.hard_timeout, parsed.importance), (10, 20, 5));
-    assert!(parsed.check_overlap && parsed.flags.send_flow_removed && parsed.flags.reset_counts);
+    assert!(
+        parsed.flags.check_overlap && parsed.flags.send_flow_removed && parsed.flags.reset_counts
+    );
     assert!(parsed.flags.no_packet_counts && parsed.flags.no_byte_counts);
     assert_eq!(parsed.actions.len(), 2);
     assert_eq!(
         FlowModText { flow_mod: &parsed, names: &NumbersOnly }.to_string(),
-        "cookie=0x12, table=3, idle_timeout=10, hard_timeout=20, send_flow_rem reset_counts \
-         no_packet_counts no_byte_counts importance=5, check_overlap \
+        "cookie=0x12, table=3, idle_timeout=10, hard_timeout=20, send_flow_rem \
+         check_overlap reset_counts no_packet_counts no_byte_counts importance=5, \
          priority=5,tcp,in_port=1,nw_src=10.0.0.0/8,tp_dst=80 \
          actions=mod_dl_src:00:11:22:33:44:55,output:2"
     );

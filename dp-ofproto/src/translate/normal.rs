@@ -384,8 +384,11 @@ impl Context<'_> {
                 outer.1 = TPID_8021Q;
             }
         }
-        // A tag without a VID stays one by its priority.
-        let by_priority = [&*outer, &*inner].iter().any(|tag| tag.1 != 0 && tag.0 & 0x0fff == 0);
+        // A tag without a VID is one by its priority.
+        let made = out.is_some() && !matches!(port.vlan, VlanMode::Access(_));
+        let zero = |tci: u16, is_tag: bool| is_tag && tci & 0x0fff == 0;
+        let by_priority = zero(outer.0, made || outer.0 & VLAN_PRESENT != 0)
+            || zero(inner.0, inner.0 & VLAN_PRESENT != 0);
         if received.0 & VLAN_PRESENT != 0
             && (by_priority || port.priority_tags != PriorityTags::Never)
         {

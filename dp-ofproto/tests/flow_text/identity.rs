@@ -103,12 +103,12 @@ fn flows_are_read_as_they_were_printed() {
             hard_timeout: small(),
             importance: small(),
             flags: RuleFlags {
+                check_overlap: small() == 0,
                 send_flow_removed: small() == 0,
                 reset_counts: small() == 0,
                 no_packet_counts: small() == 0,
                 no_byte_counts: small() == 0,
             },
-            check_overlap: small() == 0,
             ..FlowMod::default()
         };
         if command != Command::Add {

@@ -52,8 +52,7 @@ fn decode_tlv(mut from: Cursor<'_>, masks: bool) -> Result<Action, Code> {
             Code::BmcBadLen if header.len == 0 => Code::BacBadSetType,
             Code::BmcBadLen => Code::BacBadSetLen,
             Code::BmcBadMask => Code::BacBadSetMask,
-            Code::BmcBadWildcards if field.tun_metadata_number().is_some() => error,
-            Code::BmcBadValue | Code::BmcBadWildcards => Code::BacBadSetArgument,
+            Code::BmcBadValue => Code::BacBadSetArgument,
             other => other,
         })?;
     from.zeros(from.len(), Code::BacBadSetArgument)?;
