@@ -70,6 +70,7 @@ pub(super) fn register(registry: &mut CommandRegistry, switch: &Arc<Switch>) {
 
 /// How flows are printed.
 struct Style<'a> {
+    datapath: &'a Datapath,
     ports: &'a PortTable,
     names: bool,
     more: bool,
@@ -85,7 +86,8 @@ impl Style<'_> {
         let mut text = String::new();
         if self.more {
             let comma = if self.dpctl { "," } else { "" };
-            let _ = write!(text, "ufid:{}{comma} ", flow.ufid);
+            let id = self.datapath.with_ids(|ids| ids.shown(flow.ufid));
+            let _ = write!(text, "ufid:{id}{comma} ");
         }
         let key = KeyText::masked(&flow.key, &flow.mask, ports);
         let key = if self.more { key.verbose() } else { key };
@@ -179,7 +181,14 @@ fn dump(switch: &Switch, request: &Request<'_>) -> Result<String, Failure> {
     };
     let ports = datapath.port_table();
     let names = options.names.unwrap_or(options.more);
-    let style = Style { ports: &ports, names, more: options.more, dpctl: true, now: switch.now() };
+    let style = Style {
+        datapath: &datapath,
+        ports: &ports,
+        names,
+        more: options.more,
+        dpctl: true,
+        now: switch.now(),
+    };
     let mut text = String::new();
     let mut last = None;
     datapath.netdev.flow_dump(&mut |flow| {
@@ -214,7 +223,14 @@ fn dump_bridge(switch: &Switch, request: &Request<'_>) -> Result<String, &'stati
     let datapath = &bridge.datapath;
     let ports = datapath.port_table();
     let names = options.names.unwrap_or(options.more);
-    let style = Style { ports: &ports, names, more: options.more, dpctl: false, now: switch.now() };
+    let style = Style {
+        datapath,
+        ports: &ports,
+        names,
+        more: options.more,
+        dpctl: false,
+        now: switch.now(),
+    };
     let mut text = String::new();
     datapath.netdev.flow_dump(&mut |flow| {
         let own = datapath
@@ -237,11 +253,18 @@ fn get(switch: &Switch, request: &Request<'_>) -> Result<String, Failure> {
         // An error that is no failure: scripts see it in the text alone.
         return Ok(Failure::new("parsing flow ufid", "Invalid argument").text);
     };
-    let found = datapath.netdev.flow_get(id);
+    let found = datapath.netdev.flow_get(datapath.with_ids(|ids| ids.own(id)));
     let flow = found.first().ok_or(Failure::new("getting flow", NO_ENTRY))?;
     let ports = datapath.port_table();
     let names = options.names.unwrap_or(options.more);
-    let style = Style { ports: &ports, names, more: options.more, dpctl: true, now: switch.now() };
+    let style = Style {
+        datapath: &datapath,
+        ports: &ports,
+        names,
+        more: options.more,
+        dpctl: true,
+        now: switch.now(),
+    };
     Ok(style.line(flow) + "\n")
 }
 
@@ -281,6 +304,14 @@ fn put(
         failure.text += "in_port(…) is missing or has a mask: a flow is one port's\n";
         return Err(failure);
     }
+    let own = ufid(&parsed.key.masked(&parsed.mask), &parsed.mask);
+    let lives = |id: Ufid| !datapath.netdev.flow_get(id).is_empty();
+    if let Some(id) = parsed.ufid {
+        let holder = datapath.with_ids(|ids| ids.own(id));
+        if holder != own && lives(holder) {
+            return Err(Failure::new("updating flow table", "File exists"));
+        }
+    }
     let put = FlowPut {
         key: parsed.key,
         mask: parsed.mask,
@@ -290,13 +321,23 @@ fn put(
         now,
     };
     let done = datapath.netdev.flow_install(&put);
-    done.map(|_| String::new()).map_err(|error| Failure::new("updating flow table", words(error)))
+    let id = done.map_err(|error| Failure::new("updating flow table", words(error)))?;
+    datapath.with_ids(|ids| match parsed.ufid {
+        Some(chosen) => ids.choose(id, chosen, lives),
+        // One that is there keeps its id.
+        None if mode == PutMode::Create => ids.forget(id),
+        None => {}
+    });
+    Ok(String::new())
 }
 
 fn delete(datapath: &Datapath, text: &str) -> Result<String, Failure> {
     let parsed = parse_key(datapath, text, "")?;
     let named = parsed.ufid.is_some();
-    let id = parsed.ufid.unwrap_or_else(|| ufid(&parsed.key, &parsed.mask));
+    let id = match parsed.ufid {
+        Some(id) => datapath.with_ids(|ids| ids.own(id)),
+        None => ufid(&parsed.key, &parsed.mask),
+    };
     let found = datapath.netdev.flow_get(id);
     if found.is_empty() {
         let mut failure = Failure::new("deleting flow", NO_ENTRY);
@@ -309,6 +350,7 @@ fn delete(datapath: &Datapath, text: &str) -> Result<String, Failure> {
         let done = datapath.netdev.flow_del(flow.thread, id);
         done.map_err(|error| Failure::new("deleting flow", words(error)))?;
     }
+    datapath.with_ids(|ids| ids.forget(id));
     Ok(String::new())
 }
 

@@ -26,6 +26,7 @@ use dp_ofproto::translate::Features;
 use dp_ofproto::tunnel::Tunnels;
 use dp_ofproto::upcall::{FLOW_LIMIT, Ofproto};
 
+use super::chosen_ids::ChosenIds;
 use super::features::Feature;
 use super::scheduling::Tuning;
 use crate::daemon::DummyMode;
@@ -91,6 +92,8 @@ struct Set {
     features: Features,
     /// The same, by name.
     lessened: BTreeMap<&'static str, String>,
+    /// Ids of flows.
+    ids: ChosenIds,
 }
 
 /// The values of the four settings.
@@ -356,6 +359,11 @@ impl Datapath {
     /// Notes the zones that the configuration speaks of.
     pub(super) fn set_zones(&self, zones: BTreeSet<u16>) {
         self.set().zones = zones;
+    }
+
+    /// What is known of the ids that operators have chosen for flows.
+    pub(crate) fn with_ids<T>(&self, look: impl FnOnce(&mut ChosenIds) -> T) -> T {
+        look(&mut self.set().ids)
     }
 
     /// Whether megaflows are dumped by their ids.

@@ -28,6 +28,7 @@
 //! | [`qos`] | policing and shaping |
 //! | [`exports`] | sFlow, NetFlow and IPFIX |
 //! | [`features`] | what a datapath can do |
+//! | [`chosen_ids`] | ids that operators have chosen for flows |
 //! | [`settings`] | mirrors, flow tables, limits |
 //! | [`rates`] | counters some time ago |
 //! | [`wires`] | dummy ports tied together |
@@ -37,6 +38,7 @@ mod announce;
 pub(crate) mod apply;
 mod bond_tables;
 pub(crate) mod bridge;
+mod chosen_ids;
 mod controllers;
 pub(crate) mod datapath;
 mod discovery;

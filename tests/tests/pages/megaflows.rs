@@ -156,3 +156,29 @@ fn frames_of_protocols_between_neighbours_are_not_sent_on() -> Result<()> {
     ensure!(dropped > 10 && seen[65..].iter().all(|line| !line.ends_with("drop")), "{seen:#?}");
     Ok(())
 }
+
+#[test]
+fn a_flow_is_known_by_the_id_that_it_was_given() -> Result<()> {
+    const ID: &str = "ufid:12345678-1234-1234-1234-123456789abc";
+    let seen = both(|switch| {
+        emptied(switch, 2)?;
+        let key = |last: u8| format!("in_port(1),eth(),eth_type(0x800),ipv4(src=10.0.0.{last})");
+        let said = |words: &[&str]| switch.appctl(words).unwrap_or_else(|_| "refused".to_owned());
+        let mut seen = vec![
+            said(&["dpctl/add-flow", &format!("{ID},{}", key(1)), "2"]),
+            said(&["dpctl/add-flow", &key(2), "drop"]),
+            // The id belongs to the first.
+            said(&["dpctl/add-flow", &format!("{ID},{}", key(3)), "2"]),
+            said(&["dpctl/get-flow", ID]),
+        ];
+        let all = said(&["dpctl/dump-flows", "-m"]);
+        seen.push(format!("{} of {}", all.matches(ID).count(), all.lines().count()));
+        seen.push(said(&["dpctl/del-flow", ID]));
+        seen.push(said(&["dpctl/del-flow", ID]));
+        seen.push(said(&["dpctl/dump-flows"]));
+        Ok(seen)
+    })?;
+    ensure!(seen[3].contains("10.0.0.1") && seen[4] == "1 of 3", "{seen:#?}");
+    ensure!(seen[7].contains("10.0.0.2") && !seen[7].contains("10.0.0.1"), "{seen:#?}");
+    Ok(())
+}
