@@ -85,7 +85,9 @@ fn own_mask(flow: &FlowKey) -> FlowMask {
             mask.unwildcard_place(place);
         }
     }
-    mask.unwildcard_bits(F::InPort, u128::MAX);
+    if flow.get(F::InPort) != 0 {
+        mask.unwildcard_bits(F::InPort, u128::MAX);
+    }
     let packet_type = flow.load(layout::PACKET_TYPE);
     if packet_type != 0 || flow.recirc_id().0 != 0 {
         mask.unwildcard_place(layout::PACKET_TYPE);
@@ -128,9 +130,17 @@ fn tunnel(flow: &FlowKey, mask: &mut FlowMask) {
     }
 }
 
+/// The Ethertype of a frame, or of a packet that begins behind it.
+fn shown_type(flow: &FlowKey) -> u16 {
+    let packet_type = flow.load(layout::PACKET_TYPE);
+    let bare = packet_type >> 16 == 1;
+    if bare { u16::try_from(packet_type & 0xffff).unwrap_or(0) } else { flow.eth_type() }
+}
+
 fn network(flow: &FlowKey, mask: &mut FlowMask) {
     let mut all = |places: &[Place]| places.iter().for_each(|&place| mask.unwildcard_place(place));
-    match flow.eth_type() {
+    let eth_type = shown_type(flow);
+    match eth_type {
         0x0800 => all(&[layout::IPV4_SRC, layout::IPV4_DST]),
         0x86dd => all(&[layout::IPV6_SRC, layout::IPV6_DST, layout::IPV6_LABEL]),
         0x0806 | 0x8035 => {
@@ -154,9 +164,11 @@ fn network(flow: &FlowKey, mask: &mut FlowMask) {
         }
         0x894f => {
             all(&[layout::NSH_FLAGS, layout::NSH_TTL, layout::NSH_MDTYPE, layout::NSH_NP]);
-            all(&[layout::NSH_PATH, layout::NSH_C1, layout::NSH_C2, layout::NSH_C3]);
+            all(&[layout::NSH_PATH]);
+            if flow.load(layout::NSH_MDTYPE) != 2 {
+                all(&[layout::NSH_C1, layout::NSH_C2, layout::NSH_C3, layout::NSH_C4]);
+            }
             // What is inside is not seen; that it is not is said of the IP fields.
-            all(&[layout::NSH_C4]);
         }
         _ => return,
     }
@@ -165,7 +177,7 @@ fn network(flow: &FlowKey, mask: &mut FlowMask) {
         return;
     }
     let proto = flow.nw_proto();
-    match (flow.eth_type(), proto) {
+    match (eth_type, proto) {
         (_, 6) => all(&[layout::TP_SRC, layout::TP_DST, layout::TCP_FLAGS]),
         (_, 17 | 132) | (0x0800, 2) => all(&[layout::TP_SRC, layout::TP_DST]),
         (0x0800, 1) => all(&[low(layout::TP_SRC), low(layout::TP_DST)]),

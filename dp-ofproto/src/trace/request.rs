@@ -185,6 +185,11 @@ fn by_bridge(bridge: &Arc<Bridge>, text: &str) -> Result<Traced, String> {
             key.store(tpid, 0x8100);
         }
     }
+    // A packet without an Ethernet header is of the type that its own says.
+    let packet_type = key.load(layout::PACKET_TYPE);
+    if packet_type >> 16 == 1 {
+        key.store(layout::ETH_TYPE, packet_type & 0xffff);
+    }
     let named = mask.get(FieldId::InPort) != 0;
     let ofport = if named { in_port_of(&key) } else { OfPort::NONE };
     let port = bridge.ports().get(ofport).cloned();

@@ -186,10 +186,8 @@ impl Context<'_> {
                     self.fail(TranslateError::UnsupportedPacketType);
                     return;
                 }
-                let inner = match next {
-                    Some(kind) if kind != PacketType::USE_NEXT_PROTO => kind,
-                    _ => PacketType::new(1, self.flow.eth_type()),
-                };
+                // What is inside says its Ethertype, whatever the action says.
+                let inner = PacketType::new(1, self.flow.eth_type());
                 for place in [layout::ETH_SRC, layout::ETH_DST] {
                     self.flow.store(place, 0);
                 }
@@ -252,6 +250,7 @@ impl Context<'_> {
         if ttl > 1 {
             self.set_whole(FieldId::NshTtl, ttl - 1);
         } else {
+            self.warn(format_args!("NSH decrement TTL exception"));
             let reason = PacketInReason::InvalidTtl;
             self.controller(&Controller { reason, ..Controller::default() });
             self.exit_list();
