@@ -16,6 +16,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use dp_core::flow::layout::Place;
 use dp_core::flow::wide::Wide;
 use dp_core::flow::{FieldId, FlowKey, FlowMask, LANES, layout};
 use smallvec::SmallVec;
@@ -31,6 +32,21 @@ pub(crate) fn key_word(key: &FlowKey, index: u16) -> u64 {
         None => key.lane(usize::from(index >> 3)).0[usize::from(index & 7)],
         Some(beside) => key.wide().word(beside),
     }
+}
+
+/// The value at a place of the lanes, of which `word` gives the words.
+fn load(place: Place, word: impl Fn(u16) -> u64) -> u128 {
+    let (from, end) = (place.offset, place.offset + u16::from(place.len));
+    let mut value = 0;
+    for index in from / 8..end.div_ceil(8) {
+        let bytes = word(index).to_ne_bytes();
+        let first = usize::from(from.saturating_sub(index * 8));
+        let last = usize::from((end - index * 8).min(8));
+        for &byte in bytes.get(first..last).unwrap_or_default() {
+            value = value << 8 | u128::from(byte);
+        }
+    }
+    value
 }
 
 /// Makes the bits `bits` of word `index` count.
@@ -256,7 +272,7 @@ impl Match {
 
     /// The tunnel metadata that are looked at, be it only whether they are there.
     pub fn tun_metadata(&self) -> impl Iterator<Item = FieldId> + use<> {
-        let asked = self.expand().1.load(layout::TUN_METADATA_PRESENT);
+        let asked = load(layout::TUN_METADATA_PRESENT, |index| self.mask.word(index));
         (0..FieldId::TUN_METADATA)
             .filter(move |number| asked >> number & 1 != 0)
             .filter_map(FieldId::tun_metadata)
@@ -265,8 +281,14 @@ impl Match {
     /// Value and mask of a field.
     #[must_use]
     pub fn field(&self, id: FieldId) -> (u128, u128) {
-        let (key, mask) = self.expand();
-        (key.get(id), mask.get(id))
+        if id.tun_metadata_number().is_some() {
+            let (key, mask) = self.expand();
+            return (key.get(id), mask.get(id));
+        }
+        let field = id.field();
+        let low = |value: u128| value >> field.shift & field.ones();
+        let value = load(field.place, |index| self.value_word(index));
+        (low(value), low(load(field.place, |index| self.mask.word(index))))
     }
 
     /// Value and mask of a field of any width.
@@ -373,7 +395,7 @@ const _: () = assert!(WORDS <= 128);
 
 #[cfg(test)]
 mod tests {
-    use dp_core::flow::{FieldId, FlowKey, FlowMask};
+    use dp_core::flow::{FIELDS, FieldId, FlowKey, FlowMask};
 
     use super::Match;
 
@@ -393,6 +415,28 @@ mod tests {
             .finish();
         assert_eq!(subnet(8), other);
         assert_ne!(subnet(8), subnet(9));
+    }
+
+    #[test]
+    fn a_field_is_what_it_is_in_the_whole_key() {
+        let mut seed = 1u128;
+        let mut random = || {
+            seed = seed.wrapping_mul(0x2360_ed05_1fc6_5da4_4385_df64_9fcc_f645).wrapping_add(1);
+            seed
+        };
+        for _ in 0..50 {
+            let mut matching = Match::build();
+            for field in FIELDS {
+                if random() >> 120 & 3 == 0 {
+                    matching = matching.masked(field.id, random(), random());
+                }
+            }
+            let matching = matching.finish();
+            let (key, mask) = matching.expand();
+            for id in FIELDS.iter().map(|field| field.id) {
+                assert_eq!(matching.field(id), (key.get(id), mask.get(id)), "{id:?}");
+            }
+        }
     }
 
     #[test]
