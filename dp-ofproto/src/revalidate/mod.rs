@@ -81,8 +81,13 @@ impl Revalidator {
     /// Whether it is time for a round: something changed, or the interval is over.
     #[must_use]
     pub fn due(&self, now: Instant) -> bool {
+        self.is_time(now) || self.bases != self.bases_now()
+    }
+
+    /// Whether the interval is over.
+    #[must_use]
+    pub fn is_time(&self, now: Instant) -> bool {
         self.last.is_none_or(|last| now.since(last) >= self.config.interval)
-            || self.bases != self.bases_now()
     }
 
     fn bases_now(&self) -> (u64, Vec<BridgeBasis>) {

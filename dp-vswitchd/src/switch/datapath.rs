@@ -289,8 +289,9 @@ impl Datapath {
         }
     }
 
-    /// How long until the next round by the system's clock, if one is due: what changes is looked at
-    /// at once, but rounds that follow each other take no more than a fifth of the main loop's time.
+    /// How long until the next round by the system's clock, if one is due. What changes is looked at
+    /// at once, but rounds for that take no more than a fifth of the main loop's time; those of each
+    /// interval come in any case.
     fn rest_before_round(&self, now: Instant) -> Option<Duration> {
         // Where there never was a bridge, flows are operators' alone.
         let wanted = self.has_bridges() || self.netdev.flow_count() > 0 && !self.is_bare;
@@ -299,7 +300,8 @@ impl Datapath {
             return None;
         }
         // Scripts that move packets by hand see each change in the turn that follows.
-        let rests = figures.rests_until.filter(|_| !self.by_hand);
+        let at_once = self.by_hand || self.revalidator().is_time(now);
+        let rests = figures.rests_until.filter(|_| !at_once);
         let clock = std::time::Instant::now();
         Some(rests.map_or(Duration::ZERO, |at| at.saturating_duration_since(clock)))
     }
