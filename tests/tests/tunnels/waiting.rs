@@ -1,5 +1,6 @@
 //! Packets that wait for the neighbour their tunnel leads to, under a clock that is set by hand.
 
+use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -149,5 +150,40 @@ fn an_address_whose_mac_changes_is_announced_but_not_where_others_do_so() -> Res
     assert_eq!(announced(&switch)?, [expected]);
     assert_eq!(counter(&switch, "address_announced")?, 1);
     assert_eq!(counter(&switch, "address_left_to_others")?, 1);
+    Ok(())
+}
+
+#[test]
+fn over_ipv6_it_is_announced_by_an_advertisement_that_nobody_asked_for() -> Result<()> {
+    let switch = with_tunnel()?;
+    switch.appctl(&["netdev-dummy/ip6addr", "under", "2001:db8::58/64"])?;
+    let advertised = || -> Result<Vec<Vec<u8>>> {
+        let mut frames = switch.sent("p1")?;
+        // IPv6, ICMPv6, neighbour advertisement.
+        frames.retain(|it| {
+            it.get(12..14) == Some(&[0x86, 0xdd])
+                && (it.get(20), it.get(54)) == (Some(&58), Some(&136))
+        });
+        Ok(frames)
+    };
+    let move_to = |mac: &str| -> Result<()> {
+        let setting = format!("other_config:hwaddr={mac}");
+        switch.vsctl(&["set", "bridge", "under", &setting])?;
+        Ok(switch.time_warp(Duration::from_millis(100), None)?)
+    };
+    assert!(advertised()?.is_empty(), "what is new is not announced");
+    move_to("aa:55:aa:55:00:09")?;
+    let own: Ipv6Addr = "2001:db8::58".parse()?;
+    let is_ours = |frame: &Vec<u8>| frame.get(62..78) == Some(&own.octets());
+    let frames: Vec<_> = advertised()?.into_iter().filter(is_ours).collect();
+    let [frame] = frames.as_slice() else { anyhow::bail!("one is sent: {frames:?}") };
+    assert_eq!(frame.get(..6), Some(&[0x33, 0x33, 0, 0, 0, 1][..]), "to all nodes");
+    assert_eq!(frame.get(58), Some(&0x20), "not asked for, and it overrides (RFC 4861, 4.4)");
+    let link_layer = [2, 1, 0xaa, 0x55, 0xaa, 0x55, 0, 9];
+    assert_eq!(frame.get(78..86), Some(&link_layer[..]));
+    switch.vsctl(&["set", "Interface", "under", "external_ids:vendor=kube-ovn"])?;
+    move_to("aa:55:aa:55:00:0a")?;
+    let count = advertised()?.iter().filter(|it| is_ours(it)).count();
+    assert_eq!(count, 1, "that one is left to others");
     Ok(())
 }
