@@ -95,10 +95,10 @@ impl Context<'_> {
         if mpls == [true, false] {
             self.commit_mpls();
         }
-        let hidden = self.flow.nw_proto() == 0 && self.base.nw_proto() != 0;
         match self.flow.eth_type() {
-            // Labels came off, and what is behind them has not been looked at.
-            ETH_TYPE_IPV4 | ETH_TYPE_IPV6 | ETH_TYPE_ARP | ETH_TYPE_RARP if hidden => {}
+            // Labels came off, and what is behind them is neither looked at nor written before the
+            // packet has been parsed again.
+            _ if self.was_mpls => {}
             ETH_TYPE_IPV4 => self.commit_ipv4(),
             ETH_TYPE_IPV6 => self.commit_ipv6(),
             ETH_TYPE_ARP | ETH_TYPE_RARP => self.commit_arp(),

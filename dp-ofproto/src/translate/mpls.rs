@@ -78,14 +78,11 @@ impl Context<'_> {
         self.fail(TranslateError::TooManyLabels);
     }
 
-    /// What is behind the labels cannot be seen; the packet still has what was written to it, all of
-    /// which is committed, so that nothing of it is pending either.
+    /// What is behind the labels cannot be seen; the packet still has what was written to it.
     fn hide_payload(&mut self) {
         for place in PAYLOAD {
-            for key in [&mut self.flow, &mut self.base] {
-                if key.load(place) != 0 {
-                    key.store(place, 0);
-                }
+            if self.flow.load(place) != 0 {
+                self.flow.store(place, 0);
             }
         }
     }

@@ -124,3 +124,121 @@ fn a_trace_may_go_on_with_what_another_has_frozen() -> Result<()> {
     );
     Ok(())
 }
+
+/// The megaflow and the actions of a trace, without the numbers that packets come back with.
+fn outcome(switch: &Reference, flow: &str) -> Result<String> {
+    let text = switch.trace(BRIDGE, flow)?;
+    let lines = text.lines().filter(|it| it.starts_with("Megaflow") || it.starts_with("Datapath"));
+    let mut out = String::new();
+    for line in lines {
+        let end = line.find("recirc(").map_or(line.len(), |at| at + "recirc".len());
+        out += &line[..end];
+        out += "; ";
+    }
+    Ok(out)
+}
+
+const PACKETS: [&str; 4] = [
+    "in_port=1,tcp,nw_src=1.2.3.4,nw_ttl=9,tcp_src=5",
+    "in_port=1,ip,nw_proto=0,nw_ttl=9",
+    "in_port=1,udp6,ipv6_src=1::2,udp_src=5",
+    "in_port=1,arp,arp_op=1,arp_spa=1.2.3.4",
+];
+
+#[test]
+fn what_follows_the_last_label_waits_for_the_parser_or_does_not() -> Result<()> {
+    const NEXT: &[&str] = &[
+        "output:2",
+        "output(port=2,max_len=100)",
+        "flood",
+        "enqueue:2:1",
+        "group:1",
+        "group:2",
+        "output:NXM_NX_REG0[]",
+        "mod_vlan_vid:3,2",
+        "strip_vlan,2",
+        "push_vlan:0x8100,2",
+        "mod_dl_src:00:00:00:00:00:09,2",
+        "mod_nw_tos:8,2",
+        "dec_ttl,2",
+        "set_tunnel:3,2",
+        "set_queue:1,2",
+        "pop_queue,2",
+        "load:5->NXM_NX_REG0[],2",
+        "set_field:5->metadata,2",
+        "move:NXM_NX_REG0[]->NXM_NX_REG1[],2",
+        "push:NXM_NX_REG0[],2",
+        "resubmit(,1)",
+        "exit",
+        "note:00.01,2",
+        "ct_clear,2",
+        "clone(output:2)",
+        "push_mpls:0x8847,2",
+        "bundle(eth_src,0,hrw,ofport,members:2)",
+        "write_metadata:5",
+        "goto_table:1",
+        "check_pkt_larger(100)->NXM_NX_REG0[0],2",
+        "fin_timeout(idle_timeout=2),2",
+        "in_port",
+    ];
+    let lines = both(|switch| {
+        for n in 1..=2 {
+            switch.add_dummy_port(&format!("p{n}"), n)?;
+        }
+        for group in ["group_id=1,type=all,bucket=2", "group_id=2,type=select,bucket=2"] {
+            switch.ofctl(&["-OOpenFlow13", "add-group", BRIDGE, group])?;
+        }
+        let mut seen = Vec::new();
+        for next in NEXT {
+            switch.ofctl(&["del-flows", BRIDGE])?;
+            add(switch, BRIDGE, "table=1,actions=2")?;
+            let list = format!("actions=push_mpls:0x8847,pop_mpls:0x0800,{next}");
+            // Versions differ in what they have.
+            if add(switch, BRIDGE, &list).is_err() {
+                switch.ofctl(&["add-flow", BRIDGE, &list])?;
+            }
+            for packet in PACKETS {
+                seen.push(format!("{next} {packet} {}", outcome(switch, packet)?));
+            }
+        }
+        Ok(seen)
+    })?;
+    ensure!(lines.iter().filter(|line| line.contains("recirc;")).count() > 40, "{lines:#?}");
+    Ok(())
+}
+
+#[test]
+fn what_a_copy_put_a_label_on_is_written_afterwards_as_it_was_before() -> Result<()> {
+    let lines = both(|switch| {
+        for n in 1..=3 {
+            switch.add_dummy_port(&format!("p{n}"), n)?;
+        }
+        join(switch, "br1")?;
+        vsctl(switch, "add-port br1 p4 -- set interface p4 type=dummy ofport_request=4")?;
+        add(switch, "br1", "actions=push_mpls:0x8847,output:4")?;
+        let mut seen = Vec::new();
+        for (id, write) in (1..).zip([
+            "mod_nw_src:9.9.9.9",
+            "mod_tp_src:99",
+            "dec_ttl",
+            "mod_dl_src:00:00:00:00:00:09",
+        ]) {
+            let group = format!(
+                "group_id={id},type=all,bucket=push_mpls:0x8847,output:2,bucket={write},output:3"
+            );
+            switch.ofctl(&["-OOpenFlow13", "add-group", BRIDGE, &group])?;
+            for list in [
+                format!("group:{id}"),
+                format!("clone(push_mpls:0x8847,output:2),{write},output:3"),
+                format!("output:100,{write},output:3"),
+            ] {
+                switch.ofctl(&["del-flows", BRIDGE])?;
+                switch.add_flow(BRIDGE, &format!("tcp,actions={list}"))?;
+                seen.push(outcome(switch, PACKETS[0])?);
+            }
+        }
+        Ok(seen)
+    })?;
+    ensure!(lines[0].ends_with("set(ipv4(src=9.9.9.9)),3; "), "{lines:#?}");
+    Ok(())
+}
