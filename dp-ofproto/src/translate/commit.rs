@@ -11,6 +11,7 @@ use dp_core::action::{Action as DpAction, Set};
 use dp_core::base::MacAddr;
 use dp_core::flow::layout::{self, Place, VLAN_PRESENT};
 use dp_core::flow::{FlowKey, FlowMask};
+use smallvec::SmallVec;
 
 use super::encap::Pending;
 use super::fields::{ICMPV4, ICMPV6, SCTP, TCP, UDP};
@@ -20,21 +21,28 @@ use super::{
 };
 
 /// Reads the value to write and its mask, field by field; a field that did not change is all zero
-/// in both.
+/// in both, unless headers are written whole.
 struct Difference<'a> {
     flow: &'a FlowKey,
     base: &'a FlowKey,
     wc: &'a FlowMask,
     any: bool,
+    /// What is written, where headers are written whole.
+    whole: Option<SmallVec<[Place; 5]>>,
 }
 
 impl Difference<'_> {
     fn of(&mut self, place: Place) -> (u128, u128) {
         let value = self.flow.load(place);
-        if value == self.base.load(place) {
+        let differs = value != self.base.load(place);
+        self.any |= differs;
+        if let Some(whole) = &mut self.whole {
+            whole.push(place);
+            return (value, u128::MAX >> (128 - 8 * u32::from(place.len)));
+        }
+        if !differs {
             return (0, 0);
         }
-        self.any = true;
         let mask = self.wc.load(place);
         (value & mask, mask)
     }
@@ -69,7 +77,8 @@ impl Difference<'_> {
 
     #[expect(clippy::cast_possible_truncation, reason = "one byte is used of each")]
     fn u8(&mut self, place: Place) -> (u8, u8) {
-        let (value, mask) = self.of(place);
+        let last = place.offset + u16::from(place.len) - 1;
+        let (value, mask) = self.of(Place { offset: last, len: 1 });
         (value as u8, mask as u8)
     }
 }
@@ -120,10 +129,14 @@ impl Context<'_> {
     }
 
     fn emit<T>(&mut self, make: impl FnOnce(&mut Difference<'_>) -> T, set: impl FnOnce(T) -> Set) {
-        let mut difference =
-            Difference { flow: &self.flow, base: &self.base, wc: &self.wc, any: false };
+        let whole = (!self.world.features.masked_sets).then(SmallVec::new);
+        let (flow, base, wc) = (&self.flow, &self.base, &self.wc);
+        let mut difference = Difference { flow, base, wc, any: false, whole };
         let value = make(&mut difference);
         if difference.any {
+            // What is written whole is that of this packet, so all of it counts.
+            let whole = difference.whole.unwrap_or_default();
+            whole.into_iter().for_each(|place| self.wc.unwildcard_place(place));
             self.actions.push(DpAction::Set(set(value)));
         }
     }
@@ -340,7 +353,7 @@ impl Context<'_> {
 }
 
 /// The tags of a flow, outermost first.
-fn tags(flow: &FlowKey) -> smallvec::SmallVec<[(u16, u16); 2]> {
+fn tags(flow: &FlowKey) -> SmallVec<[(u16, u16); 2]> {
     [(layout::VLAN_TCI, layout::VLAN_TPID), (layout::VLAN_TCI1, layout::VLAN_TPID1)]
         .into_iter()
         .filter_map(|(tci, tpid)| {
@@ -352,8 +365,8 @@ fn tags(flow: &FlowKey) -> smallvec::SmallVec<[(u16, u16); 2]> {
 }
 
 /// The MPLS labels of a flow, outermost first.
-fn labels(flow: &FlowKey) -> smallvec::SmallVec<[u32; 3]> {
-    let mut list = smallvec::SmallVec::new();
+fn labels(flow: &FlowKey) -> SmallVec<[u32; 3]> {
+    let mut list = SmallVec::new();
     if ETH_TYPE_MPLS.contains(&flow.eth_type()) {
         for place in [layout::MPLS0, layout::MPLS1, layout::MPLS2] {
             let lse = u32::try_from(flow.load(place)).unwrap_or(0);

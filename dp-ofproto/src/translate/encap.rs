@@ -310,6 +310,9 @@ impl Context<'_> {
         for place in NSH {
             // What counts is the same in every packet of the megaflow; two of them cannot be written.
             let fixed = [layout::NSH_MDTYPE, layout::NSH_NP].contains(&place);
+            if !self.world.features.masked_sets {
+                self.wc.unwildcard_place(place);
+            }
             let bits = if fixed { 0 } else { self.wc.load(place) };
             mask.store(place, bits);
             value.store(place, self.flow.load(place) & bits);

@@ -18,6 +18,8 @@ pub struct Features {
     pub check_pkt_len: bool,
     /// `ct_clear`: forget the connection.
     pub ct_clear: bool,
+    /// Headers can be written in part; they are written whole otherwise.
+    pub masked_sets: bool,
     /// The best hash: 0 over L4, 1 the same in both directions.
     pub max_hash: u8,
     /// `drop` actions that say why.
@@ -38,6 +40,7 @@ impl Default for Features {
             trunc: true,
             check_pkt_len: true,
             ct_clear: true,
+            masked_sets: true,
             max_hash: 1,
             explicit_drop: true,
             lb_output: true,
@@ -60,6 +63,7 @@ impl Features {
             ("trunc", &mut self.trunc),
             ("check_pkt_len", &mut self.check_pkt_len),
             ("ct_clear", &mut self.ct_clear),
+            ("masked_set_action", &mut self.masked_sets),
             ("explicit_drop_action", &mut self.explicit_drop),
             ("lb_output_action", &mut self.lb_output),
         ];

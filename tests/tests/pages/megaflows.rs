@@ -182,3 +182,33 @@ fn a_flow_is_known_by_the_id_that_it_was_given() -> Result<()> {
     ensure!(seen[7].contains("10.0.0.2") && !seen[7].contains("10.0.0.1"), "{seen:#?}");
     Ok(())
 }
+
+#[test]
+fn headers_are_written_whole_where_they_cannot_be_in_part() -> Result<()> {
+    let seen = both(|switch| {
+        emptied(switch, 2)?;
+        let mut seen = Vec::new();
+        for masked in ["false", "true"] {
+            switch.appctl(&["dpif/set-dp-features", BRIDGE, "masked_set_action", masked])?;
+            for (packet, write) in [
+                ("tcp,dl_dst=00:00:00:00:00:07", "mod_dl_src:00:00:00:00:00:09"),
+                ("tcp,tcp_src=4,tcp_dst=99", "mod_tp_src:5"),
+                ("udp,udp_src=4,udp_dst=99", "mod_tp_dst:5"),
+                ("sctp,sctp_src=4,sctp_dst=99", "mod_tp_dst:5"),
+                ("tcp,pkt_mark=5", "load:1->NXM_NX_PKT_MARK[3]"),
+                ("tcp", "set_queue:7"),
+            ] {
+                switch.ofctl(&["del-flows", BRIDGE])?;
+                let kind = packet.split(',').next().unwrap_or_default();
+                switch.ofctl(&["add-flow", BRIDGE, &format!("{kind},actions={write},2")])?;
+                let text = switch.trace(BRIDGE, &format!("in_port=1,{packet}"))?;
+                let lines = text.lines().skip_while(|line| !line.starts_with("Megaflow"));
+                seen.push(format!("{masked} {packet} {write} {:?}", lines.collect::<Vec<_>>()));
+            }
+        }
+        Ok(seen)
+    })?;
+    ensure!(seen[1].contains("set(tcp(src=5,dst=99))"), "{seen:#?}");
+    ensure!(seen[7].contains("set(tcp(src=5))"), "{seen:#?}");
+    Ok(())
+}
