@@ -9,6 +9,7 @@
 mod tests;
 
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -299,11 +300,24 @@ impl Port for Dummy {
         match change {
             Change::AdminUp(up) => self.shared.admin_up.store(up, Ordering::Relaxed),
             Change::Mac(mac) => self.shared.mac.store(mac.to_u64(), Ordering::Relaxed),
-            Change::Mtu(mtu) => self.shared.mtu.store(mtu, Ordering::Relaxed),
+            Change::Mtu(mtu) if MTUS.contains(&mtu) => {
+                self.shared.mtu.store(mtu, Ordering::Relaxed);
+            }
+            Change::Mtu(mtu) => {
+                return Err(OpenError::BadOption {
+                    port: self.name.clone(),
+                    option: "mtu_request",
+                    value: mtu.to_string(),
+                    expected: "an MTU from 68 to 65535",
+                });
+            }
         }
         Ok(())
     }
 }
+
+/// MTUs that a dummy port can have: an IPv4 host's least, and the most that 16 bits say.
+const MTUS: RangeInclusive<u32> = 68..=65_535;
 
 struct DummyRx {
     shared: Arc<Shared>,

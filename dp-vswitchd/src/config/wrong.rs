@@ -118,6 +118,20 @@ fn qos(config: &QosConfig) -> Option<String> {
     })
 }
 
+/// Leaves bridges out whose names are no names of files, such as those of their sockets; a sentence
+/// for each.
+pub(crate) fn keep_nameable(config: &mut SwitchConfig) -> Vec<String> {
+    let mut told = Vec::new();
+    config.bridges.retain(|bridge| {
+        let nameable = !bridge.name.contains('/');
+        if !nameable {
+            told.push(format!("ignoring bridge with invalid name \"{}\"", bridge.name));
+        }
+        nameable
+    });
+    told
+}
+
 /// Leaves each interface to the first port that names it; a sentence for each other that does.
 pub(crate) fn keep_first(config: &mut SwitchConfig) -> Vec<String> {
     let (mut owners, mut told) = (BTreeMap::new(), Vec::new());
@@ -214,5 +228,17 @@ mod tests {
         queues.get_mut(&3).unwrap().other_config.insert("burst".into(), "1k".into());
         let told = wrong(&only);
         assert_eq!(told, ["port p1: Queue 3 other_config:burst=1k: expected a whole number"]);
+    }
+
+    #[test]
+    fn a_bridge_whose_name_leads_elsewhere_is_left_out() {
+        let named = |name: &str| BridgeConfig { name: name.to_owned(), ..BridgeConfig::default() };
+        let mut config = SwitchConfig {
+            bridges: ["br0", "../../tmp/br", "a/b"].map(named).into(),
+            ..SwitchConfig::default()
+        };
+        let told = keep_nameable(&mut config);
+        assert_eq!(config.bridges.len(), 1);
+        assert_eq!(told[1], "ignoring bridge with invalid name \"a/b\"");
     }
 }

@@ -30,14 +30,15 @@ use crate::ovsdb::uuid::Uuid;
 impl Switch {
     /// Applies a configuration.
     pub(crate) fn apply(&self, mut config: SwitchConfig) {
+        let nameless = wrong::keep_nameable(&mut config);
         for bridge in &mut config.bridges {
             with_local_port(bridge);
         }
-        let shared = wrong::keep_first(&mut config);
+        let shared = nameless.into_iter().chain(wrong::keep_first(&mut config));
         self.state().other_config = config.other_config.clone();
         self.state().external_ids = config.external_ids.clone();
         self.state().system = config.system.clone();
-        self.tell(shared.into_iter().chain(unused::unused(&config)).chain(wrong::wrong(&config)));
+        self.tell(shared.chain(unused::unused(&config)).chain(wrong::wrong(&config)));
         self.start_dpdk(&config.other_config);
         tls::set_database(config.ssl.as_ref().map(tls_settings));
         for datapath in self.datapaths() {

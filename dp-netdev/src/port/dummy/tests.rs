@@ -66,6 +66,10 @@ fn mtu_and_link_decide_and_the_admin_state_is_told() {
     tagged[12] = 0x81;
     assert_eq!(send(&mut queues, packet(&tagged)).packets, 1);
     port.configure(Change::Mtu(2000)).unwrap();
+    for wrong in [0, 67, 65_536] {
+        let error = port.configure(Change::Mtu(wrong)).unwrap_err().to_string();
+        assert!(error.contains("an MTU from 68 to 65535"), "{error}");
+    }
     port.configure(Change::Mac(MacAddr::new(2, 0, 0, 0, 0, 5))).unwrap();
     assert_eq!(send(&mut queues, packet(&[0; 1515])).packets, 1);
     hand.set_link(false);
