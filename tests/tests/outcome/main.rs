@@ -125,8 +125,8 @@ fn round(
             _ => rules::packet(&mut rng),
         };
         // The command takes nothing shorter. Into later pieces the reference writes fields that they do not
-        // have, and forgets the checksum of a datagram that is whole in one.
-        if frame.len() < 14 || is_piece(&frame) {
+        // have, and forgets the checksum of a datagram that is whole in one, or goes by segments.
+        if frame.len() < 14 || is_forgotten(&frame) {
             continue;
         }
         let port = 1 + rng.below(PORTS);
@@ -170,13 +170,14 @@ fn round(
     Ok(())
 }
 
-/// Whether a datagram, tagged or not, is a piece of one: over IPv6 of any kind, over IPv4 not the first.
-fn is_piece(frame: &[u8]) -> bool {
+/// Whether a datagram, tagged or not, is a piece of one: over IPv6 of any kind, over IPv4 not the first. Or
+/// whether it has a routing header.
+fn is_forgotten(frame: &[u8]) -> bool {
     (0..3).map(|tags| 14 + 4 * tags).any(|ip| {
         let at = |offset: usize| frame.get(ip + offset).copied().unwrap_or(0);
         match at(0) >> 4 {
             4 => at(6) & 0x1f != 0 || at(7) != 0,
-            6 => at(6) == 44,
+            6 => matches!(at(6), 43 | 44),
             _ => false,
         }
     })
