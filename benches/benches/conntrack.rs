@@ -9,7 +9,7 @@
 
 use std::hint::black_box;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant as Clock;
 
 use dp_core::action::Ct;
@@ -386,6 +386,7 @@ fn flood_beside(most: u32, kept: u32) {
     tracker.set_max_connections(most);
     establish(&tracker, kept);
     let (phase, clock) = (AtomicUsize::new(0), AtomicU64::new(1_000_000));
+    let measured = [const { AtomicBool::new(false) }; BESIDE.len()];
     let time = || {
         let passed = clock.load(Ordering::Relaxed) - 1_000_000;
         NOW.after(Duration::from_micros(passed))
@@ -402,24 +403,34 @@ fn flood_beside(most: u32, kept: u32) {
                 let start = Clock::now();
                 run(&tracker, &mut there, &look(1), time());
                 rounds.push(start.elapsed().as_nanos() as f64 / BURST as f64);
+                measured[doing].store(true, Ordering::Relaxed);
                 let state = there[0].get(0).and_then(Packet::ct).map(|ct| ct.state);
                 assert_eq!(state, Some(0x22), "established and tracked");
             }
             rounds
         });
+        // A short run on a busy machine may be over before the other thread has had its turn.
+        let enter = |next: usize| {
+            let now = phase.load(Ordering::Relaxed);
+            let waits = || now != next && !measured[now].load(Ordering::Relaxed);
+            while waits() && !forwarding.is_finished() {
+                std::thread::yield_now();
+            }
+            phase.store(next, Ordering::Relaxed);
+        };
         let mut flood = one_burst(false);
         let count = most / BURST as u32;
         let millis = if dp_benches::measuring() { 300 } else { 3 };
         std::thread::sleep(Duration::from_millis(millis));
         for (doing, among) in [(1, 1), (2, kept / BURST as u32)] {
-            phase.store(doing, Ordering::Relaxed);
+            enter(doing);
             for n in 0..count {
                 clients(&mut flood[0], (n * 7 % among) * BURST as u32, 10, false);
                 run(&tracker, &mut flood, &look(1), time());
             }
         }
         for n in (0..most + most / 2).step_by(BURST) {
-            phase.store(if n < most - kept { 3 } else { 4 }, Ordering::Relaxed);
+            enter(if n < most - kept { 3 } else { 4 });
             clients(&mut flood[0], n, 11, false);
             run(&tracker, &mut flood, &commit(2), time());
             clock.fetch_add(BURST as u64, Ordering::Relaxed);
@@ -429,11 +440,11 @@ fn flood_beside(most: u32, kept: u32) {
             clock.fetch_add(1_000_000, Ordering::Relaxed);
             std::thread::sleep(Duration::from_millis(millis / 3));
         }
-        phase.store(5, Ordering::Relaxed);
+        enter(5);
         while tracker.connections() > kept {
             tracker.sweep(time(), SLICE);
         }
-        phase.store(BESIDE.len(), Ordering::Relaxed);
+        enter(BESIDE.len());
         forwarding.join().expect("no panic")
     });
     assert_eq!(tracker.connections(), kept, "only the flood has gone");
