@@ -210,7 +210,8 @@ fn finish(
         _ => flow_mod.table,
     };
     let recirc_id = flow_mod.matching.field(FieldId::RecircId).0;
-    if !deletes(flow_mod.command) && recirc_id != 0 {
+    let hash = flow_mod.matching.field(FieldId::DpHash).1;
+    if !deletes(flow_mod.command) && (recirc_id != 0 || hash != 0) {
         // Such packets are between two passes: no rule of a controller's sees them.
         return Err(Code::BrcEperm);
     }

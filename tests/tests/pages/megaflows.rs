@@ -212,3 +212,62 @@ fn headers_are_written_whole_where_they_cannot_be_in_part() -> Result<()> {
     ensure!(seen[7].contains("set(tcp(src=5))"), "{seen:#?}");
     Ok(())
 }
+
+#[test]
+fn frames_with_a_length_are_of_the_type_that_openflow_says() -> Result<()> {
+    // A frame of 802.3 with a header of 802.2.
+    let stp = format!("0180c2000021020203040506{:04x}424203{:064}", 38, 0);
+    let seen = both(|switch| {
+        emptied(switch, 2)?;
+        let mut seen = Vec::new();
+        for version in ["OpenFlow10", "OpenFlow11", "OpenFlow13"] {
+            for kind in ["0x05ff", "0x0000"] {
+                switch.vsctl(&[
+                    "set",
+                    "bridge",
+                    BRIDGE,
+                    "protocols=OpenFlow10,OpenFlow11,OpenFlow13",
+                ])?;
+                switch.ofctl(&["del-flows", BRIDGE])?;
+                let flow = format!("dl_type={kind},actions=2");
+                switch.ofctl(&["-O", version, "add-flow", BRIDGE, &flow])?;
+                let dump = switch.ofctl(&["-O", version, "--no-stats", "dump-flows", BRIDGE])?;
+                let text = switch.appctl(&["ofproto/trace", BRIDGE, "in_port=1", &stp])?;
+                let last = text.lines().last().unwrap_or_default();
+                seen.push(format!("{version} {kind} {} {last}", dump.trim()));
+            }
+        }
+        Ok(seen)
+    })?;
+    ensure!(seen.iter().step_by(2).all(|line| line.ends_with("actions: 2")), "{seen:#?}");
+    Ok(())
+}
+
+#[test]
+fn what_only_the_datapath_says_of_a_packet_is_not_for_rules() -> Result<()> {
+    let seen = both(|switch| {
+        emptied(switch, 2)?;
+        let mut seen = Vec::new();
+        for flow in [
+            "dp_hash=5,actions=2",
+            "dp_hash=0,actions=2",
+            "dp_hash=5/7,actions=2",
+            "recirc_id=5,actions=2",
+            "actions=load:5->NXM_NX_DP_HASH[]",
+            "actions=load:5->NXM_NX_RECIRC_ID[]",
+            "actions=load:5->NXM_NX_CONJ_ID[]",
+            "actions=move:NXM_NX_DP_HASH[]->NXM_NX_REG0[]",
+        ] {
+            let told = switch.ofctl(&["add-flow", BRIDGE, flow]).err().map(|it| it.to_string());
+            // The error's name is what both say alike.
+            let name = told.and_then(|it| {
+                let at = it.find("OFP")?;
+                it[at..].split_whitespace().find(|word| word.starts_with("OFPB")).map(str::to_owned)
+            });
+            seen.push(format!("{flow}: {name:?}"));
+        }
+        Ok(seen)
+    })?;
+    ensure!(seen[0].contains("OFPBRC_EPERM") && seen[7].ends_with("None"), "{seen:#?}");
+    Ok(())
+}

@@ -186,8 +186,11 @@ pub(super) fn decode_reg_load(from: &mut Cursor<'_>) -> Result<Action, Code> {
     let place = from.u16()?;
     let dst = subfield(&mut from.sub(4)?, place)?;
     let value = from.u64()?;
-    if u128::from(value) & !dst.ones() != 0 || !dst.field.field().writable {
+    if u128::from(value) & !dst.ones() != 0 {
         return Err(Code::BacBadArgument);
+    }
+    if !dst.field.field().writable {
+        return Err(Code::BacBadSetArgument);
     }
     Ok(Action::Load { dst, value })
 }

@@ -47,8 +47,6 @@ mod w11 {
 const VLAN_NONE: u16 = 0xffff;
 /// "Any tag" in the place of a VID, OpenFlow 1.1.
 const VLAN_ANY: u16 = 0xfffe;
-/// What OpenFlow 1.0 says for a frame with a length instead of an Ethertype.
-const NOT_ETH_TYPE: u16 = 0x05ff;
 
 /// Reads OpenFlow 1.0's structure.
 ///
@@ -77,7 +75,6 @@ pub fn decode10(from: &mut Cursor<'_>) -> Result<Match, Code> {
     let (dl_type, tos, proto) = (from.u16()?, from.u8()?, from.u8()?);
     from.skip(2)?;
     if has(w10::DL_TYPE) {
-        let dl_type = if dl_type == NOT_ETH_TYPE { 0 } else { dl_type };
         b.set(FieldId::EthType, u128::from(dl_type), u128::MAX);
     }
     if has(w10::NW_TOS) {
@@ -123,7 +120,6 @@ pub fn decode11(from: &mut Cursor<'_>) -> Result<Match, Code> {
     set_vlan(&mut b, has(DL_VLAN).then_some(vid), has(w11::DL_VLAN_PCP).then_some(pcp), true);
     let (dl_type, tos, proto) = (from.u16()?, from.u8()?, from.u8()?);
     if has(w11::DL_TYPE) {
-        let dl_type = if dl_type == NOT_ETH_TYPE { 0 } else { dl_type };
         b.set(FieldId::EthType, u128::from(dl_type), u128::MAX);
     }
     if has(w11::NW_TOS) {
@@ -300,7 +296,7 @@ pub fn encode10(out: &mut Vec<u8>, matching: &Match) {
     out.put8(0);
     let dl_type = said.narrow::<u16>(FieldId::EthType);
     note(dl_type.is_some(), w10::DL_TYPE);
-    out.put16(dl_type.map_or(0, |ty| if ty == 0 { NOT_ETH_TYPE } else { ty }));
+    out.put16(dl_type.unwrap_or(0));
     let tos = said.narrow::<u8>(FieldId::NwTos);
     note(tos.is_some(), w10::NW_TOS);
     out.put8(tos.unwrap_or(0) & 0xfc);
@@ -353,7 +349,7 @@ pub fn encode11(out: &mut Vec<u8>, matching: &Match) {
     out.put8(0);
     let dl_type = said.narrow::<u16>(FieldId::EthType);
     note(dl_type.is_some(), w11::DL_TYPE);
-    out.put16(dl_type.map_or(0, |ty| if ty == 0 { NOT_ETH_TYPE } else { ty }));
+    out.put16(dl_type.unwrap_or(0));
     let dscp = said.narrow::<u8>(FieldId::IpDscp);
     note(dscp.is_some(), w11::NW_TOS);
     out.put8(dscp.unwrap_or(0));
