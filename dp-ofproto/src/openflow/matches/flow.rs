@@ -126,10 +126,11 @@ pub fn encode_cookie(out: &mut Vec<u8>, cookie: u64, mask: u64) {
     }
 }
 
-/// The outer tag: one field before OXM, two since.
+/// The outer tag: one field before OXM, two since. Where there is none it has no priority to speak of.
 fn encode_vlan(out: &mut Vec<u8>, tci: u128, mask: u128, version: Version) {
-    let priority = mask & 0xe000;
-    if version <= Version::V11 || priority != 0 && (priority != 0xe000 || tci & mask & 0x1000 == 0)
+    let absent = mask & 0x1000 != 0 && tci & mask & 0x1fff == 0;
+    let priority = if absent { 0 } else { mask & 0xe000 };
+    if version <= Version::V10 || priority != 0 && (priority != 0xe000 || tci & mask & 0x1000 == 0)
     {
         let masked = mask != 0xffff;
         let len = if masked { 4 } else { 2 };

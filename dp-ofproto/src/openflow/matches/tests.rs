@@ -46,7 +46,11 @@ fn lists_of_fields_are_read_as_they_were_written() {
             let mut bytes = Vec::new();
             flow::encode(&mut bytes, matching, version);
             let list = flow::decode(Cursor::new(&bytes), flow::Unknown::Refuse).unwrap();
-            assert_eq!(&list.matching, matching, "{version}");
+            // Without a tag there is no priority: later versions do not speak of it.
+            let untagged = matching.field(FieldId::VlanTci) == (0, 0xffff);
+            let said = Match::build().masked(FieldId::VlanTci, 0, 0x1fff).finish();
+            let expected = if untagged && version > Version::V10 { &said } else { matching };
+            assert_eq!(&list.matching, expected, "{version}");
         }
     }
 }
