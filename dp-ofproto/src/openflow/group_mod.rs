@@ -80,7 +80,7 @@ fn check(message: &GroupMod) -> Result<(), Code> {
     let mut sorted: Vec<_> = numbers.collect();
     sorted.sort_unstable();
     if sorted.windows(2).any(|pair| pair.first() == pair.last()) {
-        return Err(Code::GmfcBucketExists);
+        return Err(Code::GmfcBadBucket);
     }
     if message.kind != GroupKind::Select && message.selection != Selection::default() {
         return Err(Code::BpcBadValue);

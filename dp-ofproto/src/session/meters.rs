@@ -63,7 +63,6 @@ pub(super) fn meter_mod(request: &mut Request<'_>) -> Result<(), Code> {
     if meter == 0 || meter > id::MAX && !special {
         return Err(Code::MmfcInvalidMeter);
     }
-    check_bands(&message)?;
     let old = request.shared.meters.by_id.get(&meter);
     match (message.command, old) {
         (Command::Add, Some(_)) => return Err(Code::MmfcMeterExists),
@@ -75,6 +74,7 @@ pub(super) fn meter_mod(request: &mut Request<'_>) -> Result<(), Code> {
         }
         _ => {}
     }
+    check_bands(&message)?;
     let created = old.map_or(request.now, |old| old.created);
     request.host.set_meter(meter, message.flags, &message.bands, request.now)?;
     let made = Meter { flags: message.flags, bands: message.bands, created };

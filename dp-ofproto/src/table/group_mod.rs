@@ -169,7 +169,7 @@ fn replacement(
         id: request.group,
         kind: request.kind,
         selection: request.selection.clone(),
-        buckets: number(&request.buckets, &[])?.into(),
+        buckets: number(request, &[])?.into(),
         created: old.map_or(now, |old| old.created),
         modified: now,
         stats: Arc::new(GroupStats::default()),
@@ -177,7 +177,7 @@ fn replacement(
 }
 
 fn insert(request: &GroupMod, old: &Group, now: Instant) -> Result<Group, GroupModError> {
-    let fresh = number(&request.buckets, &old.buckets)?;
+    let fresh = number(request, &old.buckets)?;
     let at = match request.bucket {
         bucket_id::FIRST => 0,
         bucket_id::LAST => old.buckets.len(),
@@ -207,8 +207,12 @@ fn remove(request: &GroupMod, old: &Group, now: Instant) -> Result<Group, GroupM
     Ok(Group { buckets: buckets.into(), modified: now, ..old.clone() })
 }
 
-/// Makes buckets of a request's, with numbers that are not in use.
-fn number(specs: &[BucketSpec], present: &[Bucket]) -> Result<Vec<Bucket>, GroupModError> {
+/// Makes buckets of a request's, with numbers that are not in use. One without a weight has that of its
+/// share in a request about a group that chooses by weights; a request to insert buckets need not say
+/// that it is.
+fn number(request: &GroupMod, present: &[Bucket]) -> Result<Vec<Bucket>, GroupModError> {
+    let specs = &request.buckets;
+    let weight = u16::from(request.kind == GroupKind::Select);
     let mut used: std::collections::HashSet<u32, ahash::RandomState> =
         present.iter().map(|bucket| bucket.id).collect();
     for id in specs.iter().filter_map(|spec| spec.id) {
@@ -226,7 +230,7 @@ fn number(specs: &[BucketSpec], present: &[Bucket]) -> Result<Vec<Bucket>, Group
         });
         Bucket {
             id,
-            weight: spec.weight.unwrap_or(1),
+            weight: spec.weight.unwrap_or(weight),
             watch_port: spec.watch_port,
             watch_group: spec.watch_group,
             actions: spec.actions.as_slice().into(),
