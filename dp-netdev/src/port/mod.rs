@@ -240,7 +240,8 @@ pub trait Port: Send {
         Vec::new()
     }
 
-    /// What came to nothing of what was asked when its queues were made, in words for the log.
+    /// What is to be said of it in the log once its queues are made: what came to nothing of what was
+    /// asked, or should be asked in another way.
     fn remarks(&self) -> Vec<String> {
         Vec::new()
     }

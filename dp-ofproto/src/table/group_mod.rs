@@ -207,9 +207,8 @@ fn remove(request: &GroupMod, old: &Group, now: Instant) -> Result<Group, GroupM
     Ok(Group { buckets: buckets.into(), modified: now, ..old.clone() })
 }
 
-/// Makes buckets of a request's, with numbers that are not in use. One without a weight has that of its
-/// share in a request about a group that chooses by weights; a request to insert buckets need not say
-/// that it is.
+/// Makes buckets of a request's, with numbers that are not in use. One without a weight gets 1 where the
+/// request says that the group chooses by weights, else 0; a request to insert buckets need not say so.
 fn number(request: &GroupMod, present: &[Bucket]) -> Result<Vec<Bucket>, GroupModError> {
     let specs = &request.buckets;
     let weight = u16::from(request.kind == GroupKind::Select);

@@ -79,7 +79,18 @@ struct Style<'a> {
     now: Instant,
 }
 
-impl Style<'_> {
+impl<'a> Style<'a> {
+    fn of(
+        datapath: &'a Datapath,
+        ports: &'a PortTable,
+        options: &Options,
+        dpctl: bool,
+        now: Instant,
+    ) -> Self {
+        let names = options.names.unwrap_or(options.more);
+        Self { datapath, ports, names, more: options.more, dpctl, now }
+    }
+
     fn line(&self, flow: &FlowDump) -> String {
         let numbers = Unnamed(self.ports);
         let ports: &dyn DpPorts = if self.names { self.ports } else { &numbers };
@@ -180,15 +191,7 @@ fn dump(switch: &Switch, request: &Request<'_>) -> Result<String, Failure> {
         })?),
     };
     let ports = datapath.port_table();
-    let names = options.names.unwrap_or(options.more);
-    let style = Style {
-        datapath: &datapath,
-        ports: &ports,
-        names,
-        more: options.more,
-        dpctl: true,
-        now: switch.now(),
-    };
+    let style = Style::of(&datapath, &ports, &options, true, switch.now());
     let mut text = String::new();
     let mut last = None;
     datapath.netdev.flow_dump(&mut |flow| {
@@ -222,15 +225,7 @@ fn dump_bridge(switch: &Switch, request: &Request<'_>) -> Result<String, &'stati
     let bridge = switch.bridge(name).ok_or("no such bridge")?;
     let datapath = &bridge.datapath;
     let ports = datapath.port_table();
-    let names = options.names.unwrap_or(options.more);
-    let style = Style {
-        datapath,
-        ports: &ports,
-        names,
-        more: options.more,
-        dpctl: false,
-        now: switch.now(),
-    };
+    let style = Style::of(datapath, &ports, &options, false, switch.now());
     let mut text = String::new();
     datapath.netdev.flow_dump(&mut |flow| {
         let own = datapath
@@ -256,15 +251,7 @@ fn get(switch: &Switch, request: &Request<'_>) -> Result<String, Failure> {
     let found = datapath.netdev.flow_get(datapath.with_ids(|ids| ids.own(id)));
     let flow = found.first().ok_or(Failure::new("getting flow", NO_ENTRY))?;
     let ports = datapath.port_table();
-    let names = options.names.unwrap_or(options.more);
-    let style = Style {
-        datapath: &datapath,
-        ports: &ports,
-        names,
-        more: options.more,
-        dpctl: true,
-        now: switch.now(),
-    };
+    let style = Style::of(&datapath, &ports, &options, true, switch.now());
     Ok(style.line(flow) + "\n")
 }
 
@@ -304,7 +291,7 @@ fn put(
         failure.text += "in_port(…) is missing or has a mask: a flow is one port's\n";
         return Err(failure);
     }
-    let own = ufid(&parsed.key.masked(&parsed.mask), &parsed.mask);
+    let own = ufid(&parsed.key, &parsed.mask);
     let lives = |id: Ufid| !datapath.netdev.flow_get(id).is_empty();
     if let Some(id) = parsed.ufid {
         let holder = datapath.with_ids(|ids| ids.own(id));

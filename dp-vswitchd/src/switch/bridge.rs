@@ -145,15 +145,11 @@ impl RunningBridge {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Says in the log what is wrong with the settings, once.
+    /// Says in the log what is wrong with the settings, once; the line names what it is about.
     pub(super) fn tell_once(&self, level: log::Level, line: &str) {
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         if said.len() < SAID && said.insert(line.to_owned()) {
-            // What is about one of its ports names that one.
-            match line.starts_with("port ") {
-                true => log::log!(target: "bridge", level, "{line}"),
-                false => log::log!(target: "bridge", level, "bridge {}: {line}", self.name),
-            }
+            log::log!(target: "bridge", level, "{line}");
         }
     }
 
@@ -164,10 +160,11 @@ impl RunningBridge {
             let Some(text) = settings.get(key) else { return usual };
             let value = text.trim().parse().ok().filter(|value| (1..=most).contains(value));
             value.unwrap_or_else(|| {
-                self.tell_once(
-                    log::Level::Warn,
-                    &format!("other_config:{key}={text}: expected a number from 1 to {most}"),
+                let line = format!(
+                    "bridge {}: other_config:{key}={text}: expected a number from 1 to {most}",
+                    self.name
                 );
+                self.tell_once(log::Level::Warn, &line);
                 usual
             })
         };

@@ -433,7 +433,7 @@ fn tree_wish(
             ports.iter().filter(|(port, ..)| tree_number(port, "stp-port-num", 255).is_some());
         if right.count() != 0 && !ports.iter().all(|(port, ..)| by_hand(port)) {
             let line = "must manually configure all STP port IDs or none, disabling";
-            bridge.tell_once(Level::Error, line);
+            bridge.tell_once(Level::Error, &format!("bridge {}: {line}", bridge.name));
             return None;
         }
         let wishes = numbered(bridge, &ports, "stp-port-num", 255)

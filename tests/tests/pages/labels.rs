@@ -19,8 +19,13 @@ const IP: &str = "in_port(100),eth(src=f8:bc:12:44:34:b6,dst=f8:bc:12:46:58:e0),
 /// What a trace ends with, whatever the number that a packet comes back with.
 fn ends(switch: &Reference, key: &str) -> Result<String> {
     let text = traced(switch, "ovs-dummy", key)?;
-    let end = text.find("recirc(").map_or(text.len(), |at| at + "recirc".len());
-    Ok(text[..end].to_owned())
+    Ok(without_number(&text).to_owned())
+}
+
+/// Actions up to the number that a packet comes back with, which differs.
+fn without_number(actions: &str) -> &str {
+    let end = actions.find("recirc(").map_or(actions.len(), |at| at + "recirc".len());
+    &actions[..end]
 }
 
 fn add(switch: &Reference, bridge: &str, flow: &str) -> Result<()> {
@@ -131,8 +136,7 @@ fn outcome(switch: &Reference, flow: &str) -> Result<String> {
     let lines = text.lines().filter(|it| it.starts_with("Megaflow") || it.starts_with("Datapath"));
     let mut out = String::new();
     for line in lines {
-        let end = line.find("recirc(").map_or(line.len(), |at| at + "recirc".len());
-        out += &line[..end];
+        out += without_number(line);
         out += "; ";
     }
     Ok(out)
